@@ -1,0 +1,1 @@
+"""The swarm: protocol, machines, and the two worlds that drive them."""

@@ -1,0 +1,1 @@
+"""Pure nouns: what travels between ranks and what is logged."""

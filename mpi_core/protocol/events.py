@@ -1,0 +1,309 @@
+"""The status facts: one class each, each with one teller.
+
+Machines emit events; the reporter stamps them with the run's time, the rank and a sequence number.
+Folded in any order that keeps each rank's own, they give the same view (law 6). A journal is these
+events, one JSON object a line. Names are in the past tense, times in seconds, sizes in bytes.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from mpi_core.protocol.manifest import Algorithm
+from mpi_core.protocol.messages import RejectReason, SwarmRole
+from mpi_core.protocol.units import Rank, SegmentIndex
+
+#: The version of the journal's format; in every journal's first line.
+JOURNAL_VERSION = 1
+
+#: A SWARM_REQUEST event lists the files' names up to this many; above, it only counts them.
+NAMES_LISTED = 32
+
+
+class Event(msgspec.Struct, frozen=True, tag_field="kind"):
+    """The base of all events; the class's name is the JSON object's ``kind``."""
+
+
+# Told by the observer -------------------------------------------------------------------------
+
+
+class RunStarted(Event, frozen=True):
+    """The header: the first line of a journal."""
+
+    version: int
+    clients: int
+    scenario: str
+    strategy: str
+    seed: int
+    swarm_update: int
+    window: int
+
+
+class RunEnded(Event, frozen=True):
+    """The outcome: the last line of a journal; an interrupted journal has none."""
+
+    #: complete, incomplete or failed.
+    outcome: str
+
+
+# Told by the tracker --------------------------------------------------------------------------
+
+
+class InitReceived(Event, frozen=True):
+    client: Rank
+    files: int
+
+
+class FileRegistered(Event, frozen=True):
+    """The first owner of a file has named it."""
+
+    file: str
+    size: int
+    segments: int
+    algorithm: Algorithm
+    digests: tuple[str, ...]
+
+
+class InitAckSent(Event, frozen=True):
+    client: Rank
+
+
+class SwarmListed(Event, frozen=True):
+    """A client came into a swarm, or became a seed of it."""
+
+    client: Rank
+    file: str
+    role: SwarmRole
+
+
+class SwarmServed(Event, frozen=True):
+    """A SWARM_REQUEST was answered by a SWARM_RESPONSE with that many manifests and members."""
+
+    client: Rank
+    files: int
+    manifests: int
+    members: int
+
+
+class FileCompleteReceived(Event, frozen=True):
+    client: Rank
+    file: str
+
+
+class AllCompleteReceived(Event, frozen=True):
+    client: Rank
+
+
+class StopSent(Event, frozen=True):
+    client: Rank
+
+
+class ClientLost(Event, frozen=True):
+    """The tracker no longer waits for that client."""
+
+    client: Rank
+    reason: str
+
+
+class RunAborted(Event, frozen=True):
+    """Somebody could not go on; every rank leaves with that exit code."""
+
+    culprit: Rank
+    code: int
+    reason: str
+
+
+# Told by a client's downloader ----------------------------------------------------------------
+
+
+class OwnedFile(msgspec.Struct, frozen=True):
+    file: str
+    segments: int
+
+
+class ShareHashed(Event, frozen=True):
+    """Progress before INIT: so many bytes of the client's shares are hashed."""
+
+    done: int
+    total: int
+
+
+class InitSent(Event, frozen=True):
+    owned: tuple[OwnedFile, ...]
+
+
+class InitAckReceived(Event, frozen=True):
+    """Downloads may begin; these are the files that the client wants, its own ones included."""
+
+    wanted: tuple[str, ...]
+
+
+class SwarmRequested(Event, frozen=True):
+    """A SWARM_REQUEST for so many unfinished files; they are listed where they are few."""
+
+    unfinished: int
+    files: tuple[str, ...]
+
+
+class DownloadStarted(Event, frozen=True):
+    """The manifest of a wanted file has come."""
+
+    file: str
+    segments: int
+    size: int
+
+
+class SegmentRequested(Event, frozen=True):
+    source: Rank
+    file: str
+    segment: SegmentIndex
+
+
+class SegmentStored(Event, frozen=True):
+    """A segment was verified and stored; ``digest`` is what its payload hashed to."""
+
+    source: Rank
+    file: str
+    segment: SegmentIndex
+    size: int
+    digest: str
+
+
+class SegmentDropped(Event, frozen=True):
+    """A payload came that is not stored: ``corrupt``, or a ``duplicate`` of what is there."""
+
+    source: Rank
+    file: str
+    segment: SegmentIndex
+    size: int
+    reason: str
+
+
+class RequestRejected(Event, frozen=True):
+    """A REJECT came."""
+
+    source: Rank
+    file: str
+    segment: SegmentIndex
+    reason: RejectReason
+
+
+class RequestExpired(Event, frozen=True):
+    """A request went unanswered for so long that the segment is asked of another."""
+
+    source: Rank
+    file: str
+    segment: SegmentIndex
+
+
+class SourceAvoided(Event, frozen=True):
+    """That sender is asked no more (three corrupt segments), or not for a while (silent)."""
+
+    source: Rank
+    reason: str
+
+
+class FileCompleted(Event, frozen=True):
+    """A wanted file is whole and written; FILE_COMPLETE was sent unless the client owned it."""
+
+    file: str
+
+
+class FileUnavailable(Event, frozen=True):
+    """A wanted file that could not be had, and why."""
+
+    file: str
+    reason: str
+
+
+class AllCompleted(Event, frozen=True):
+    """ALL_COMPLETE was sent: nothing is left to fetch."""
+
+
+class Stopped(Event, frozen=True):
+    """STOP came: the download thread ends."""
+
+
+# Told by a client's uploader ------------------------------------------------------------------
+
+
+class SegmentSent(Event, frozen=True):
+    target: Rank
+    file: str
+    segment: SegmentIndex
+    size: int
+
+
+class SegmentRefused(Event, frozen=True):
+    """A REJECT was sent."""
+
+    target: Rank
+    file: str
+    segment: SegmentIndex
+    reason: RejectReason
+
+
+class ServingEnded(Event, frozen=True):
+    """The upload thread ends."""
+
+
+# Told by any rank -----------------------------------------------------------------------------
+
+
+class NonsenseReceived(Event, frozen=True):
+    """A message broke the protocol; it was dropped."""
+
+    sender: Rank
+    problem: str
+
+
+class EventsDropped(Event, frozen=True):
+    """The rank's queue of events was full; so many are missing here."""
+
+    count: int
+
+
+AnyEvent = (
+    RunStarted
+    | RunEnded
+    | InitReceived
+    | FileRegistered
+    | InitAckSent
+    | SwarmListed
+    | SwarmServed
+    | FileCompleteReceived
+    | AllCompleteReceived
+    | StopSent
+    | ClientLost
+    | RunAborted
+    | ShareHashed
+    | InitSent
+    | InitAckReceived
+    | SwarmRequested
+    | DownloadStarted
+    | SegmentRequested
+    | SegmentStored
+    | SegmentDropped
+    | RequestRejected
+    | RequestExpired
+    | SourceAvoided
+    | FileCompleted
+    | FileUnavailable
+    | AllCompleted
+    | Stopped
+    | SegmentSent
+    | SegmentRefused
+    | ServingEnded
+    | NonsenseReceived
+    | EventsDropped
+)
+
+
+class Stamped(msgspec.Struct, frozen=True):
+    """An event with its time (seconds since the run began), its teller and its place there."""
+
+    t: float
+    rank: Rank
+    #: 0, 1, 2 … within one rank; a gap is a loss.
+    seq: int
+    event: AnyEvent

@@ -1,0 +1,128 @@
+"""A file as the swarm knows it: name, size, segment length, and a digest for each segment.
+
+BEP 3 calls this the metainfo. There are two kinds of segment. A *real* one is a slice of a file,
+named by its hash. A *declared* one (the classic scenario) exists only as the hash in a list: the
+message that carries it bears that hash as its payload, and verification compares the two.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Literal
+
+import msgspec
+
+from mpi_core.protocol.errors import RemoteProtocolError
+from mpi_core.protocol.units import Digest
+
+Algorithm = Literal["declared", "blake3", "sha256"]
+
+#: Segments of real files: at least this long …
+MIN_SEGMENT_LENGTH = 256 * 1024
+#: … and longer where a file would have more than this many of them …
+MANY_SEGMENTS = 2048
+#: … but never longer than this, since a client's memory is its window of them.
+MAX_SEGMENT_LENGTH = 4 * 1024 * 1024
+
+
+def segment_length_for(size: int) -> int:
+    """The segment length, in bytes, that every owner of a real file of ``size`` bytes uses."""
+    length = MIN_SEGMENT_LENGTH
+    while length < MAX_SEGMENT_LENGTH and size > length * MANY_SEGMENTS:
+        length *= 2
+    return length
+
+
+def segment_hasher(algorithm: Algorithm) -> Callable[[bytes | memoryview], Digest]:
+    """The function from a payload to its digest. A declared payload is its own digest."""
+    if algorithm == "blake3":
+        # Imported here: a run of declared segments should not pay for it on every rank.
+        from blake3 import blake3
+
+        return lambda payload: blake3(payload).digest()
+    if algorithm == "sha256":
+        return lambda payload: hashlib.sha256(payload).digest()
+    return bytes
+
+
+def name_problem(name: str) -> str | None:
+    """Why ``name`` cannot be a file's name in a swarm, or None. Names are relative POSIX paths."""
+    if not name:
+        return "an empty name"
+    if "\0" in name:
+        return "a name with a NUL in it"
+    if name.startswith("/"):
+        return f"an absolute name: {name!r}"
+    if any(part in ("", ".", "..") for part in name.split("/")):
+        return f"a name that could leave its folder: {name!r}"
+    return None
+
+
+class Manifest(msgspec.Struct, frozen=True, array_like=True):
+    """What every client must agree on about one file. Validated on arrival."""
+
+    name: str
+    #: Bytes in the file; of a declared file, bytes in all its payloads.
+    size: int
+    #: Bytes in every segment but the last; 0 where the file is declared.
+    segment_length: int
+    algorithm: Algorithm
+    digests: tuple[Digest, ...]
+    #: The permission bits of the file (0o777 at most), as its owner had them.
+    mode: int = 0o644
+
+    def __post_init__(self) -> None:
+        problem = name_problem(self.name) or self._shape_problem()
+        if problem:
+            raise RemoteProtocolError(f"a manifest with {problem}")
+
+    def _shape_problem(self) -> str | None:
+        if not 0 <= self.mode <= 0o7777:
+            return f"mode {self.mode}"
+        if self.algorithm == "declared":
+            size = sum(map(len, self.digests))
+            return None if size == self.size else f"{size} bytes of digests for a size of {self.size}"
+        if self.size < 0 or self.segment_length <= 0:
+            return f"size {self.size} and segment length {self.segment_length}"
+        expected = -(-self.size // self.segment_length)
+        if len(self.digests) != expected:
+            return f"{len(self.digests)} digests where {expected} segments are"
+        return None
+
+    @classmethod
+    def declared(cls, name: str, hashes: tuple[str, ...]) -> Manifest:
+        """A file of declared segments, one for each hash of its scenario file."""
+        digests = tuple(text.encode() for text in hashes)
+        return cls(name, sum(map(len, digests)), 0, "declared", digests)
+
+    @property
+    def segments(self) -> int:
+        """How many segments the file has."""
+        return len(self.digests)
+
+    def payload_length(self, index: int) -> int:
+        """Bytes in the payload of segment ``index``."""
+        if self.algorithm == "declared":
+            return len(self.digests[index])
+        return min(self.segment_length, self.size - index * self.segment_length)
+
+    def digest_of(self, payload: bytes | memoryview) -> Digest:
+        return segment_hasher(self.algorithm)(payload)
+
+    def verifies(self, index: int, payload: bytes | memoryview) -> bool:
+        """Whether ``payload`` is segment ``index`` of this file."""
+        return self.digest_of(payload) == self.digests[index]
+
+    def same_content(self, other: Manifest) -> bool:
+        """Whether both describe the same bytes; two owners may differ in the mode alone."""
+        return (self.size, self.segment_length, self.algorithm, self.digests) == (
+            other.size,
+            other.segment_length,
+            other.algorithm,
+            other.digests,
+        )
+
+    def digest_text(self, digest: Digest) -> str:
+        """A digest as people write it: the scenario's own text, or hexadecimal."""
+        return digest.decode(errors="replace") if self.algorithm == "declared" else digest.hex()

@@ -1,0 +1,1 @@
+"""The real world: threads, MPI, clocks and files."""

@@ -1,0 +1,117 @@
+"""Verified segments only.
+
+The one thing that a client's two machines share. The downloader alone writes; the uploader reads.
+A payload is verified, then handed to the backing, and only then is a new immutable bitfield published,
+so whoever sees a segment in a bitfield can read it (law 3: nothing unverified, and it only grows).
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from mpi_core.protocol.bitfield import Bitfield
+from mpi_core.protocol.errors import LocalProtocolError
+from mpi_core.protocol.manifest import Manifest
+from mpi_core.protocol.units import Digest
+
+
+class Backing(Protocol):
+    """Where payloads lie: in memory, or on a disk. Errors of the disk are OSError."""
+
+    def begin(self, manifest: Manifest) -> None:
+        """Make room for a file that is to be downloaded."""
+
+    def write(self, manifest: Manifest, index: int, payload: bytes | bytearray | memoryview) -> None:
+        """Keep the payload of one segment; the memory is the caller's again afterwards."""
+
+    def read(self, manifest: Manifest, index: int) -> bytes:
+        """The payload of a segment that was written or is owned."""
+
+    def finish(self, manifest: Manifest) -> None:
+        """Every segment is here: put the file where its user wants it."""
+
+
+class MemoryBacking:
+    """Payloads in a dict; for declared files, tests and simulations."""
+
+    def __init__(self) -> None:
+        self.payloads: dict[tuple[str, int], bytes] = {}
+        self.finished: list[str] = []
+
+    def begin(self, manifest: Manifest) -> None:
+        pass
+
+    def write(self, manifest: Manifest, index: int, payload: bytes | bytearray | memoryview) -> None:
+        self.payloads[manifest.name, index] = bytes(payload)
+
+    def read(self, manifest: Manifest, index: int) -> bytes:
+        payload = self.payloads.get((manifest.name, index))
+        if payload is not None:
+            return payload
+        if manifest.algorithm == "declared":
+            return manifest.digests[index]
+        raise FileNotFoundError(f"{manifest.name}, segment {index}")
+
+    def finish(self, manifest: Manifest) -> None:
+        self.finished.append(manifest.name)
+
+
+class SegmentStore:
+    """The segments of one client, by file name."""
+
+    def __init__(self, backing: Backing) -> None:
+        self._backing = backing
+        self._manifests: dict[str, Manifest] = {}
+        #: Replaced as a whole, never changed; a segment's bit is set after its payload is kept.
+        self._bitfields: dict[str, Bitfield] = {}
+
+    def add_owned(self, manifest: Manifest) -> None:
+        """A file that the client has had from the start."""
+        self._manifests[manifest.name] = manifest
+        self._bitfields[manifest.name] = Bitfield.full(manifest.segments)
+
+    def begin(self, manifest: Manifest) -> None:
+        """A file to be downloaded; no segment of it is here yet."""
+        if manifest.name in self._manifests:
+            raise LocalProtocolError(f"{manifest.name} is in the store already")
+        self._backing.begin(manifest)
+        self._manifests[manifest.name] = manifest
+        self._bitfields[manifest.name] = Bitfield(manifest.segments)
+
+    def put(self, name: str, index: int, payload: bytes | bytearray | memoryview) -> Digest | None:
+        """Verify a payload and keep it; its digest, or None (and nothing kept) where it fails."""
+        manifest = self._manifests[name]
+        digest = manifest.digest_of(payload)
+        if digest != manifest.digests[index]:
+            return None
+        self._backing.write(manifest, index, payload)
+        self._bitfields[name] = self._bitfields[name].plus(index)
+        return digest
+
+    def read(self, name: str, index: int) -> bytes | None:
+        """The payload of a segment, or None where it is not here or can no longer be read."""
+        bitfield = self._bitfields.get(name)
+        if bitfield is None or not 0 <= index < bitfield.length or not bitfield.has(index):
+            return None
+        try:
+            return self._backing.read(self._manifests[name], index)
+        except OSError:
+            # The owner moved or shortened the file under us: for the swarm, the segment is absent.
+            return None
+
+    def finish(self, name: str) -> None:
+        """Hand over a file that is whole."""
+        if not self._bitfields[name].is_full:
+            raise LocalProtocolError(f"{name} is not whole")
+        self._backing.finish(self._manifests[name])
+
+    def manifest(self, name: str) -> Manifest | None:
+        return self._manifests.get(name)
+
+    def bitfield(self, name: str) -> Bitfield | None:
+        return self._bitfields.get(name)
+
+    @property
+    def manifests(self) -> tuple[Manifest, ...]:
+        """Of every file in the store, in the order in which they came."""
+        return tuple(self._manifests.values())

@@ -1,0 +1,1 @@
+"""BitTorrent-style file distribution over MPI, with a live monitor."""

@@ -1,0 +1,1 @@
+"""The live monitor: all that knows of terminals, Textual and Rich."""

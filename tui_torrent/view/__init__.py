@@ -1,0 +1,1 @@
+"""The fold of the event stream, and what can be said of it. Pure."""
