@@ -14,7 +14,7 @@ from typing import Literal
 import msgspec
 
 from mpi_core.protocol.errors import RemoteProtocolError
-from mpi_core.protocol.units import Digest
+from mpi_core.protocol.units import Digest, Payload
 
 Algorithm = Literal["declared", "blake3", "sha256"]
 
@@ -34,7 +34,7 @@ def segment_length_for(size: int) -> int:
     return length
 
 
-def segment_hasher(algorithm: Algorithm) -> Callable[[bytes | memoryview], Digest]:
+def segment_hasher(algorithm: Algorithm) -> Callable[[Payload], Digest]:
     """The function from a payload to its digest. A declared payload is its own digest."""
     if algorithm == "blake3":
         # Imported here: a run of declared segments should not pay for it on every rank.
@@ -107,10 +107,10 @@ class Manifest(msgspec.Struct, frozen=True, array_like=True):
             return len(self.digests[index])
         return min(self.segment_length, self.size - index * self.segment_length)
 
-    def digest_of(self, payload: bytes | memoryview) -> Digest:
+    def digest_of(self, payload: Payload) -> Digest:
         return segment_hasher(self.algorithm)(payload)
 
-    def verifies(self, index: int, payload: bytes | memoryview) -> bool:
+    def verifies(self, index: int, payload: Payload) -> bool:
         """Whether ``payload`` is segment ``index`` of this file."""
         return self.digest_of(payload) == self.digests[index]
 

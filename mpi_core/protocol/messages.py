@@ -14,7 +14,7 @@ from typing import ClassVar, Literal
 import msgspec
 
 from mpi_core.protocol.manifest import Manifest
-from mpi_core.protocol.units import Rank, SegmentIndex, Ticket
+from mpi_core.protocol.units import Payload, Rank, SegmentIndex, Ticket
 
 
 class Tag(IntEnum):
@@ -36,8 +36,9 @@ class Tag(IntEnum):
     BITFIELD = 13
     ANNOUNCE = 14
     ABORT = 15
-    STATUS = 16
-    KEYS = 17
+    ALIVE = 16
+    STATUS = 17
+    KEYS = 18
 
 
 Port = Literal["tracker", "downloader", "uploader", "observer"]
@@ -141,7 +142,7 @@ class SendSegment(Message, frozen=True, array_like=True):
     port: ClassVar[Port] = "downloader"
 
     ticket: Ticket
-    payload: bytes | bytearray | memoryview
+    payload: Payload
 
 
 class Reject(Message, frozen=True, array_like=True):
@@ -234,6 +235,13 @@ class Abort(Message, frozen=True, array_like=True):
     reason: str
 
 
+class Alive(Message, frozen=True, array_like=True):
+    """Client → tracker: I am hashing what I share; my INIT will come."""
+
+    tag: ClassVar[Tag] = Tag.ALIVE
+    port: ClassVar[Port] = "tracker"
+
+
 class Stop(Message, frozen=True, array_like=True):
     """Tracker → client: everyone is done (or the run is aborted): stop.
 
@@ -295,5 +303,6 @@ ENCODED: dict[Tag, type[Message]] = {
         BitfieldMessage,
         Announce,
         Abort,
+        Alive,
     )
 }

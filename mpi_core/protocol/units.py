@@ -18,3 +18,6 @@ Digest = bytes
 
 #: The most requests that one downloader may have unanswered (an MPI tag carries the ticket).
 MAX_TICKETS = 1000
+
+#: The content of a segment on its way.
+Payload = bytes | bytearray | memoryview

@@ -12,7 +12,7 @@ from typing import Protocol
 from mpi_core.protocol.bitfield import Bitfield
 from mpi_core.protocol.errors import LocalProtocolError
 from mpi_core.protocol.manifest import Manifest
-from mpi_core.protocol.units import Digest
+from mpi_core.protocol.units import Digest, Payload
 
 
 class Backing(Protocol):
@@ -21,7 +21,7 @@ class Backing(Protocol):
     def begin(self, manifest: Manifest) -> None:
         """Make room for a file that is to be downloaded."""
 
-    def write(self, manifest: Manifest, index: int, payload: bytes | bytearray | memoryview) -> None:
+    def write(self, manifest: Manifest, index: int, payload: Payload) -> None:
         """Keep the payload of one segment; the memory is the caller's again afterwards."""
 
     def read(self, manifest: Manifest, index: int) -> bytes:
@@ -41,7 +41,7 @@ class MemoryBacking:
     def begin(self, manifest: Manifest) -> None:
         pass
 
-    def write(self, manifest: Manifest, index: int, payload: bytes | bytearray | memoryview) -> None:
+    def write(self, manifest: Manifest, index: int, payload: Payload) -> None:
         self.payloads[manifest.name, index] = bytes(payload)
 
     def read(self, manifest: Manifest, index: int) -> bytes:
@@ -78,7 +78,7 @@ class SegmentStore:
         self._manifests[manifest.name] = manifest
         self._bitfields[manifest.name] = Bitfield(manifest.segments)
 
-    def put(self, name: str, index: int, payload: bytes | bytearray | memoryview) -> Digest | None:
+    def put(self, name: str, index: int, payload: Payload) -> Digest | None:
         """Verify a payload and keep it; its digest, or None (and nothing kept) where it fails."""
         manifest = self._manifests[name]
         digest = manifest.digest_of(payload)

@@ -41,12 +41,13 @@ from tui_torrent.tui.terminal import (
     get_attributes,
     open_terminal,
     raw_attributes,
+    restore_attributes,
     set_attributes,
     window_size,
     write_all,
 )
 
-#: The app's return code when its terminal is gone: as if by SIGHUP.
+#: The app's return code when its terminal or its launcher is gone: as if by SIGHUP.
 HUNG_UP = 129
 
 Keys = queue.SimpleQueue[bytes]
@@ -110,6 +111,7 @@ class TerminalDriver(LinuxDriver):
         Driver.__init__(self, app, debug=debug, mouse=mouse, size=size)
         self._terminal = terminal
         self._keys = keys
+        self._parent = os.getppid()
         #: The Linux console knows no queries and no kitty keyboard; old kernels print their ends.
         self._is_console = os.environ.get("TERM") == "linux"
         #: The terminal from start_application_mode() to close(), else -1.
@@ -137,6 +139,8 @@ class TerminalDriver(LinuxDriver):
         self.fileno = open_terminal(self._terminal)
         self._writer_thread = WriterThread(cast(TextIOWrapper, _Screen(self.fileno)))
         self._writer_thread.start()
+        # The app's first size, which Textual would else take from the environment.
+        self._size = self._get_terminal_size()
         self._tell_size()
 
         self.write("\x1b[?1049h")  # alternate screen
@@ -189,8 +193,7 @@ class TerminalDriver(LinuxDriver):
         # Cleared first, for terminals that have no alternate screen to leave.
         self.write("\x1b[0m\x1b[H\x1b[2J\x1b[?1049l\x1b[?25h\x1b[?1004l")
         if self.attrs_before is not None:
-            with suppress(OSError):
-                set_attributes(self.fileno, self.attrs_before)
+            restore_attributes(self.fileno, self.attrs_before)
 
     def close(self) -> None:
         """Wait until all is written, and let the device go."""
@@ -240,6 +243,9 @@ class TerminalDriver(LinuxDriver):
         try:
             while not self.exit_event.is_set():
                 self._tell_size()
+                if os.getppid() != self._parent:
+                    # Open MPI's ranks outlive a killed mpirun. The shell has the terminal back by then.
+                    raise OSError("the launcher is gone")
                 text = decode(self._next_chunk())
                 # Feeding nothing would tell the parser that this is the end.
                 for message in parser.feed(text) if text else ():

@@ -14,13 +14,11 @@ Linux only, by nature. Elsewhere `find_terminal` says why there is none.
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
 import select
 import signal
 import stat
-import struct
 import subprocess
 import sys
 import termios
@@ -108,9 +106,7 @@ def _has_open(pid: int | str, fd: int, tty: int) -> bool:
 def _device(tty: int, holders: list[_Process]) -> str | None:
     """The path of a terminal's device, or None if it has no name here (another mount namespace)."""
     major, minor = os.major(tty), os.minor(tty)
-    names = []
-    if 136 <= major <= 143:
-        names.append(f"/dev/pts/{(major - 136) * 256 + minor}")
+    names = [f"/dev/pts/{(major - 136) * 256 + minor}"]
     with suppress(OSError), open(f"/sys/dev/char/{major}:{minor}/uevent", encoding="utf-8") as file:
         names += ["/dev/" + line[8:].strip() for line in file if line.startswith("DEVNAME=")]
     for holder in holders:
@@ -196,8 +192,7 @@ def window_size(fd: int) -> tuple[int, int]:
 
     To be polled: SIGWINCH goes to the foreground process group, and no rank is in that.
     """
-    packed = fcntl.ioctl(fd, termios.TIOCGWINSZ, bytes(8))
-    rows, columns, _, _ = struct.unpack("4H", packed)
+    columns, rows = os.get_terminal_size(fd)
     return (columns or 80, rows or 24)
 
 
@@ -209,11 +204,11 @@ def get_attributes(fd: int) -> list[Any]:
         raise OSError(*error.args) from error
 
 
-def set_attributes(fd: int, attributes: list[Any], when: int = termios.TCSANOW) -> None:
+def set_attributes(fd: int, attributes: list[Any]) -> None:
     """Change the terminal's settings, from the background too. OSError once it has hung up."""
     with _not_stopped():
         try:
-            termios.tcsetattr(fd, when, attributes)
+            termios.tcsetattr(fd, termios.TCSANOW, attributes)
         except termios.error as error:
             raise OSError(*error.args) from error
 
@@ -229,6 +224,17 @@ def raw_attributes(attributes: list[Any]) -> list[Any]:
     raw[6] = list(raw[6])
     raw[6][termios.VMIN], raw[6][termios.VTIME] = 1, 0
     return raw
+
+
+def restore_attributes(fd: int, before: list[Any]) -> None:
+    """Undo `raw_attributes`, if it is still in force. Says nothing if the terminal has hung up.
+
+    Only ours turn off the signals of keys. If they are on, the launcher was killed, and the shell has
+    its line editor on the terminal again: that would not bear other settings than its own.
+    """
+    with suppress(OSError):
+        if not get_attributes(fd)[3] & termios.ISIG:
+            set_attributes(fd, before)
 
 
 def write_all(fd: int, data: bytes) -> None:
@@ -297,12 +303,12 @@ def forward_keys(send: Callable[[bytes], None], stop: threading.Event) -> None:
 
 
 #: $1: the settings as `stty -g` writes them, $2: what to write. A line on standard input means that
-#: all is well; its end means that the monitor is dead. Signals are still turned off only while the
-#: settings are the monitor's: if a shell's line editor has made its own since, they are let alone.
+#: all is well; its end means that the monitor is dead. As `restore_attributes` does, it looks first.
 _GUARDIAN = """\
 trap '' HUP INT QUIT TERM PIPE TSTP TTIN TTOU
 read -r word && exit
-case $(stty -a <&1) in *-isig*) stty "$1" <&1 || stty sane <&1 ;; esac
+exec <&1
+case $(stty -a) in *-isig*) stty "$1" || stty sane ;; esac
 printf %s "$2"
 """
 
@@ -347,9 +353,7 @@ class Guardian:
     ) -> None:
         if kind is not None:
             write_all(self._fd, self._reset.encode())
-        with suppress(OSError):
-            if get_attributes(self._fd) != self._before:
-                set_attributes(self._fd, self._before)
+        restore_attributes(self._fd, self._before)
         # Only now: until here a kill would still find the guardian awake.
         with suppress(OSError):
             os.write(self._pipe, b"ok\n")
@@ -380,14 +384,8 @@ def redirect_output(path: str | os.PathLike[str]) -> Callable[[], None]:
 
     log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
     flush()
-    saved: dict[int, int | None] = {}
-    for fd in (1, 2):
-        try:
-            saved[fd] = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3)
-        except OSError as error:
-            if error.errno != errno.EBADF:
-                raise
-            saved[fd] = None  # it was closed, and will be again
+    saved = {fd: fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3) for fd in (1, 2)}
+    for fd in saved:
         os.dup2(log, fd)
     os.close(log)
 
@@ -395,10 +393,7 @@ def redirect_output(path: str | os.PathLike[str]) -> Callable[[], None]:
         flush()
         while saved:
             fd, before = saved.popitem()
-            if before is None:
-                os.close(fd)
-            else:
-                os.dup2(before, fd)
-                os.close(before)
+            os.dup2(before, fd)
+            os.close(before)
 
     return restore

@@ -44,6 +44,8 @@ class ClientView:
     state: ClientState = "starting"
     #: The tracker has given it up; cleared by nothing.
     lost: bool = False
+    #: Why it was given up.
+    lost_reason: str = ""
     hashed_bytes: int = 0
     share_bytes: int = 0
     owned: dict[str, int] = field(default_factory=dict)
@@ -57,6 +59,8 @@ class ClientView:
     #: Segments and bytes.
     downloaded: int = 0
     uploaded: int = 0
+    #: Of the segments uploaded, those of files that it held from the start.
+    uploaded_as_owner: int = 0
     bytes_down: int = 0
     bytes_up: int = 0
     rejects_sent: int = 0
@@ -95,6 +99,10 @@ class SwarmView:
 
     header: ev.RunStarted | None = None
     outcome: str | None = None
+    #: When the run ended, seconds since the start.
+    ended_at: float | None = None
+    #: Some file is a real one: its bytes mean something.
+    real_bytes: bool = False
     aborted: ev.RunAborted | None = None
     files: dict[str, FileView] = field(default_factory=dict)
     clients: dict[Rank, ClientView] = field(default_factory=dict)
@@ -161,7 +169,7 @@ def _run_started(view: SwarmView, rank: Rank, t: float, event: ev.RunStarted) ->
 
 
 def _run_ended(view: SwarmView, rank: Rank, t: float, event: ev.RunEnded) -> None:
-    view.outcome = event.outcome
+    view.outcome, view.ended_at = event.outcome, t
 
 
 def _run_aborted(view: SwarmView, rank: Rank, t: float, event: ev.RunAborted) -> None:
@@ -175,6 +183,7 @@ def _init_received(view: SwarmView, rank: Rank, t: float, event: ev.InitReceived
 
 def _file_registered(view: SwarmView, rank: Rank, t: float, event: ev.FileRegistered) -> None:
     view.file(event.file, event.segments, event.size)
+    view.real_bytes |= event.algorithm != "declared"
 
 
 def _init_ack_sent(view: SwarmView, rank: Rank, t: float, event: ev.InitAckSent) -> None:
@@ -199,7 +208,8 @@ def _stop_sent(view: SwarmView, rank: Rank, t: float, event: ev.StopSent) -> Non
 
 
 def _client_lost(view: SwarmView, rank: Rank, t: float, event: ev.ClientLost) -> None:
-    view.client(event.client).lost = True
+    client = view.client(event.client)
+    client.lost, client.lost_reason = True, event.reason
 
 
 def _share_hashed(view: SwarmView, rank: Rank, t: float, event: ev.ShareHashed) -> None:
@@ -224,7 +234,7 @@ def _init_ack_received(view: SwarmView, rank: Rank, t: float, event: ev.InitAckR
 
 
 def _download_started(view: SwarmView, rank: Rank, t: float, event: ev.DownloadStarted) -> None:
-    view.client(rank).held.setdefault(event.file, bytearray(event.segments))
+    view.client(rank).held.setdefault(event.file, bytearray(max(0, event.segments)))
     view.file(event.file, event.segments, event.size)
 
 
@@ -236,9 +246,11 @@ def _segment_stored(view: SwarmView, rank: Rank, t: float, event: ev.SegmentStor
     client.stored[event.file] += 1
     held = client.held.get(event.file)
     # A journal made by hand may name what was never started: the checker says so, we just go on.
-    if held is not None and event.segment < len(held):
+    if held is not None and 0 <= event.segment < len(held):
         held[event.segment] = 1
-        view.files[event.file].copies[event.segment] += 1
+        copies = view.files[event.file].copies
+        if event.segment < len(copies):
+            copies[event.segment] += 1
 
 
 def _segment_dropped(view: SwarmView, rank: Rank, t: float, event: ev.SegmentDropped) -> None:
@@ -276,6 +288,7 @@ def _stopped(view: SwarmView, rank: Rank, t: float, event: ev.Stopped) -> None:
 def _segment_sent(view: SwarmView, rank: Rank, t: float, event: ev.SegmentSent) -> None:
     client = view.client(rank)
     client.uploaded += 1
+    client.uploaded_as_owner += event.file in client.owned
     client.bytes_up += event.size
     client.up_rate.add(t, event.size)
     cell = view.traffic.setdefault((rank, event.target), [0, 0])

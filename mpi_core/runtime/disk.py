@@ -1,0 +1,113 @@
+"""What the files of a swarm need of POSIX: whole reads and writes, few open descriptors, plain errors."""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+
+#: Files held open by each of a backing's two threads.
+OPEN_FILES = 32
+
+#: What is added to a file's name until it is whole.
+PART = ".part"
+
+#: Bytes in a component of a path: what every usual file system allows.
+MAX_COMPONENT = 255
+
+#: How a file is opened to be read; a pipe that took its place is not waited for.
+READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+#: How a file is made that must not be there.
+CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class OutputError(OSError):
+    """The disk refused; ``str`` of it is one line that names the file."""
+
+
+class OpenFiles:
+    """At most OPEN_FILES descriptors of one thread; the longest unused is closed first."""
+
+    def __init__(self) -> None:
+        self._fds: OrderedDict[str, int] = OrderedDict()
+
+    def get(self, name: str) -> int | None:
+        fd = self._fds.get(name)
+        if fd is not None:
+            self._fds.move_to_end(name)
+        return fd
+
+    def add(self, name: str, fd: int) -> None:
+        self._fds[name] = fd
+        if len(self._fds) > OPEN_FILES:
+            os.close(self._fds.popitem(last=False)[1])
+
+    def close(self, name: str) -> None:
+        fd = self._fds.pop(name, None)
+        if fd is not None:
+            os.close(fd)
+
+    def close_all(self) -> None:
+        for name in list(self._fds):
+            self.close(name)
+
+
+def partial_names(name: str) -> Iterator[str]:
+    """``name.part``, ``name.part.part`` …, without end; cut where the file system would refuse them."""
+    folder, slash, last = name.rpartition("/")
+    for number in count(1):
+        suffix = PART * number if number <= 8 else f".{number}{PART}"
+        stem = last.encode()[: MAX_COMPONENT - len(suffix)].decode(errors="ignore")
+        yield f"{folder}{slash}{stem}{suffix}"
+
+
+def read_into(fd: int, buffer: memoryview, offset: int, path: str) -> None:
+    """Fill ``buffer``; raises OSError where the file is too short."""
+    while buffer:
+        got = os.preadv(fd, [buffer], offset)
+        if not got:
+            raise OSError(f"{path!r}: shorter than it was")
+        buffer = buffer[got:]
+        offset += got
+
+
+def read_all(fd: int, length: int, offset: int, path: str) -> bytes:
+    """``length`` bytes; raises OSError where the file is too short."""
+    data = os.pread(fd, length, offset)
+    while len(data) < length:
+        more = os.pread(fd, length - len(data), offset + len(data))
+        if not more:
+            raise OSError(f"{path!r}: shorter than it was")
+        data += more
+    return data
+
+
+def write_all(fd: int, payload: bytes | bytearray | memoryview, offset: int) -> None:
+    view = memoryview(payload)
+    while view:
+        written = os.pwrite(fd, view, offset)
+        view = view[written:]
+        offset += written
+
+
+def identity(status: os.stat_result) -> tuple[int, int]:
+    """What tells a file on the disk from every other."""
+    return status.st_dev, status.st_ino
+
+
+def reason(error: Exception) -> str:
+    """The reason alone, without errno and path."""
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
+@contextmanager
+def plainly(verb: str, path: str) -> Iterator[None]:
+    """Any OSError becomes an OutputError that says what could not be read or written."""
+    try:
+        yield
+    except OutputError:
+        raise
+    except OSError as error:
+        raise OutputError(f"cannot {verb} {path!r}: {reason(error)}") from error

@@ -1,0 +1,82 @@
+"""A machine, a thread and an endpoint: the wait that the machine itself never does.
+
+The driver waits for a message until the machine's next deadline, hands it in, and carries the effects out.
+A RemoteProtocolError is told to the observer and forgotten; any other error ends the run with exit code 3,
+by an ABORT to the tracker, so that no other rank waits for this one.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from mpi_core.protocol import events as ev
+from mpi_core.protocol.errors import RemoteProtocolError
+from mpi_core.protocol.messages import Abort
+from mpi_core.protocol.roles import TRACKER
+from mpi_core.protocol.units import Rank
+from mpi_core.runtime.clock import Clock
+from mpi_core.runtime.transport import Endpoint
+from mpi_core.swarm.machine import Effects, Emit, Halt, Machine, Send
+
+#: A machine without a deadline is looked after this often all the same (seconds).
+LONGEST_WAIT = 0.5
+
+
+class Driver:
+    """Runs one machine to its end, in the thread that calls ``run``."""
+
+    def __init__(
+        self,
+        rank: Rank,
+        machine: Machine,
+        endpoint: Endpoint,
+        clock: Clock,
+        tell: Callable[[ev.Event], None],
+        halt: threading.Event | None = None,
+    ) -> None:
+        self._rank = rank
+        self._machine = machine
+        self._endpoint = endpoint
+        self._clock = clock
+        self._tell = tell
+        #: Set from outside to abandon the machine wherever it is.
+        self._halt = halt or threading.Event()
+        self.halted = False
+        #: The error that ended the machine, if one did.
+        self.failure: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            self._perform(self._machine.start(self._clock.now()))
+            while not self.halted and not self._halt.is_set():
+                self._step()
+        except Exception as error:
+            self.failure = error
+            self._fail(error)
+
+    def _step(self) -> None:
+        wake_at = self._machine.wake_at
+        wait = LONGEST_WAIT if wake_at is None else min(wake_at - self._clock.now(), LONGEST_WAIT)
+        try:
+            delivery = self._endpoint.receive(wait)
+            now = self._clock.now()
+            effects = self._machine.wake(now) if delivery is None else self._machine.receive(now, *delivery)
+        except RemoteProtocolError as error:
+            self._tell(ev.NonsenseReceived(self._rank, str(error)))
+            return
+        self._perform(effects)
+
+    def _perform(self, effects: Effects) -> None:
+        for effect in effects:
+            match effect:
+                case Send(to, message):
+                    self._endpoint.send(to, message)
+                case Emit(event):
+                    self._tell(event)
+                case Halt():
+                    self.halted = True
+
+    def _fail(self, error: Exception) -> None:
+        what = error if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
+        self._endpoint.send(TRACKER, Abort(3, f"rank {self._rank}: {what}"))

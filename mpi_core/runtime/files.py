@@ -1,0 +1,341 @@
+"""The disk below a swarm: real files read and written by segment, declared ones written as lists.
+
+Rules. A file is downloaded into ``<name>.part`` and gets its own name, and its mode, only when it is
+whole: by one rename, so whoever sees the name sees all of it. Nothing is read from or written to memory
+but single segments. Nothing is made outside the output folder, whatever symbolic links stand in it, and
+a file that is shared is never written over. What the disk refuses is an OutputError, which is an OSError
+of one line; only :meth:`RealFiles.read`, whose caller treats any OSError alike, lets it through as it is.
+
+A backing belongs to two threads: one that writes (begin, write, finish), one that reads (read).
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from threading import Lock
+
+from mpi_core.protocol.errors import LocalProtocolError, ScenarioError, TorrentError
+from mpi_core.protocol.manifest import Algorithm, Manifest, segment_hasher, segment_length_for
+from mpi_core.runtime.disk import (
+    CREATE,
+    PART,
+    READ,
+    OpenFiles,
+    OutputError,
+    identity,
+    partial_names,
+    plainly,
+    read_all,
+    read_into,
+    reason,
+    write_all,
+)
+from mpi_core.swarm.store import Backing, MemoryBacking
+
+__all__ = ["DeclaredFiles", "HashingStopped", "OutputError", "RealFiles", "check_output", "hash_file"]
+
+
+class HashingStopped(TorrentError):
+    """``should_stop`` of :func:`hash_file` said so."""
+
+
+def hash_file(
+    name: str,
+    path: Path,
+    mode: int,
+    algorithm: Algorithm,
+    segment_length: int | None = None,
+    on_progress: Callable[[int], None] = lambda _: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Manifest:
+    """The manifest of the real file at ``path``, read one segment at a time.
+
+    ``segment_length`` in bytes; None is what every owner of a file of that size uses. ``on_progress``
+    gets the bytes hashed since its last call; ``should_stop`` is asked before each segment. Raises
+    OSError, also where the file changed meanwhile, and HashingStopped.
+    """
+    if algorithm == "declared":
+        raise LocalProtocolError(f"{name}: a declared file is not hashed")
+    digest = segment_hasher(algorithm)
+    fd = os.open(path, READ)
+    try:
+        before = os.fstat(fd)
+        if not stat.S_ISREG(before.st_mode):
+            raise OSError(f"{str(path)!r}: expected a regular file")
+        size = before.st_size
+        length = segment_length or segment_length_for(size)
+        buffer = memoryview(bytearray(min(length, size)))
+        digests: list[bytes] = []
+        for start in range(0, size, length):
+            if should_stop():
+                raise HashingStopped(f"{name}: hashing stopped")
+            payload = buffer[: min(length, size - start)]
+            read_into(fd, payload, start, str(path))
+            digests.append(digest(payload))
+            on_progress(len(payload))
+        after = os.fstat(fd)
+        if (size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+            raise OSError(f"{str(path)!r}: changed while it was hashed")
+    finally:
+        os.close(fd)
+    return Manifest(name, size, length, algorithm, tuple(digests), mode & 0o777)
+
+
+def check_output(out: Path) -> None:
+    """Make the folder ``out`` and prove that a file can be made in it; raises ScenarioError."""
+    probe = os.path.join(out, f".tui_torrent-{os.getpid()}-{os.urandom(8).hex()}")
+    try:
+        os.makedirs(out, exist_ok=True)
+        os.close(os.open(probe, CREATE, 0o600))
+        os.unlink(probe)
+    except FileExistsError:
+        raise ScenarioError(f"--out {str(out)!r}: expected a folder, found a file") from None
+    except (OSError, ValueError) as error:
+        problem = f"expected a folder that can be written: {reason(error)}"
+        raise ScenarioError(f"--out {str(out)!r}: {problem}") from None
+
+
+class RealFiles(Backing):
+    """Real files: downloads below ``out``, the client's own ones where they are."""
+
+    def __init__(self, out: Path, shares: Mapping[str, Path]) -> None:
+        self._out = str(out)
+        self._shares = shares
+        #: Names of files begun or put in place; none is also in _folders.
+        self._files: set[str] = set()
+        #: Folders below ``out``, all made and safe; the empty name is ``out`` itself.
+        self._folders: set[str] = set()
+        #: Folders that were not there before, in the order of making.
+        self._made: list[str] = []
+        #: Partial name → the name of its file. Never a name of _files or _folders.
+        self._partials: dict[str, str] = {}
+        #: Where the bytes of a downloaded file are now, below ``out``. Changed under the lock, together
+        #: with the disk, so that the reader opens the right file.
+        self._places: dict[str, str] = {}
+        self._lock = Lock()
+        self._writers = OpenFiles()
+        self._readers = OpenFiles()
+        self._share_ids: set[tuple[int, int]] | None = None
+
+    def begin(self, manifest: Manifest) -> None:
+        name = manifest.name
+        with plainly("write", self._path(name)):
+            self._claim(name)
+            partial, fd = self._create_partial(name)
+            self._writers.add(name, fd)
+            self._partials[partial] = name
+            self._places[name] = partial
+            os.ftruncate(fd, manifest.size)
+
+    def write(self, manifest: Manifest, index: int, payload: bytes | bytearray | memoryview) -> None:
+        name = manifest.name
+        with plainly("write", self._path(name)):
+            write_all(self._writer(name), payload, index * manifest.segment_length)
+
+    def read(self, manifest: Manifest, index: int) -> bytes:
+        name = manifest.name
+        fd = self._readers.get(name)
+        if fd is None:
+            with self._lock:
+                place = self._places.get(name)
+                if place is None and name not in self._shares:
+                    raise FileNotFoundError(f"{name!r}: neither begun nor shared")
+                fd = os.open(self._shares[name] if place is None else self._path(place), READ)
+            self._readers.add(name, fd)
+        return read_all(fd, manifest.payload_length(index), index * manifest.segment_length, name)
+
+    def finish(self, manifest: Manifest) -> None:
+        name = manifest.name
+        with plainly("write", self._path(name)):
+            if name not in self._places:
+                self._copy_share(manifest)
+                return
+            os.fchmod(self._writer(name), manifest.mode & 0o777)
+            self._writers.close(name)
+            self._rename(name, name)
+
+    def close(self, remove_partial: bool) -> None:
+        """Close every file, when both threads are done. Unfinished files stay as ``.part`` or go."""
+        self._writers.close_all()
+        self._readers.close_all()
+        if remove_partial:
+            for partial in self._partials:
+                with suppress(OSError):
+                    os.unlink(self._path(partial))
+            self._partials.clear()
+            for folder in reversed(self._made):
+                with suppress(OSError):
+                    os.rmdir(folder)
+            self._made.clear()
+
+    def _copy_share(self, manifest: Manifest) -> None:
+        """Put an owned file into the output folder, unless it is that very file."""
+        name = manifest.name
+        source = str(self._shares[name])
+        with suppress(FileNotFoundError, NotADirectoryError):
+            if os.path.samefile(self._path(name), source):
+                return
+        self._claim(name)
+        partial, target = self._create_partial(name)
+        self._partials[partial] = name
+        try:
+            with plainly("read", source):
+                origin = os.open(source, READ)
+            try:
+                for index in range(manifest.segments):
+                    offset = index * manifest.segment_length
+                    with plainly("read", source):
+                        payload = read_all(origin, manifest.payload_length(index), offset, source)
+                    if not manifest.verifies(index, payload):
+                        raise OutputError(f"cannot read {source!r}: changed since it was hashed")
+                    write_all(target, payload, offset)
+            finally:
+                os.close(origin)
+            os.fchmod(target, manifest.mode & 0o777)
+        except OSError:
+            os.unlink(self._path(partial))
+            del self._partials[partial]
+            raise
+        finally:
+            os.close(target)
+        os.replace(self._path(partial), self._path(name))
+        del self._partials[partial]
+
+    def _claim(self, name: str) -> None:
+        """Reserve ``name`` for a file: its folder is made, and no partial file stands in its way."""
+        if name in self._folders:
+            raise self._clash(name)
+        self._folder(name.rpartition("/")[0])
+        with suppress(FileNotFoundError):
+            status = os.lstat(self._path(name))
+            if name not in self._partials:
+                if stat.S_ISDIR(status.st_mode):
+                    raise OutputError(f"cannot write {self._path(name)!r}: a folder is there")
+                if self._is_share(status):
+                    raise OutputError(f"cannot write {self._path(name)!r}: a file that is shared is there")
+        self._files.add(name)
+        self._move_partial(name)
+
+    def _folder(self, folder: str) -> None:
+        """Make a folder below ``out``, and prove that no link leads from it to elsewhere."""
+        if folder in self._folders:
+            return
+        if not folder:
+            self._make_out()
+        else:
+            if folder in self._files:
+                raise self._clash(folder)
+            self._folder(folder.rpartition("/")[0])
+            self._move_partial(folder)
+            path = self._path(folder)
+            try:
+                os.mkdir(path)
+                self._made.append(path)
+            except FileExistsError:
+                if not os.path.isdir(path):
+                    raise OutputError(f"cannot make the folder {path!r}: a file is there") from None
+                root = os.path.realpath(self._out)
+                if os.path.islink(path) and os.path.commonpath([root, os.path.realpath(path)]) != root:
+                    raise OutputError(
+                        f"cannot use the folder {path!r}: it leads out of {self._out!r}"
+                    ) from None
+        self._folders.add(folder)
+
+    def _make_out(self) -> None:
+        missing: list[str] = []
+        path = os.path.abspath(self._out)
+        while not os.path.lexists(path):
+            missing.append(path)
+            path = os.path.dirname(path)
+        try:
+            os.makedirs(self._out, exist_ok=True)
+        except FileExistsError:
+            raise OutputError(f"cannot make the folder {self._out!r}: a file is there") from None
+        self._made += reversed(missing)
+
+    def _create_partial(self, name: str) -> tuple[str, int]:
+        """A new file of a partial name that nothing else bears, and its descriptor."""
+        for partial in partial_names(name):
+            if partial in self._files or partial in self._folders or partial in self._partials:
+                continue
+            path = self._path(partial)
+            with suppress(FileExistsError):
+                return partial, os.open(path, CREATE, 0o600)
+            status = os.lstat(path)
+            if not stat.S_ISDIR(status.st_mode) and not self._is_share(status):
+                # Left over from an earlier run.
+                os.unlink(path)
+                return partial, os.open(path, CREATE, 0o600)
+        raise LocalProtocolError("partial names never end")
+
+    def _move_partial(self, partial: str) -> None:
+        """Clear a name of the partial file that bears it, if one does."""
+        name = self._partials.get(partial)
+        if name is not None:
+            other, fd = self._create_partial(name)
+            os.close(fd)
+            self._rename(name, other)
+            self._partials[other] = name
+
+    def _rename(self, name: str, place: str) -> None:
+        """Move the bytes of a download to another place below ``out``."""
+        with self._lock:
+            os.replace(self._path(self._places[name]), self._path(place))
+            del self._partials[self._places[name]]
+            self._places[name] = place
+
+    def _writer(self, name: str) -> int:
+        fd = self._writers.get(name)
+        if fd is None:
+            fd = os.open(self._path(self._places[name]), os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+            self._writers.add(name, fd)
+        return fd
+
+    def _is_share(self, status: os.stat_result) -> bool:
+        """Whether that file on the disk is one that this client shares."""
+        if self._share_ids is None:
+            self._share_ids = set()
+            for path in self._shares.values():
+                with suppress(OSError):
+                    self._share_ids |= {identity(os.lstat(path)), identity(os.stat(path))}
+        return identity(status) in self._share_ids
+
+    def _path(self, place: str) -> str:
+        """Names are relative and free of ``..``: a Manifest has no others."""
+        return os.path.join(self._out, place) if place else self._out
+
+    def _clash(self, name: str) -> OutputError:
+        return OutputError(f"cannot write {self._path(name)!r}: it is a file and a folder at once")
+
+
+class DeclaredFiles(MemoryBacking):
+    """Declared files: each ends as ``out/client<R>_<name>``, one hash a line."""
+
+    def __init__(self, out: Path, rank: int) -> None:
+        super().__init__()
+        self._out = out
+        self._rank = rank
+
+    def finish(self, manifest: Manifest) -> None:
+        path = os.path.join(self._out, f"client{self._rank}_{manifest.name}")
+        # No output begins with a dot, and only the end of a name could be too long.
+        partial = os.path.join(self._out, f".client{self._rank}-{os.getpid()}{PART}")
+        with plainly("write", path):
+            if "/" in manifest.name:
+                raise OutputError(f"cannot write {path!r}: the name of a declared file holds no separator")
+            try:
+                with open(partial, "wb") as file:
+                    file.writelines(self.read(manifest, index) + b"\n" for index in range(manifest.segments))
+                os.replace(partial, path)
+            except OSError:
+                with suppress(OSError):
+                    os.unlink(partial)
+                raise
+        super().finish(manifest)
+
+    def close(self, remove_partial: bool) -> None:
+        """Nothing is open."""

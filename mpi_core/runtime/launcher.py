@@ -1,0 +1,34 @@
+"""What the launcher's environment says, before MPI is started (and where it never is)."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+#: For each launcher: the variables that bear this process's rank and the number of ranks.
+_VARIABLES = (
+    ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"),
+    ("PMI_RANK", "PMI_SIZE"),
+    ("PMIX_RANK", ""),
+    ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Launcher:
+    """The launcher's word on this process."""
+
+    rank: int
+    #: The number of ranks, or 0 where the launcher does not say.
+    size: int
+
+
+def find_launcher() -> Launcher | None:
+    """What the launcher says, or None where this process was started without one."""
+    for rank_name, size_name in _VARIABLES:
+        rank, size = os.environ.get(rank_name, ""), os.environ.get(size_name, "")
+        # A shell inside a Slurm allocation has SLURM_PROCID as well, but no step of several tasks.
+        if rank.isdigit() and (size.isdigit() or rank_name == "PMIX_RANK"):
+            return Launcher(int(rank), int(size or 0))
+    return None
+

@@ -1,0 +1,330 @@
+"""The only module that imports mpi4py.
+
+Each port of a rank has a communicator of its own, so that no two threads wait for the same message, and
+payloads have one more. Nothing here blocks inside MPI: a blocking receive spins on a core, so every wait is
+a test followed by a sleep that grows from 10 µs (measured: faster than blocking calls where ranks share
+cores). Payloads travel bare, from the buffer that was read to the one that the receiver had posted before
+it asked; the ticket of the request is their tag.
+"""
+
+from __future__ import annotations
+
+import queue
+import time
+from array import array
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from mpi4py import MPI
+
+from mpi_core.protocol.codec import decode, encode
+from mpi_core.protocol.errors import RemoteProtocolError, TorrentError
+from mpi_core.protocol.messages import (
+    Local,
+    Port,
+    Reject,
+    RequestSegment,
+    SendSegment,
+    Sent,
+    Stimulus,
+    Tag,
+)
+from mpi_core.protocol.units import Rank, Ticket
+from mpi_core.runtime.launcher import find_launcher
+from mpi_core.runtime.transport import Delivery
+
+#: Seconds between two tests: the first, the longest while there is traffic, and the longest in an idle
+#: time, which begins after so many seconds without a message.
+FIRST_PAUSE = 10e-6
+BUSY_PAUSE = 1e-3
+IDLE_PAUSE = 4e-3
+IDLE_AFTER = 0.1
+
+_PORTS: tuple[Port, ...] = ("tracker", "downloader", "uploader", "observer")
+
+
+class MpiError(TorrentError):
+    """The MPI environment cannot carry a run; one line says why."""
+
+
+class Backoff:
+    """A sleep that grows while nothing happens."""
+
+    def __init__(self) -> None:
+        self._pause = FIRST_PAUSE
+        self._quiet_since = time.monotonic()
+
+    def reset(self) -> None:
+        self._pause = FIRST_PAUSE
+        self._quiet_since = time.monotonic()
+
+    def sleep(self, now: float, at_most: float) -> None:
+        """Sleep a little, and a little longer the next time."""
+        longest = IDLE_PAUSE if now - self._quiet_since > IDLE_AFTER else BUSY_PAUSE
+        time.sleep(min(self._pause, longest, at_most))
+        self._pause = min(2 * self._pause, IDLE_PAUSE)
+
+
+def wait_until(done: Callable[[], bool], timeout: float | None, longest: float = BUSY_PAUSE) -> bool:
+    """Test until ``done``; False after ``timeout`` seconds (None: never)."""
+    deadline = None if timeout is None else time.monotonic() + timeout
+    pause = FIRST_PAUSE
+    while not done():
+        if deadline is not None and time.monotonic() > deadline:
+            return False
+        time.sleep(pause)
+        pause = min(2 * pause, longest)
+    return True
+
+
+class Outbox:
+    """Sends that may not have left yet; their buffers are kept until they have."""
+
+    def __init__(self) -> None:
+        self._sends: list[tuple[MPI.Request, Any]] = []
+
+    def send(self, comm: MPI.Comm, to: int, tag: int, buffer: bytes) -> None:
+        self._sends.append((comm.Isend([buffer, MPI.BYTE], dest=to, tag=tag), buffer))
+        if len(self._sends) >= 64:
+            self.reap()
+
+    def reap(self) -> bool:
+        """Forget the sends that have left; whether none is waiting."""
+        if self._sends:
+            self._sends = [send for send in self._sends if not send[0].Test()]
+        return not self._sends
+
+
+class World:
+    """This rank among all: its endpoints, its way to the observer, and the end that all share."""
+
+    def __init__(self) -> None:
+        self._comm = MPI.COMM_WORLD
+        self.rank = Rank(self._comm.Get_rank())
+        self.size = self._comm.Get_size()
+        self._check()
+        # All ranks meet asleep, not spinning: those still importing need the cores.
+        wait_until(self._comm.Ibarrier().Test, timeout=None)
+        self._comms: dict[Port, MPI.Comm] = {port: self._comm.Dup() for port in _PORTS}
+        self._payloads = self._comm.Dup()
+        self._local: dict[Port, queue.SimpleQueue[Delivery]] = {p: queue.SimpleQueue() for p in _PORTS}
+        self._endpoints: list[MpiEndpoint] = []
+        self._outboxes: list[Outbox] = []
+
+    def _check(self) -> None:
+        launcher = find_launcher()
+        if launcher and launcher.size > 1 and self.size == 1:
+            raise MpiError(
+                f"mpirun started {launcher.size} processes but each sees only itself: mpi4py uses "
+                f"{MPI.Get_library_version().splitlines()[0].strip()}, which is not the launcher's MPI; "
+                "expected both from one installation (MPI4PY_MPIABI, mpich or openmpi, may choose)"
+            )
+        if MPI.Query_thread() < MPI.THREAD_MULTIPLE:
+            raise MpiError("this MPI does not offer MPI_THREAD_MULTIPLE, which the clients' two threads need")
+
+    def endpoint(self, port: Port) -> MpiEndpoint:
+        """The endpoint of one of this rank's ports."""
+        endpoint = MpiEndpoint(self.rank, port, self._comms, self._payloads, self._local)
+        self._endpoints.append(endpoint)
+        return endpoint
+
+    # Beside the machines ----------------------------------------------------------------------
+
+    def sender(self, to: Rank, tag: Tag) -> Callable[[bytes], None]:
+        """A function, for one thread, that sends buffers (STATUS, KEYS) to the observer port of ``to``."""
+        outbox, comm = Outbox(), self._comms["observer"]
+        self._outboxes.append(outbox)
+        return lambda buffer: outbox.send(comm, to, tag, buffer)
+
+    def heard(self) -> Iterator[tuple[Rank, int, bytearray]]:
+        """What has come to this rank's observer port by now: sender, tag, buffer."""
+        status = MPI.Status()
+        while message := self._comms["observer"].Improbe(status=status):
+            buffer = bytearray(status.Get_count(MPI.BYTE))
+            message.Recv([buffer, MPI.BYTE])
+            yield Rank(status.Get_source()), status.Get_tag(), buffer
+
+    # Together ---------------------------------------------------------------------------------
+
+    def meet(self) -> None:
+        """Wait, asleep, until every rank has come here."""
+        wait_until(self._comm.Ibarrier().Test, timeout=None)
+
+    def agree(self, code: int, timeout: float | None) -> int | None:
+        """The highest of all ranks' codes; None where not all came in time.
+
+        What was sent to a machine that has halted is received and dropped, so that every send ends.
+        """
+
+        def drained() -> bool:
+            for endpoint in self._endpoints:
+                endpoint.discard()
+            sends: list[Outbox | MpiEndpoint] = [*self._outboxes, *self._endpoints]
+            return all(sender.reap() for sender in sends)
+
+        if not wait_until(drained, timeout):
+            return None
+        mine, highest = array("i", [code]), array("i", [0])
+        request = self._comm.Iallreduce([mine, MPI.INT], [highest, MPI.INT], op=MPI.MAX)
+
+        def agreed() -> bool:
+            drained()
+            return bool(request.Test())
+
+        if not wait_until(agreed, timeout, longest=20e-3 if timeout is None else BUSY_PAUSE):
+            return None
+        for endpoint in self._endpoints:
+            endpoint.close()
+        return highest[0]
+
+    def leave(self) -> None:
+        """Wait for the others (one of them may show a report until a key is pressed), then finalize."""
+        wait_until(self._comm.Ibarrier().Test, timeout=None, longest=20e-3)
+        MPI.Finalize()
+
+    def abort(self, code: int) -> None:
+        """End every rank at once: the last resort."""
+        self._comm.Abort(code)
+
+
+class MpiEndpoint:
+    """One port of this rank. All calls come from the thread of the machine that listens on it."""
+
+    def __init__(
+        self,
+        rank: Rank,
+        port: Port,
+        comms: dict[Port, MPI.Comm],
+        payloads: MPI.Comm,
+        local: dict[Port, queue.SimpleQueue[Delivery]],
+    ) -> None:
+        self._rank = rank
+        self._comms = comms
+        self._inbox = comms[port]
+        self._payloads = payloads
+        self._local = local
+        self._own = local[port]
+        self._outbox = Outbox()
+        #: Payloads on the way out: whom for, the request's ticket, the send, its buffer.
+        self._leaving: list[tuple[Rank, Ticket, MPI.Request, Any]] = []
+        #: Posted buffers by ticket: from whom, the receive, the memory.
+        self._posted: dict[Ticket, tuple[Rank, MPI.Request, bytearray]] = {}
+        self._spare: dict[int, list[bytearray]] = {}
+        #: The buffer of the payload delivered last; ours again at the next call.
+        self._lent: bytearray | None = None
+        self._status = MPI.Status()
+        self._backoff = Backoff()
+
+    # Sending ----------------------------------------------------------------------------------
+
+    def send(self, to: Rank, message: Stimulus) -> None:
+        if isinstance(message, Local):
+            self._local[message.port].put((self._rank, message))
+            return
+        if isinstance(message, SendSegment):
+            payload = message.payload
+            request = self._payloads.Isend([payload, MPI.BYTE], dest=to, tag=message.ticket)
+            self._leaving.append((to, message.ticket, request, payload))
+            return
+        if isinstance(message, RequestSegment):
+            self._post(to, message)
+        self._outbox.send(self._comms[message.port], to, message.tag, encode(message))
+
+    def _post(self, to: Rank, request: RequestSegment) -> None:
+        spare = self._spare.get(request.length)
+        buffer = spare.pop() if spare else bytearray(request.length)
+        receive = self._payloads.Irecv([buffer, MPI.BYTE], source=to, tag=request.ticket)
+        self._posted[request.ticket] = (to, receive, buffer)
+
+    # Receiving --------------------------------------------------------------------------------
+
+    def receive(self, timeout: float) -> Delivery | None:
+        if self._lent is not None:
+            self._spare.setdefault(len(self._lent), []).append(self._lent)
+            self._lent = None
+        now = time.monotonic()
+        deadline = now + timeout
+        while True:
+            delivery = self._poll()
+            if delivery is not None:
+                self._backoff.reset()
+                return delivery
+            if now >= deadline:
+                return None
+            self._backoff.sleep(now, deadline - now)
+            now = time.monotonic()
+
+    def _poll(self) -> Delivery | None:
+        if not self._own.empty():
+            return self._own.get_nowait()
+        return self._poll_payloads() or self._poll_leaving() or self._poll_messages()
+
+    def _poll_messages(self) -> Delivery | None:
+        message = self._inbox.Improbe(status=self._status)
+        if message is None:
+            self._outbox.reap()
+            return None
+        sender, tag = Rank(self._status.Get_source()), self._status.Get_tag()
+        buffer = bytearray(self._status.Get_count(MPI.BYTE))
+        message.Recv([buffer, MPI.BYTE])
+        try:
+            decoded = decode(tag, buffer)
+        except RemoteProtocolError as error:
+            raise RemoteProtocolError(f"from rank {sender}: {error}") from None
+        if isinstance(decoded, Reject):
+            self._withdraw(sender, decoded.ticket)
+        return sender, decoded
+
+    def _withdraw(self, sender: Rank, ticket: Ticket) -> None:
+        """No payload will come for that ticket: take the posted buffer back."""
+        source, receive, buffer = self._posted.get(ticket, (None, None, None))
+        if source == sender and receive is not None and buffer is not None:
+            del self._posted[ticket]
+            receive.Cancel()
+            receive.Wait()
+            self._spare.setdefault(len(buffer), []).append(buffer)
+
+    def _poll_payloads(self) -> Delivery | None:
+        for ticket, (source, receive, buffer) in self._posted.items():
+            size = self._arrived(receive)
+            if size is not None:
+                del self._posted[ticket]
+                self._lent = buffer
+                return source, SendSegment(ticket, memoryview(buffer)[:size])
+        return None
+
+    def _arrived(self, receive: MPI.Request) -> int | None:
+        """Bytes that came into a posted buffer; None where nothing has come yet."""
+        try:
+            return self._status.Get_count(MPI.BYTE) if receive.Test(self._status) else None
+        except MPI.Exception as error:
+            if error.Get_error_class() != MPI.ERR_TRUNCATE:
+                raise
+            return 0  # More than was asked for: no digest will match what is left of it.
+
+    def _poll_leaving(self) -> Delivery | None:
+        for place, (to, ticket, request, _) in enumerate(self._leaving):
+            if request.Test():
+                del self._leaving[place]
+                return self._rank, Sent(to, ticket)
+        return None
+
+    # The end ----------------------------------------------------------------------------------
+
+    def discard(self) -> None:
+        """Receive and drop what still comes; the machine has halted."""
+        while message := self._inbox.Improbe(status=self._status):
+            message.Recv([bytearray(self._status.Get_count(MPI.BYTE)), MPI.BYTE])
+        self._posted = {t: posted for t, posted in self._posted.items() if self._arrived(posted[1]) is None}
+
+    def reap(self) -> bool:
+        """Whether everything that this endpoint sent has left."""
+        self._leaving = [send for send in self._leaving if not send[2].Test()]
+        return self._outbox.reap() and not self._leaving
+
+    def close(self) -> None:
+        """Take back the buffers that nothing came for."""
+        for _, receive, _ in self._posted.values():
+            receive.Cancel()
+            receive.Wait()
+        self._posted.clear()

@@ -1,0 +1,30 @@
+"""A client that cannot take part (its input is bad): it tells the tracker why, and waits for STOP."""
+
+from __future__ import annotations
+
+from mpi_core.protocol import events as ev
+from mpi_core.protocol import messages as msg
+from mpi_core.protocol.errors import RemoteProtocolError
+from mpi_core.protocol.roles import TRACKER
+from mpi_core.protocol.units import Rank
+from mpi_core.swarm.machine import Effects, Emit, Halt, Send
+
+
+class Bystander:
+    """Stands where a downloader would."""
+
+    wake_at: float | None = None
+
+    def __init__(self, abort: msg.Abort) -> None:
+        self._abort = abort
+
+    def start(self, now: float) -> Effects:
+        return [Send(TRACKER, self._abort)]
+
+    def receive(self, now: float, sender: Rank, message: msg.Stimulus) -> Effects:
+        if isinstance(message, msg.Stop) and sender == TRACKER:
+            return [Emit(ev.Stopped()), Halt()]
+        raise RemoteProtocolError(f"{type(message).__name__} to a client that takes no part")
+
+    def wake(self, now: float) -> Effects:
+        return []

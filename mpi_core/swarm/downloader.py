@@ -1,0 +1,397 @@
+"""Want, ask, verify, retry, announce: the download half of a client.
+
+The steps, by their messages: INIT; then, at INIT_ACK, one SWARM_REQUEST that names all wanted files; then
+REQUEST_SEGMENT to the sources, as many at a time as the window has room for, each answered by exactly one
+SEND_SEGMENT or REJECT; a swarm update after every tenth segment; FILE_COMPLETE for each whole file;
+ALL_COMPLETE once nothing is left to fetch; and, until STOP, answers to neighbours who ask what is here.
+
+What is asked of whom is decided in ``requests``; who hears what in ``neighbours``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import Any
+
+from mpi_core.protocol import events as ev
+from mpi_core.protocol import messages as msg
+from mpi_core.protocol.bitfield import Bitfield
+from mpi_core.protocol.errors import RemoteProtocolError
+from mpi_core.protocol.manifest import Manifest
+from mpi_core.protocol.roles import TRACKER
+from mpi_core.protocol.units import Rank, SegmentIndex
+from mpi_core.swarm.config import SwarmConfig
+from mpi_core.swarm.machine import Effects, Emit, Halt, Send
+from mpi_core.swarm.neighbours import Neighbours, unpack
+from mpi_core.swarm.picker import Picker, PickerFile
+from mpi_core.swarm.requests import Requests
+from mpi_core.swarm.sources import Sources
+from mpi_core.swarm.store import SegmentStore
+
+#: How often, in seconds, a downloader looks whether some segment has lost its last live holder.
+CHECK_INTERVAL = 0.25
+
+#: The pause between two refreshes of a stalled client doubles up to so many times the first.
+REFRESH_GROWTH = 8
+
+
+class Downloader:
+    """One client's download machine."""
+
+    def __init__(
+        self,
+        rank: Rank,
+        clients: int,
+        store: SegmentStore,
+        wants: Sequence[str],
+        config: SwarmConfig,
+        rng: Random,
+        patterns: Sequence[str] = (),
+    ) -> None:
+        self._rank = rank
+        self._clients = clients
+        self._store = store
+        self._owned = store.manifests
+        self._wants = tuple(dict.fromkeys(wants))
+        self._patterns = tuple(patterns)
+        self._config = config
+        self._picker = Picker(rank, rng)
+        self._sources = Sources(config)
+        self._requests = Requests(config, self._picker, self._sources)
+        self._neighbours = Neighbours(store, config.announce_interval)
+        self._effects: Effects = []
+        #: starting → waiting (INIT sent) → downloading → serving (ALL_COMPLETE sent) → stopped
+        self._phase = "starting"
+        #: The names of the first SWARM_REQUEST; an update's bitfield is over them.
+        self._names: tuple[str, ...] = ()
+        #: Wanted files that are neither complete nor given up → their place in ``_names``.
+        self._unfinished: dict[str, int] = {}
+        #: Segments still missing of each file that was begun.
+        self._missing: dict[str, int] = {}
+        #: BITFIELDs of files whose manifest is still on its way here.
+        self._early: dict[str, dict[Rank, msg.Holding]] = {}
+        self._unavailable: list[str] = []
+        #: Files of which a segment has no live holder → since when.
+        self._hopeless: dict[str, float] = {}
+        self._stored = 0
+        self._refresh_at = 0.0
+        self._refresh_pause = config.refresh_interval
+        self._check_at = 0.0
+        self._handlers: dict[type, Callable[[float, Rank, Any], None]] = {
+            msg.InitAck: self._on_init_ack,
+            msg.SwarmResponse: self._on_swarm_response,
+            msg.SendSegment: self._on_segment,
+            msg.Reject: self._on_reject,
+            msg.Pending: self._on_pending,
+            msg.BitfieldMessage: self._on_bitfield,
+            msg.Announce: self._on_announce,
+            msg.Stop: self._on_stop,
+        }
+
+    # The machine ------------------------------------------------------------------------------
+
+    def start(self, now: float) -> Effects:
+        self._phase = "waiting"
+        self._send(TRACKER, msg.Init(self._owned, self._patterns))
+        self._emit(ev.InitSent(tuple(ev.OwnedFile(m.name, m.segments) for m in self._owned)))
+        return self._take()
+
+    def receive(self, now: float, sender: Rank, message: msg.Stimulus) -> Effects:
+        handler = self._handlers.get(type(message))
+        if handler is None or self._phase in ("starting", "stopped"):
+            raise RemoteProtocolError(f"{type(message).__name__} while {self._phase}")
+        handler(now, sender, message)
+        return self._go_on(now)
+
+    def wake(self, now: float) -> Effects:
+        return self._go_on(now)
+
+    @property
+    def wake_at(self) -> float | None:
+        deadlines = [self._neighbours.flush_at]
+        if self._phase == "downloading":
+            deadlines += [self._refresh_at, self._check_at, self._requests.wake_at]
+        return min((at for at in deadlines if at is not None), default=None)
+
+    def _go_on(self, now: float) -> Effects:
+        """What follows from any stimulus: ask, give up, refresh, finish, announce."""
+        if self._phase == "downloading":
+            self._effects += self._requests.fill(now)
+            if now >= self._check_at:
+                self._check_at = now + CHECK_INTERVAL
+                self._give_up(now)
+            if not self._unfinished:
+                self._all_complete()
+            elif now >= self._refresh_at:
+                self._refresh(now)
+        if self._phase != "stopped":
+            self._effects += self._neighbours.flush(now)
+        return self._take()
+
+    def _take(self) -> Effects:
+        effects, self._effects = self._effects, []
+        return effects
+
+    def _send(self, to: Rank, message: msg.Stimulus) -> None:
+        self._effects.append(Send(to, message))
+
+    def _emit(self, event: ev.Event) -> None:
+        self._effects.append(Emit(event))
+
+    # With the tracker -------------------------------------------------------------------------
+
+    def _from_tracker(self, sender: Rank, what: str, phase: str | None = None) -> None:
+        if sender != TRACKER or (phase and self._phase != phase):
+            raise RemoteProtocolError(f"{what} from rank {sender} while {self._phase}")
+
+    def _on_init_ack(self, now: float, sender: Rank, message: msg.InitAck) -> None:
+        self._from_tracker(sender, "INIT_ACK", "waiting")
+        if len(message.matched) != len(self._patterns):
+            raise RemoteProtocolError(f"INIT_ACK matches {len(message.matched)} patterns")
+        matched = [name for names in message.matched for name in names]
+        wanted = tuple(dict.fromkeys((*self._wants, *matched)))
+        self._phase = "downloading"
+        unmatched = [p for p, names in zip(self._patterns, message.matched, strict=True) if not names]
+        self._emit(ev.InitAckReceived((*wanted, *unmatched)))
+        for pattern in unmatched:
+            self._unavailable.append(pattern)
+            self._emit(ev.FileUnavailable(pattern, "nobody owns a file of that name"))
+        for name in wanted:
+            if self._store.manifest(name):
+                self._store.finish(name)
+                self._emit(ev.FileCompleted(name))
+        self._names = tuple(name for name in wanted if not self._store.manifest(name))
+        self._unfinished = {name: place for place, name in enumerate(self._names)}
+        if self._names:
+            self._send(TRACKER, msg.SwarmRequest(self._names))
+            self._requested_swarms(now)
+
+    def _requested_swarms(self, now: float) -> None:
+        self._refresh_at = now + self._refresh_pause
+        listed = tuple(self._unfinished) if len(self._unfinished) <= ev.NAMES_LISTED else ()
+        self._emit(ev.SwarmRequested(len(self._unfinished), listed))
+
+    def _update_swarms(self, now: float) -> None:
+        unfinished = Bitfield.of(len(self._names), self._unfinished.values())
+        self._send(TRACKER, msg.SwarmRequest((), unfinished.to_bytes()))
+        self._requested_swarms(now)
+
+    def _refresh(self, now: float) -> None:
+        """Nothing has come for a while: ask again, and show the tracker that we live."""
+        longest = REFRESH_GROWTH * self._config.refresh_interval
+        self._refresh_pause = min(2 * self._refresh_pause, longest)
+        self._update_swarms(now)
+
+    def _on_swarm_response(self, now: float, sender: Rank, message: msg.SwarmResponse) -> None:
+        self._from_tracker(sender, "SWARM_RESPONSE")
+        if self._phase != "downloading":
+            return  # The answer to a refresh that crossed our ALL_COMPLETE.
+        self._check_response(message)
+        for manifest in message.manifests:
+            self._begin(manifest)
+        greetings: dict[Rank, list[str]] = {}
+        for swarm in message.swarms:
+            file = self._picker.file(swarm.name)
+            if file is None or swarm.name not in self._unfinished:
+                continue
+            for member in swarm.members:
+                if member.rank != self._rank and self._joined(file, member, now):
+                    greetings.setdefault(member.rank, []).append(swarm.name)
+            self._picker.members_changed(file)
+        for rank, names in greetings.items():
+            self._effects += self._neighbours.greet(rank, names)
+        for rank in message.lost:
+            self._forget(rank)
+        for name in message.unknown:
+            self._make_unavailable(name, "nobody owns it")
+        for manifest in message.manifests:
+            if not manifest.segments:
+                self._file_complete(manifest.name)
+            for rank, holding in self._early.pop(manifest.name, {}).items():
+                self._learn(rank, holding.name, unpack(holding), now)
+
+    def _check_response(self, message: msg.SwarmResponse) -> None:
+        for manifest in message.manifests:
+            if manifest.name not in self._names or self._store.manifest(manifest.name):
+                raise RemoteProtocolError(f"SWARM_RESPONSE with an unasked manifest of {manifest.name!r}")
+        for name in (*message.unknown, *(swarm.name for swarm in message.swarms)):
+            if name not in self._names:
+                raise RemoteProtocolError(f"SWARM_RESPONSE for an unasked file {name!r}")
+        members = [member.rank for swarm in message.swarms for member in swarm.members]
+        if any(not 1 <= rank <= self._clients for rank in (*members, *message.lost)):
+            raise RemoteProtocolError("SWARM_RESPONSE names a rank that is no client")
+
+    def _begin(self, manifest: Manifest) -> None:
+        if manifest.name not in self._unfinished:
+            return
+        self._store.begin(manifest)
+        self._picker.add(manifest.name, manifest.segments)
+        self._requests.add(manifest)
+        self._missing[manifest.name] = manifest.segments
+        self._emit(ev.DownloadStarted(manifest.name, manifest.segments, manifest.size))
+
+    def _joined(self, file: PickerFile, member: msg.SwarmMember, now: float) -> bool:
+        """Take a member of a swarm in; whether it is a peer to be greeted."""
+        source = self._sources.of(member.rank, now)
+        if member.role == "peer":
+            file.peers.add(member.rank)
+            return True
+        self._neighbours.completed(member.rank, file.name)
+        if member.rank in file.peers:
+            # A peer that became a seed keeps counting as copies, not as the origin of the file.
+            file.peers.discard(member.rank)
+            self._requests.peer_holds(source, file.mask)
+        elif file.mask & ~source.peer_keys:
+            file.seeds.add(member.rank)
+            source.seed_keys |= file.mask & ~source.peer_keys
+        return False
+
+    def _forget(self, rank: Rank) -> None:
+        self._neighbours.forget(rank)
+        for name in self._unfinished:
+            file = self._picker.file(name)
+            if file is not None and (rank in file.peers or rank in file.seeds):
+                file.peers.discard(rank)
+                file.seeds.discard(rank)
+                self._picker.members_changed(file)
+        self._requests.source_lost(rank)
+
+    def _on_stop(self, now: float, sender: Rank, message: msg.Stop) -> None:
+        self._from_tracker(sender, "STOP")
+        self._phase = "stopped"
+        self._emit(ev.Stopped())
+        self._send(self._rank, msg.Shutdown())
+        self._effects.append(Halt())
+
+    # With uploaders ---------------------------------------------------------------------------
+
+    def _on_segment(self, now: float, sender: Rank, message: msg.SendSegment) -> None:
+        request = self._requests.answered(now, sender, message.ticket)
+        file, index = self._picker.locate(request.key)
+        size = len(message.payload)
+        if self._requests.is_stored(request.key) or file.name not in self._unfinished:
+            self._emit(ev.SegmentDropped(sender, file.name, SegmentIndex(index), size, "duplicate"))
+            return
+        digest = self._store.put(file.name, index, message.payload)
+        if digest is None:
+            self._emit(ev.SegmentDropped(sender, file.name, SegmentIndex(index), size, "corrupt"))
+            self._effects += self._requests.corrupt(now, sender, request.key)
+            return
+        manifest = self._store.manifest(file.name)
+        assert manifest is not None
+        text = manifest.digest_text(digest)
+        self._emit(ev.SegmentStored(sender, file.name, SegmentIndex(index), size, text))
+        self._effects += self._requests.stored(now, sender, request)
+        self._neighbours.gained(file.name, SegmentIndex(index))
+        self._stored += 1
+        self._refresh_pause = self._config.refresh_interval
+        self._refresh_at = now + self._refresh_pause
+        self._missing[file.name] -= 1
+        if not self._missing[file.name]:
+            self._file_complete(file.name)
+        if self._stored % self._config.swarm_update == 0 and self._unfinished:
+            self._update_swarms(now)
+
+    def _on_reject(self, now: float, sender: Rank, message: msg.Reject) -> None:
+        request = self._requests.answered(now, sender, message.ticket)
+        file, index = self._picker.locate(request.key)
+        self._emit(ev.RequestRejected(sender, file.name, SegmentIndex(index), message.reason))
+        self._requests.rejected(now, sender, request, message.reason)
+
+    def _on_pending(self, now: float, sender: Rank, message: msg.Pending) -> None:
+        self._requests.pending(now, sender)
+
+    # With other downloaders -------------------------------------------------------------------
+
+    def _known(self, sender: Rank, name: str, length: int | None) -> None:
+        """Raise unless a client may speak of a file of that name and length to us."""
+        if not 1 <= sender <= self._clients or sender == self._rank:
+            raise RemoteProtocolError(f"rank {sender} speaks of segments")
+        manifest = self._store.manifest(name)
+        if manifest is None and name not in self._names and self._phase != "waiting":
+            raise RemoteProtocolError(f"a bitfield of {name!r}, which is neither wanted nor owned here")
+        if manifest is not None and length is not None and length != manifest.segments:
+            raise RemoteProtocolError(f"a bitfield of {length} segments for {manifest.segments}")
+
+    def _on_bitfield(self, now: float, sender: Rank, message: msg.BitfieldMessage) -> None:
+        for holding in message.holdings:
+            self._known(sender, holding.name, holding.length)
+            unpack(holding)
+        for holding in message.holdings:
+            if self._store.manifest(holding.name) is None:
+                self._early.setdefault(holding.name, {})[sender] = holding
+            else:
+                self._learn(sender, holding.name, unpack(holding), now)
+        names = [h.name for h in message.holdings if self._store.manifest(h.name)]
+        self._effects += self._neighbours.greet(sender, names)
+
+    def _learn(self, rank: Rank, name: str, held: Bitfield, now: float) -> None:
+        """``rank`` holds those segments of a file, as a peer."""
+        file = self._picker.file(name)
+        if held.is_full:
+            self._neighbours.completed(rank, name)
+        if file is None or name not in self._unfinished or held.length != file.segments:
+            return
+        source = self._sources.of(rank, now)
+        source.heard(now)
+        if rank not in file.peers and not held.is_full and rank not in file.seeds:
+            file.peers.add(rank)
+            self._picker.members_changed(file)
+        self._requests.peer_holds(source, self._picker.keys_of(file, held))
+
+    def _on_announce(self, now: float, sender: Rank, message: msg.Announce) -> None:
+        for gain in message.gains:
+            self._known(sender, gain.name, None)
+            manifest = self._store.manifest(gain.name)
+            if manifest and any(not 0 <= index < manifest.segments for index in gain.indices):
+                raise RemoteProtocolError(f"an ANNOUNCE of a segment that {gain.name!r} does not have")
+        for gain in message.gains:
+            manifest = self._store.manifest(gain.name)
+            if manifest is not None:
+                self._learn(sender, gain.name, Bitfield.of(manifest.segments, gain.indices), now)
+            else:
+                self._learn_early(sender, gain)
+
+    def _learn_early(self, sender: Rank, gain: msg.Gain) -> None:
+        """A gain in a file whose manifest is on its way: it joins the BITFIELD that came before it."""
+        before = self._early.get(gain.name, {}).get(sender)
+        if before is not None:
+            held = unpack(before)
+            more = Bitfield.of(held.length, (i for i in gain.indices if 0 <= i < held.length))
+            union = held.union(more).to_bytes()
+            self._early[gain.name][sender] = msg.Holding(gain.name, held.length, union)
+
+    # Ends -------------------------------------------------------------------------------------
+
+    def _file_complete(self, name: str) -> None:
+        if name not in self._unfinished:
+            return
+        del self._unfinished[name]
+        self._hopeless.pop(name, None)
+        self._store.finish(name)
+        self._emit(ev.FileCompleted(name))
+        self._send(TRACKER, msg.FileComplete(name))
+
+    def _give_up(self, now: float) -> None:
+        """A file of which a segment has had no live holder for long cannot be had."""
+        hopeless = self._requests.hopeless_files()
+        self._hopeless = {name: self._hopeless.get(name, now) for name in hopeless}
+        for name, since in list(self._hopeless.items()):
+            if now - since >= self._config.give_up_after:
+                self._make_unavailable(name, f"{hopeless[name]} of its segments have no live holder")
+
+    def _make_unavailable(self, name: str, reason: str) -> None:
+        if name not in self._unfinished:
+            return
+        del self._unfinished[name]
+        self._hopeless.pop(name, None)
+        self._unavailable.append(name)
+        self._effects += self._requests.abandon(name)
+        self._emit(ev.FileUnavailable(name, reason))
+
+    def _all_complete(self) -> None:
+        self._phase = "serving"
+        self._effects += self._requests.cancel_all()
+        self._send(TRACKER, msg.AllComplete(tuple(self._unavailable)))
+        self._emit(ev.AllCompleted())

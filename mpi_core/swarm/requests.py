@@ -1,0 +1,313 @@
+"""The requests in flight: which segment is asked of whom, and what becomes of it.
+
+A request keeps its ticket, and with it the buffer that waits for the payload, until its one answer has
+come, however late. It leaves the window earlier: when it *expires* (unanswered for the request timeout), or
+when the *endgame* hedges it (nothing else is left to ask, and it takes far longer than usual). Its key may
+then be asked of another source; the first answer wins, the others are cancelled.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+
+from mpi_core.protocol import events as ev
+from mpi_core.protocol.bitfield import Bitfield
+from mpi_core.protocol.errors import RemoteProtocolError
+from mpi_core.protocol.manifest import Manifest
+from mpi_core.protocol.messages import Cancel, RejectReason, RequestSegment
+from mpi_core.protocol.units import MAX_TICKETS, Rank, SegmentIndex, Ticket
+from mpi_core.swarm.config import SwarmConfig
+from mpi_core.swarm.machine import Effects, Emit, Send
+from mpi_core.swarm.picker import Picker, lowest_key
+from mpi_core.swarm.sources import Request, Source, Sources
+
+#: Patience with the stripes of others, and the age at which the endgame hedges a request: at least so many
+#: seconds, and so many times the usual time of an answer.
+PATIENCE = (0.05, 2.0)
+HEDGE = (0.2, 4.0)
+
+#: A segment's timeout doubles with each expiry, so many times at the most.
+MOST_DOUBLINGS = 4
+
+#: The weight of the newest answer in the average of their times.
+SMOOTHING = 0.1
+
+
+class Requests:
+    """The window of one downloader."""
+
+    def __init__(self, config: SwarmConfig, picker: Picker, sources: Sources) -> None:
+        self._config = config
+        self._picker = picker
+        self._sources = sources
+        self._manifests: dict[str, Manifest] = {}
+        self._open: dict[Ticket, Request] = {}
+        self._by_key: dict[int, list[Request]] = {}
+        #: Requests that count in the window: open, and neither expired, hedged nor cancelled.
+        self._in_window = 0
+        self._spare: list[Ticket] = []
+        self._tickets = 0
+        #: Keys that are verified and stored; keys of files that are given up.
+        self._stored = 0
+        self._abandoned = 0
+        self._wanted = 0
+        self._expiries: Counter[int] = Counter()
+        #: The usual time of an answer, seconds; None until the first.
+        self._usual: float | None = None
+        #: Since when the window had room and patience forbade to fill it; how many requests may break it.
+        self._waiting_since: float | None = None
+        self._credit = 1
+        self._wake_at: float | None = None
+
+    @property
+    def wake_at(self) -> float | None:
+        return self._wake_at
+
+    def add(self, manifest: Manifest) -> None:
+        """A file that the picker has just been given."""
+        self._manifests[manifest.name] = manifest
+        file = self._picker.file(manifest.name)
+        assert file is not None
+        self._wanted |= file.mask
+
+    # Asking -----------------------------------------------------------------------------------
+
+    def fill(self, now: float) -> Effects:
+        """Expire what is overdue, then ask until the window is full or there is nobody to ask."""
+        effects: Effects = []
+        self._expire(now, effects)
+        while self._has_room and self._ask_one(now, True, effects):
+            self._waiting_since = None
+            self._credit = 1
+        if not (self._has_room and self._picker.todo):
+            self._waiting_since = None
+        elif self._waiting_since is None:
+            self._waiting_since = now
+        elif now >= self._waiting_since + self._scaled(PATIENCE):
+            self._waiting_since = now
+            for _ in range(self._credit):
+                if not (self._has_room and self._ask_one(now, False, effects)):
+                    break
+            self._credit = min(2 * self._credit, self._config.requests_in_flight)
+        self._set_alarm(now)
+        return effects
+
+    @property
+    def _has_room(self) -> bool:
+        return self._in_window < self._config.requests_in_flight and len(self._open) < MAX_TICKETS
+
+    def _scaled(self, bounds: tuple[float, float]) -> float:
+        least, times = bounds
+        return max(least, times * (self._usual or 0.0))
+
+    def _ask_one(self, now: float, patient: bool, effects: Effects) -> bool:
+        if not self._picker.todo:
+            return False
+        trusted = self._sources.trusted_keys()
+        sources = self._sources.in_turn(now)
+        barred = [source.asked | self._sources.last_resort(source, trusted) for source in sources]
+        if self._config.strategy == "classic":
+            key = self._picker.first(s.keys & ~bar for s, bar in zip(sources, barred, strict=True))
+            if key is not None:
+                holders = zip(sources, barred, strict=True)
+                source = next(s for s, bar in holders if s.keys & ~bar & 1 << key)
+                effects += self._ask(now, source, key)
+            return key is not None
+        for source, bar in zip(sources, barred, strict=True):
+            key = self._picker.rarest(source.peer_keys & ~bar, source.seed_keys & ~bar, patient)
+            if key is not None:
+                effects += self._ask(now, source, key)
+                return True
+        return False
+
+    def _ask(self, now: float, source: Source, key: int) -> Effects:
+        file, index = self._picker.locate(key)
+        ticket = heapq.heappop(self._spare) if self._spare else self._new_ticket()
+        doublings = min(self._expiries[key], MOST_DOUBLINGS) if key in self._expiries else 0
+        deadline = now + self._config.request_timeout * 2**doublings
+        request = Request(ticket, source.rank, key, now, deadline)
+        self._open[ticket] = request
+        self._by_key.setdefault(key, []).append(request)
+        self._in_window += 1
+        self._picker.todo &= ~(1 << key)
+        self._sources.asked(source, key)
+        length = self._manifests[file.name].payload_length(index)
+        segment = SegmentIndex(index)
+        return [
+            Send(source.rank, RequestSegment(file.name, segment, ticket, length)),
+            Emit(ev.SegmentRequested(source.rank, file.name, segment)),
+        ]
+
+    def _new_ticket(self) -> Ticket:
+        self._tickets += 1
+        return Ticket(self._tickets - 1)
+
+    def _expire(self, now: float, effects: Effects) -> None:
+        endgame = self._config.strategy == "swarm" and not self._picker.todo and self._has_room
+        hedge = self._scaled(HEDGE)
+        for request in self._open.values():
+            if request.expired or request.cancelled:
+                continue
+            if now >= request.deadline:
+                request.expired = True
+                self._expiries[request.key] += 1
+                file, index = self._picker.locate(request.key)
+                effects.append(Emit(ev.RequestExpired(request.source, file.name, SegmentIndex(index))))
+                source = self._sources.of(request.source, now)
+                if not source.silent and now - source.last_heard >= self._config.request_timeout:
+                    source.silent = True
+                    effects.append(Emit(ev.SourceAvoided(request.source, "silent")))
+                self._reopen(request)
+            elif endgame and not request.reopened and now >= request.asked_at + hedge:
+                self._reopen(request)
+
+    def _leave_window(self, request: Request) -> None:
+        if not request.reopened:
+            request.reopened = True
+            self._in_window -= 1
+
+    def _reopen(self, request: Request) -> None:
+        """Let the request's key be asked of another."""
+        self._leave_window(request)
+        self._need(request.key)
+
+    def _need(self, key: int) -> None:
+        """Put a key back on the list, unless it is here, given up, or still asked for."""
+        gone = self._stored | self._abandoned
+        asked = any(not request.reopened for request in self._by_key.get(key, ()))
+        if not asked and not gone >> key & 1:
+            self._picker.todo |= 1 << key
+
+    def _set_alarm(self, now: float) -> None:
+        deadlines = []
+        hedge = self._scaled(HEDGE)
+        for request in self._open.values():
+            if not request.expired and not request.cancelled:
+                deadlines.append(request.deadline)
+                if not request.reopened and not self._picker.todo and self._has_room:
+                    deadlines.append(request.asked_at + hedge)
+        if self._waiting_since is not None:
+            deadlines.append(self._waiting_since + self._scaled(PATIENCE))
+            pause = self._sources.next_pause_end(now)
+            if pause is not None:
+                deadlines.append(pause)
+        # A hedge that found no other source must not make the alarm ring without end.
+        self._wake_at = min((at for at in deadlines if at > now), default=None)
+
+    # Answers ----------------------------------------------------------------------------------
+
+    def answered(self, now: float, sender: Rank, ticket: Ticket) -> Request:
+        """Close the request of that ticket; raises RemoteProtocolError where it is not the sender's."""
+        request = self._open.get(ticket)
+        if request is None or request.source != sender:
+            raise RemoteProtocolError(f"rank {sender} answers ticket {ticket}, which is not its own")
+        del self._open[ticket]
+        heapq.heappush(self._spare, ticket)
+        self._leave_window(request)
+        asked = self._by_key[request.key]
+        asked.remove(request)
+        if not asked:
+            del self._by_key[request.key]
+        source = self._sources.of(sender, now)
+        source.heard(now)
+        self._sources.answered(source, request.key)
+        return request
+
+    def stored(self, now: float, sender: Rank, request: Request) -> Effects:
+        """The request's segment is verified and stored; cancel what else was asked for it."""
+        bit = 1 << request.key
+        self._stored |= bit
+        self._picker.todo &= ~bit
+        self._expiries.pop(request.key, None)
+        self._sources.of(sender, now).delivered(now)
+        took = now - request.asked_at
+        self._usual = took if self._usual is None else self._usual + SMOOTHING * (took - self._usual)
+        return [effect for other in self._by_key.get(request.key, ()) for effect in self._cancel(other)]
+
+    def corrupt(self, now: float, sender: Rank, key: int) -> Effects:
+        """A payload failed its digest: count it against its sender, and ask again."""
+        source = self._sources.of(sender, now)
+        source.strikes += 1
+        source.corrupt_in_a_row += 1
+        source.corrupted |= 1 << key
+        self._need(key)
+        if source.strikes == self._config.strikes:
+            return [Emit(ev.SourceAvoided(sender, f"{source.strikes} corrupt segments"))]
+        return []
+
+    def rejected(self, now: float, sender: Rank, request: Request, reason: RejectReason) -> None:
+        source = self._sources.of(sender, now)
+        bit = 1 << request.key
+        if reason == "absent":
+            self._picker.lost(source.peer_keys & bit)
+            source.peer_keys &= ~bit
+            source.seed_keys &= ~bit
+        elif reason == "busy":
+            source.paused(now)
+        self._need(request.key)
+
+    def pending(self, now: float, sender: Rank) -> None:
+        source = self._sources.get(sender)
+        if source is None:
+            raise RemoteProtocolError(f"PENDING from rank {sender}, of which nothing was asked")
+        source.heard(now)
+
+    def _cancel(self, request: Request) -> Effects:
+        if request.cancelled:
+            return []
+        request.cancelled = True
+        self._leave_window(request)
+        return [Send(request.source, Cancel(request.ticket))]
+
+    def cancel_all(self) -> Effects:
+        return [effect for request in self._open.values() for effect in self._cancel(request)]
+
+    # What the sources hold --------------------------------------------------------------------
+
+    def peer_holds(self, source: Source, keys: int) -> None:
+        """``source`` holds those keys as a peer."""
+        new = keys & ~source.peer_keys
+        source.peer_keys |= keys
+        source.seed_keys &= ~keys
+        self._picker.gained(new)
+
+    def source_lost(self, rank: Rank) -> None:
+        """Nothing more will come from that client."""
+        source = self._sources.get(rank)
+        if source is None:
+            return
+        self._picker.lost(source.peer_keys)
+        source.peer_keys = source.seed_keys = 0
+        for request in self._open.values():
+            if request.source == rank and not request.cancelled:
+                request.expired = True
+                self._reopen(request)
+
+    def is_stored(self, key: int) -> bool:
+        return bool(self._stored >> key & 1)
+
+    def hopeless_files(self) -> dict[str, int]:
+        """Unfinished files with segments that no live source holds → how many."""
+        keys = self._wanted & ~self._stored & ~self._abandoned & ~self._sources.hopeful_keys()
+        files: Counter[str] = Counter()
+        while keys:
+            file, _ = self._picker.locate(lowest_key(keys))
+            files[file.name] = (keys & file.mask).bit_count()
+            keys &= ~file.mask
+        return dict(files)
+
+    def abandon(self, name: str) -> Effects:
+        """Ask for nothing more of a file."""
+        file = self._picker.file(name)
+        if file is None:
+            return []
+        self._abandoned |= file.mask
+        self._picker.todo &= ~file.mask
+        keys = Bitfield(self._wanted.bit_length(), file.mask & self._wanted)
+        return [
+            effect
+            for key in keys
+            for request in self._by_key.get(key, ())
+            for effect in self._cancel(request)
+        ]

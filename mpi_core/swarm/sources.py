@@ -1,0 +1,151 @@
+"""From whom: what a downloader knows of each client it can fetch from.
+
+Round robin over the sources, the least loaded first: a source with fewer of our requests outstanding comes
+before one with more, and among equals the one that was asked longest ago. A source is passed over while it
+is at its share of the window, while it backs off after a REJECT, or while it is silent; one with three
+strikes is asked only for what nobody else holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from mpi_core.protocol.units import Rank, Ticket
+from mpi_core.swarm.config import SwarmConfig
+
+#: Seconds of the first pause after a REJECT "busy"; it doubles up to the last.
+FIRST_PAUSE = 0.05
+LAST_PAUSE = 2.0
+
+
+@dataclass(slots=True)
+class Request:
+    """A request that is not answered yet."""
+
+    ticket: Ticket
+    source: Rank
+    key: int
+    asked_at: float
+    #: The time at which it expires.
+    deadline: float
+    #: It may be asked of another as well: it expired, or the endgame hedges it.
+    reopened: bool = False
+    expired: bool = False
+    cancelled: bool = False
+
+
+@dataclass(slots=True)
+class Source:
+    """A client that holds, or may come to hold, something that is wanted here."""
+
+    rank: Rank
+    #: Keys that it has announced as a peer, and keys of files it has seeded since we know it.
+    peer_keys: int = 0
+    seed_keys: int = 0
+    #: Keys asked of it and not answered; they are not asked of it twice.
+    asked: int = 0
+    outstanding: int = 0
+    #: The number of the last request to it, in the order of all requests.
+    last_asked: int = -1
+    last_heard: float = 0.0
+    #: Keys of which it sent a corrupt payload: asked of others first.
+    corrupted: int = 0
+    strikes: int = 0
+    corrupt_in_a_row: int = 0
+    silent: bool = False
+    paused_until: float = 0.0
+    pause: float = FIRST_PAUSE
+
+    @property
+    def keys(self) -> int:
+        return self.peer_keys | self.seed_keys
+
+    def heard(self, now: float) -> None:
+        self.last_heard = now
+        self.silent = False
+
+    def paused(self, now: float) -> None:
+        """It is busy: leave it alone for a while."""
+        self.paused_until = now + self.pause
+        self.pause = min(2 * self.pause, LAST_PAUSE)
+
+    def delivered(self, now: float) -> None:
+        self.corrupt_in_a_row = 0
+        self.pause = FIRST_PAUSE
+
+
+class Sources:
+    """All sources of one downloader."""
+
+    def __init__(self, config: SwarmConfig) -> None:
+        self._config = config
+        self._sources: dict[Rank, Source] = {}
+        self._asked = 0
+
+    def get(self, rank: Rank) -> Source | None:
+        return self._sources.get(rank)
+
+    def of(self, rank: Rank, now: float) -> Source:
+        """The source of that rank, made at its first mention."""
+        source = self._sources.get(rank)
+        if source is None:
+            source = self._sources[rank] = Source(rank, last_heard=now)
+        return source
+
+    def __iter__(self) -> Iterator[Source]:
+        return iter(self._sources.values())
+
+    def avoided(self, source: Source) -> bool:
+        return source.strikes >= self._config.strikes
+
+    def hopeful(self, source: Source) -> bool:
+        """Whether a segment may still come from it."""
+        return not source.silent and source.corrupt_in_a_row < self._config.ban_after
+
+    def in_turn(self, now: float) -> list[Source]:
+        """The sources that may be asked now, in the order in which to ask them."""
+        usable = [s for s in self._sources.values() if self.hopeful(s) and s.keys]
+        window = self._config.requests_in_flight
+        share = window if len(usable) < 2 else max(2, -(-window // len(usable)))
+        ready = [s for s in usable if s.outstanding < share and s.paused_until <= now]
+        return sorted(ready, key=lambda s: (s.outstanding, s.last_asked, s.rank))
+
+    def trusted_keys(self) -> int | None:
+        """Keys that some source may send which has not sent them corrupt and has no three strikes; None
+        where all sources are blameless."""
+        if not any(source.strikes for source in self._sources.values()):
+            return None
+        keys = 0
+        for source in self._sources.values():
+            if self.hopeful(source) and not self.avoided(source):
+                keys |= source.keys & ~source.corrupted
+        return keys
+
+    def last_resort(self, source: Source, trusted: int | None) -> int:
+        """Keys not to ask of it while another can send them."""
+        if trusted is None:
+            return 0
+        return trusted if self.avoided(source) else source.corrupted & trusted
+
+    def hopeful_keys(self) -> int:
+        """Keys that some source may still send."""
+        keys = 0
+        for source in self._sources.values():
+            if self.hopeful(source):
+                keys |= source.keys
+        return keys
+
+    def asked(self, source: Source, key: int) -> None:
+        source.last_asked = self._asked
+        self._asked += 1
+        source.outstanding += 1
+        source.asked |= 1 << key
+
+    def answered(self, source: Source, key: int) -> None:
+        source.outstanding -= 1
+        source.asked &= ~(1 << key)
+
+    def next_pause_end(self, now: float) -> float | None:
+        ends = [s.paused_until for s in self._sources.values() if s.paused_until > now]
+        return min(ends, default=None)

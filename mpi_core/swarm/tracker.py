@@ -1,0 +1,264 @@
+"""Who is in which swarm, never who holds which segment: the machine on rank 0.
+
+Steps: gather every client's INIT, check that the owners agree, answer all with INIT_ACK; then answer
+SWARM_REQUESTs with what changed since the asker's last; list who sends FILE_COMPLETE as a seed; and when
+every client that lives has sent ALL_COMPLETE, tell each to STOP. An ABORT from anyone stops everyone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from mpi_core.protocol import events as ev
+from mpi_core.protocol import messages as msg
+from mpi_core.protocol.bitfield import Bitfield
+from mpi_core.protocol.errors import RemoteProtocolError
+from mpi_core.protocol.manifest import Manifest
+from mpi_core.protocol.patterns import match_names
+from mpi_core.protocol.roles import TRACKER
+from mpi_core.protocol.units import Rank
+from mpi_core.swarm.config import SwarmConfig
+from mpi_core.swarm.machine import Effects, Emit, Halt, Send
+from mpi_core.swarm.registry import Registry
+
+
+@dataclass
+class Member:
+    """What the tracker knows of one client."""
+
+    rank: Rank
+    init: msg.Init | None = None
+    #: The names of its first SWARM_REQUEST.
+    names: tuple[str, ...] = ()
+    #: The number of the last change it was told of, and of the last loss.
+    told: int = 0
+    told_lost: int = 0
+    heard_at: float = 0.0
+    done: bool = False
+    lost: bool = False
+    unavailable: tuple[str, ...] = ()
+    completed: set[str] = field(default_factory=set)
+
+
+class Tracker:
+    """The tracker's machine."""
+
+    def __init__(self, clients: int, config: SwarmConfig, rng: Random, problem: str | None = None) -> None:
+        self._config = config
+        #: Why the run cannot begin (bad input seen on the tracker's own rank), in one line.
+        self._problem = problem
+        self._members = {Rank(rank): Member(Rank(rank)) for rank in range(1, clients + 1)}
+        self._registry = Registry(rng, config.swarm_cap)
+        #: Ranks in the order in which they were lost.
+        self._losses: list[Rank] = []
+        #: Clients that are not lost and still owe their INIT, and those that still owe ALL_COMPLETE.
+        self._uninitialised = clients
+        self._undone = clients
+        #: When to look for silent clients next.
+        self._check_at = config.client_timeout
+        self._acked = False
+        self._halted = False
+        self._effects: Effects = []
+        #: 0, or the exit code of the ABORT that ended the run; 1 where something could not be had.
+        self.exit_code = 0
+        self._handlers: dict[type, Callable[[float, Member, Any], None]] = {
+            msg.Init: self._on_init,
+            msg.SwarmRequest: self._on_swarm_request,
+            msg.FileComplete: self._on_file_complete,
+            msg.AllComplete: self._on_all_complete,
+            msg.Alive: self._on_alive,
+        }
+
+    # The machine ------------------------------------------------------------------------------
+
+    def start(self, now: float) -> Effects:
+        for member in self._members.values():
+            member.heard_at = now
+        self._check_at = now + self._config.client_timeout
+        if self._problem:
+            self._abort(TRACKER, 2, self._problem)
+        return self._go_on(now)
+
+    @property
+    def wake_at(self) -> float | None:
+        return self._check_at
+
+    def receive(self, now: float, sender: Rank, message: msg.Stimulus) -> Effects:
+        if self._halted:
+            raise RemoteProtocolError(f"{type(message).__name__} after STOP")
+        if isinstance(message, msg.Abort):
+            return self._on_abort(sender, message)
+        if isinstance(message, msg.Lost):
+            if sender != TRACKER or message.rank not in self._members:
+                raise RemoteProtocolError(f"rank {sender} says that {message.rank} is lost")
+            self._lose(self._members[message.rank], "its process ended")
+            return self._go_on(now)
+        member = self._members.get(sender)
+        handler = self._handlers.get(type(message))
+        if member is None or handler is None:
+            raise RemoteProtocolError(f"{type(message).__name__} from rank {sender} to the tracker")
+        handler(now, member, message)
+        member.heard_at = now
+        return self._go_on(now)
+
+    def wake(self, now: float) -> Effects:
+        timeout = self._config.client_timeout
+        if now >= self._check_at:
+            for member in self._members.values():
+                if not member.done and now >= member.heard_at + timeout:
+                    self._lose(member, f"silent for {timeout:g} s")
+            waited_for = [m.heard_at for m in self._members.values() if not m.done and not m.lost]
+            self._check_at = min(waited_for, default=now) + timeout
+        return self._go_on(now)
+
+    def _go_on(self, now: float) -> Effects:
+        if not self._acked and not self._uninitialised and not self._halted:
+            self._acked = True
+            self._all_in([member for member in self._members.values() if member.init])
+        if self._acked and not self._halted and not self._undone:
+            self._stop(aborted=False)
+        effects, self._effects = self._effects, []
+        return effects
+
+    def _send(self, to: Rank, message: msg.Message) -> None:
+        self._effects.append(Send(to, message))
+
+    def _emit(self, event: ev.Event) -> None:
+        self._effects.append(Emit(event))
+
+    # Steps ------------------------------------------------------------------------------------
+
+    def _on_init(self, now: float, member: Member, message: msg.Init) -> None:
+        if member.init is not None or self._acked:
+            raise RemoteProtocolError(f"a second INIT from rank {member.rank}")
+        if len({manifest.name for manifest in message.owned}) != len(message.owned):
+            raise RemoteProtocolError(f"rank {member.rank} owns one name twice")
+        member.init = message
+        self._uninitialised -= not member.lost
+        self._emit(ev.InitReceived(member.rank, len(message.owned)))
+
+    def _all_in(self, living: list[Member]) -> None:
+        """Every INIT is in: join what the owners brought, in the order of their ranks."""
+        for member in living:
+            assert member.init is not None
+            for manifest in member.init.owned:
+                problem = self._registry.register(member.rank, manifest)
+                if problem:
+                    self._abort(member.rank, 2, problem)
+                    return
+        problem = self._registry.clash()
+        if problem:
+            self._abort(TRACKER, 2, problem)
+            return
+        for file in self._registry.files.values():
+            m = file.manifest
+            digests = tuple(m.digest_text(digest) for digest in m.digests)
+            self._emit(ev.FileRegistered(m.name, m.size, m.segments, m.algorithm, digests))
+        for member in living:
+            assert member.init is not None
+            for manifest in member.init.owned:
+                self._enlist(member, manifest.name, "seed")
+        names = sorted(self._registry.files)
+        for member in living:
+            assert member.init is not None
+            matched = tuple(match_names(pattern, names) for pattern in member.init.patterns)
+            self._send(member.rank, msg.InitAck(matched))
+            self._emit(ev.InitAckSent(member.rank))
+
+    def _enlist(self, member: Member, name: str, role: msg.SwarmRole) -> None:
+        if self._registry.enlist(member.rank, name, role):
+            self._emit(ev.SwarmListed(member.rank, name, role))
+
+    def _on_swarm_request(self, now: float, member: Member, message: msg.SwarmRequest) -> None:
+        if not self._acked:
+            raise RemoteProtocolError(f"SWARM_REQUEST from rank {member.rank} before its INIT_ACK")
+        if message.names and member.names:
+            raise RemoteProtocolError(f"rank {member.rank} names its files a second time")
+        if message.names:
+            self._answer_first(member, message.names)
+        else:
+            unfinished = Bitfield.from_bytes(len(member.names), message.unfinished)
+            self._answer_update(member, [member.names[place] for place in unfinished])
+
+    def _answer_first(self, member: Member, names: tuple[str, ...]) -> None:
+        member.names = tuple(dict.fromkeys(names))
+        known = [name for name in member.names if name in self._registry.files]
+        unknown = tuple(name for name in member.names if name not in self._registry.files)
+        # The asker is left out of its own response, so it may be listed after the others were drawn.
+        swarms = [self._registry.swarm(name, member.rank, 0) for name in known]
+        manifests = tuple(self._registry.files[name].manifest for name in known)
+        for name in known:
+            self._enlist(member, name, "peer")
+        self._respond(member, len(names), manifests, swarms, unknown)
+
+    def _answer_update(self, member: Member, names: list[str]) -> None:
+        asked = {name: None for name in names if name in self._registry.files}
+        changed = self._registry.changed_files(member.told, asked)
+        swarms = [self._registry.swarm(name, member.rank, member.told) for name in changed]
+        self._respond(member, len(names), (), swarms, ())
+
+    def _respond(
+        self,
+        member: Member,
+        asked: int,
+        manifests: tuple[Manifest, ...],
+        swarms: list[msg.Swarm | None],
+        unknown: tuple[str, ...],
+    ) -> None:
+        changed = tuple(swarm for swarm in swarms if swarm is not None)
+        lost = tuple(self._losses[member.told_lost :])
+        member.told, member.told_lost = self._registry.now, len(self._losses)
+        self._send(member.rank, msg.SwarmResponse(manifests, changed, unknown, lost))
+        named = sum(len(swarm.members) for swarm in changed)
+        self._emit(ev.SwarmServed(member.rank, asked, len(manifests), named))
+
+    def _on_file_complete(self, now: float, member: Member, message: msg.FileComplete) -> None:
+        file = self._registry.files.get(message.name)
+        if file is None or file.roles.get(member.rank) != "peer":
+            raise RemoteProtocolError(f"FILE_COMPLETE from rank {member.rank}, no peer of {message.name!r}")
+        self._emit(ev.FileCompleteReceived(member.rank, message.name))
+        self._enlist(member, message.name, "seed")
+
+    def _on_all_complete(self, now: float, member: Member, message: msg.AllComplete) -> None:
+        if not self._acked or member.done:
+            raise RemoteProtocolError(f"ALL_COMPLETE from rank {member.rank}, which is not downloading")
+        member.done = True
+        self._undone -= not member.lost
+        if message.unavailable:
+            self.exit_code = max(self.exit_code, 1)
+        self._emit(ev.AllCompleteReceived(member.rank))
+
+    def _on_alive(self, now: float, member: Member, message: msg.Alive) -> None:
+        """A client that hashes its shares shows that it lives; ``receive`` has noted the time."""
+
+    def _lose(self, member: Member, reason: str) -> None:
+        if member.lost:
+            return
+        member.lost = True
+        self._uninitialised -= member.init is None
+        if not member.done:
+            self._undone -= 1
+            self.exit_code = max(self.exit_code, 1)
+        self._losses.append(member.rank)
+        self._registry.dismiss(member.rank)
+        self._emit(ev.ClientLost(member.rank, reason))
+
+    def _on_abort(self, sender: Rank, message: msg.Abort) -> Effects:
+        self._abort(sender, message.code, message.reason)
+        effects, self._effects = self._effects, []
+        return effects
+
+    def _abort(self, culprit: Rank, code: int, reason: str) -> None:
+        self.exit_code = code
+        self._emit(ev.RunAborted(culprit, code, reason))
+        self._stop(aborted=True)
+
+    def _stop(self, aborted: bool) -> None:
+        self._halted = True
+        for member in self._members.values():
+            self._send(member.rank, msg.Stop(aborted))
+            self._emit(ev.StopSent(member.rank))
+        self._effects.append(Halt())

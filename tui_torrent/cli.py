@@ -1,0 +1,185 @@
+"""argv only: what the words of the command line mean, and which exit code the process leaves with."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from mpi_core.protocol.errors import ScenarioError
+from mpi_core.runtime.launcher import find_launcher
+from tui_torrent.config import Options
+
+PROGRAM = "tui_torrent"
+
+EPILOG = """\
+exit codes: 0 everything wanted is there and verified; 1 something wanted could not be had (it is named);
+2 bad usage or bad input; 3 an internal failure. Every rank leaves with the same one.
+
+python -m tui_torrent check JOURNAL   checks a journal against the protocol's rules and names the first
+                                      event that breaks one (0: all hold, 1: one is broken, 2: no journal)
+"""
+
+
+class UsageError(Exception):
+    """The command line is wrong; the text is one line."""
+
+
+class HelpAsked(Exception):
+    """--help or --version: the text is to be printed once."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that raises instead of printing: under mpirun, N processes parse the same line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message} (see python -m {PROGRAM} --help)")
+
+    def print_help(self, file: Any = None) -> NoReturn:
+        raise HelpAsked(self.format_help())
+
+
+def _whole(least: int) -> Any:
+    def parse(text: str) -> int:
+        value = int(text)
+        if value < least:
+            raise argparse.ArgumentTypeError(f"expected a whole number from {least}, found {text!r}")
+        return value
+
+    parse.__name__ = "whole number"
+    return parse
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a number above 0, found {text!r}")
+    return value
+
+
+_positive.__name__ = "number"
+
+
+def _path(text: str) -> Path:
+    if not text:
+        raise argparse.ArgumentTypeError("expected a path, found nothing")
+    return Path(text)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of a run's command line."""
+    parser = _Parser(
+        prog=f"mpirun -np N python -m {PROGRAM}",
+        description="Distribute files over MPI as a BitTorrent-style swarm: rank 0 is the tracker, the "
+        "other ranks are clients and, with --monitor, the last rank draws them all.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add(
+        "scenario",
+        nargs="?",
+        metavar="SCENARIO",
+        help="a folder of in<R>.txt files, or a TOML file; without one, the built-in demo",
+    )
+    mode = parser.add_mutually_exclusive_group()
+    mode.add_argument("--monitor", action="store_true", help="the last rank draws the swarm")
+    mode.add_argument("--headless", action="store_true", help="plain lines only (the default)")
+    add("--out", type=_path, metavar="DIR", help="where files are written (default: the current folder)")
+    add("--json", action="store_true", help="JSON Lines instead of plain ones, the report last")
+    add("--report", type=_path, metavar="FILE", help="write the final report as JSON")
+    add("--journal", type=_path, metavar="FILE", help="write every status event as JSON Lines")
+    add("--seed", type=int, default=Options.seed, metavar="INT", help="of all random choices (%(default)s)")
+    add(
+        "--strategy",
+        choices=("swarm", "classic"),
+        default=Options.strategy,
+        help="swarm: rarest first, a window of requests, endgame; "
+        "classic: segments in order, one request at a time (default: %(default)s)",
+    )
+    add(
+        "--window",
+        type=_whole(1),
+        default=Options.window,
+        metavar="N",
+        help="requests in flight (%(default)s)",
+    )
+    add(
+        "--swarm-update",
+        type=_whole(1),
+        default=Options.swarm_update,
+        metavar="N",
+        help="segments between two swarm updates (%(default)s)",
+    )
+    add("--rate", type=_positive, metavar="B", help="bytes a second that a client may upload")
+    add(
+        "--request-timeout",
+        type=_positive,
+        default=Options.request_timeout,
+        metavar="S",
+        help="seconds until an unanswered request is asked elsewhere as well (%(default)s)",
+    )
+    add(
+        "--digest",
+        choices=("blake3", "sha256"),
+        default=Options.digest,
+        help="the hash of real files' segments (default: %(default)s)",
+    )
+    add("--ascii", action="store_true", help="draw the monitor in ASCII alone")
+    return parser
+
+
+def parse(argv: Sequence[str]) -> Options:
+    """The options of a run; raises UsageError or HelpAsked."""
+    words = vars(build_parser().parse_args(argv))
+    del words["headless"]
+    return Options(**words)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; the exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    launcher = find_launcher()
+    first = launcher is None or launcher.rank == 0
+    try:
+        if words[:1] == ["check"]:
+            return _check(words[1:]) if first else 0
+        options = parse(words)
+    except HelpAsked as help_asked:
+        if first:
+            print(help_asked, end="")
+        return 0
+    except (UsageError, ScenarioError) as error:
+        return _refuse(str(error), together=launcher is not None and launcher.size > 1, first=first)
+    if launcher is None:
+        return _refuse(
+            f"expected to be started by mpirun, as in: mpirun -np 6 python -m {PROGRAM} --monitor",
+            together=False,
+            first=True,
+        )
+    from tui_torrent.launch import launch
+
+    return launch(options)
+
+
+def _refuse(line: str, together: bool, first: bool) -> int:
+    """Print one line, once, and let every rank leave with 2."""
+    if first:
+        print(f"{PROGRAM}: {line}", file=sys.stderr, flush=True)
+    if together:
+        # A rank that leaves early may make the launcher kill the one that is still printing.
+        from tui_torrent.launch import leave_together
+
+        leave_together(2)
+    return 2
+
+
+def _check(words: list[str]) -> int:
+    if len(words) != 1 or words[0].startswith("-"):
+        raise UsageError(f"check: expected one journal, as in: python -m {PROGRAM} check run.jsonl")
+    from tui_torrent.check import run_check
+
+    return run_check(words[0], sys.stdout.write)

@@ -1,0 +1,157 @@
+"""Compose a client's rank: its plan, its store, a download and an upload thread."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from random import Random
+from typing import TYPE_CHECKING
+
+from mpi_core.protocol import events as ev
+from mpi_core.protocol.errors import ScenarioError
+from mpi_core.protocol.manifest import Manifest
+from mpi_core.protocol.messages import Abort, Alive, Shutdown, Stop, Tag
+from mpi_core.protocol.roles import TRACKER, Roles
+from mpi_core.runtime.clock import Clock
+from mpi_core.runtime.driver import Driver
+from mpi_core.runtime.files import DeclaredFiles, HashingStopped, RealFiles, check_output, hash_file
+from mpi_core.runtime.reporter import Reporter
+from mpi_core.swarm.bystander import Bystander
+from mpi_core.swarm.downloader import Downloader
+from mpi_core.swarm.machine import Machine
+from mpi_core.swarm.store import SegmentStore
+from mpi_core.swarm.uploader import Uploader
+from tui_torrent.config import Options
+from tui_torrent.crew import Crew
+from tui_torrent.scenario import ClientPlan, Scenario, Share
+
+if TYPE_CHECKING:
+    from mpi_core.runtime.mpi import MpiEndpoint, World
+
+#: How often hashing is told to the observer, and to the tracker, which would else think the client lost.
+HASHING_TOLD = 0.5
+ALIVE_TOLD = 5.0
+
+
+def run_client(
+    world: World, roles: Roles, options: Options, scenario: Scenario | None, problem: str | None
+) -> int:
+    """A client's part of the run; its exit code."""
+    clock = Clock()
+    reporter = Reporter(world.rank, clock)
+    downloads, uploads = world.endpoint("downloader"), world.endpoint("uploader")
+    tell = world.sender(roles.observer, Tag.STATUS)
+    world.meet()
+    clock.start()
+    backing: RealFiles | DeclaredFiles | None = None
+    try:
+        machines: dict[str, Machine]
+        try:
+            if problem or scenario is None:
+                raise ScenarioError(problem or "no scenario")
+            plan = scenario.client(world.rank)
+            backing = _backing(world.rank, options, scenario, plan)
+            hashing = _Hashing(downloads, clock, reporter, options)
+            owned = plan.declared + tuple(hashing.manifest(plan, share) for share in plan.shares)
+            machines = _machines(world.rank, roles, options, scenario, plan, owned, backing)
+        except (ScenarioError, OSError) as error:
+            machines = {"download": Bystander(Abort(2, str(error)))}
+        except HashingStopped:
+            machines = {}
+        crew = _crew(world, machines, downloads, uploads, clock, reporter)
+        crew.start()
+        crew.report(reporter, tell)
+    finally:
+        if backing is not None:
+            backing.close(remove_partial=True)
+        if scenario is not None:
+            scenario.cleanup()
+    return 3 if crew.failed else 0
+
+
+def _crew(
+    world: World,
+    machines: dict[str, Machine],
+    downloads: MpiEndpoint,
+    uploads: MpiEndpoint,
+    clock: Clock,
+    reporter: Reporter,
+) -> Crew:
+    halt = threading.Event()
+    endpoints = {"download": downloads, "upload": uploads}
+    drivers = {
+        name: Driver(world.rank, machine, endpoints[name], clock, reporter.tell, halt)
+        for name, machine in machines.items()
+    }
+
+    def failed(driver: Driver) -> None:
+        # The tracker's STOP ends the download thread, and that the upload thread; if it is the
+        # download thread that failed, there is nobody to hear the STOP.
+        if driver is drivers["download"]:
+            halt.set()
+            downloads.send(world.rank, Shutdown())
+
+    return Crew(drivers, failed)
+
+
+def _backing(rank: int, options: Options, scenario: Scenario, plan: ClientPlan) -> RealFiles | DeclaredFiles:
+    out = options.out or scenario.default_out
+    check_output(out)
+    if scenario.declared:
+        return DeclaredFiles(out, rank)
+    return RealFiles(out / f"client{rank}", {share.name: share.path for share in plan.shares})
+
+
+def _machines(
+    rank: int,
+    roles: Roles,
+    options: Options,
+    scenario: Scenario,
+    plan: ClientPlan,
+    owned: tuple[Manifest, ...],
+    backing: RealFiles | DeclaredFiles,
+) -> dict[str, Machine]:
+    config = options.swarm_config(scenario.rate)
+    store = SegmentStore(backing)
+    for manifest in owned:
+        store.add_owned(manifest)
+    rng = Random(f"{options.seed}/{rank}")
+    me, clients = roles.clients[rank - 1], roles.client_count
+    return {
+        "download": Downloader(me, clients, store, plan.wants, config, rng, plan.patterns),
+        "upload": Uploader(me, clients, store, config),
+    }
+
+
+class _Hashing:
+    """Hashes a client's shares, tells how far it is, and stops when the run was aborted meanwhile."""
+
+    def __init__(self, endpoint: MpiEndpoint, clock: Clock, reporter: Reporter, options: Options) -> None:
+        self._endpoint = endpoint
+        self._clock = clock
+        self._reporter = reporter
+        self._algorithm = options.digest
+        self._done = 0
+        self._told_at = self._alive_at = 0.0
+
+    def manifest(self, plan: ClientPlan, share: Share) -> Manifest:
+        total = sum(other.size for other in plan.shares)
+
+        def progress(size: int) -> None:
+            self._done += size
+            now = self._clock.now()
+            if now >= self._told_at + HASHING_TOLD:
+                self._told_at = now
+                self._reporter.tell(ev.ShareHashed(self._done, total))
+            if now >= self._alive_at + ALIVE_TOLD:
+                self._alive_at = now
+                self._endpoint.send(TRACKER, Alive())
+
+        stopped: Callable[[], bool] = self._stopped
+        return hash_file(
+            share.name, share.path, share.mode, self._algorithm, plan.segment_length, progress, stopped
+        )
+
+    def _stopped(self) -> bool:
+        delivery = self._endpoint.receive(0.0)
+        return delivery is not None and isinstance(delivery[1], Stop)

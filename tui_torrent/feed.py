@@ -1,0 +1,126 @@
+"""From the source to the sinks: every rank's events, into the journal, the checker, the view and the tail.
+
+The observer's rank has one. ``poll`` takes what has come and never blocks. A rank's last message is an
+empty batch; when all have sent it the run is over: the outcome is decided, told as the last event, and
+the journal closed.
+"""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol
+
+from mpi_core.protocol.codec import decode_batch
+from mpi_core.protocol.events import RunEnded, RunStarted, Stamped
+from mpi_core.protocol.messages import Tag
+from mpi_core.protocol.units import Rank
+from mpi_core.runtime.clock import Clock
+from mpi_core.runtime.journal import JournalWriter
+from mpi_core.runtime.reporter import Reporter
+from tui_torrent.view.conformance import Conformance
+from tui_torrent.view.ledger import Finding
+from tui_torrent.view.report import Report, broken, build
+from tui_torrent.view.story import Tail
+from tui_torrent.view.swarm_view import SwarmView
+
+#: Once some ranks have ended, the others' last events are waited for so long (seconds of silence).
+LAST_WORDS = 15.0
+
+
+class Wire(Protocol):
+    """Where batches come from: the observer's port of the MPI world."""
+
+    def heard(self) -> Iterator[tuple[Rank, int, bytearray]]: ...
+
+
+class Feed:
+    """All events of a live run, on the observer's rank."""
+
+    def __init__(
+        self,
+        wire: Wire,
+        clock: Clock,
+        own: Reporter,
+        others: Iterable[Rank],
+        header: RunStarted,
+        journal: JournalWriter | None = None,
+    ) -> None:
+        """``own`` are the events of this rank; ``others`` the ranks whose events come over ``wire``."""
+        self._wire = wire
+        self._clock = clock
+        self._own = own
+        self._speaking = set(others)
+        self._own_speaks = True
+        self._journal = journal
+        self._checker = Conformance()
+        self._heard_at = 0.0
+        #: Keys that rank 0 has read for the monitor.
+        self.keys: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self.view = SwarmView()
+        self.tail = Tail()
+        self.verdict: list[Finding] = []
+        self.report: Report | None = None
+        #: Called once, when the run is over and the report is made.
+        self.on_over: Callable[[Report], None] = lambda report: None
+        own.tell(header)
+        self._fold(own.take())
+
+    @property
+    def now(self) -> float:
+        return self.view.t if self.over else self._clock.now()
+
+    @property
+    def over(self) -> bool:
+        return self.report is not None
+
+    @property
+    def findings(self) -> list[Finding]:
+        return self.verdict
+
+    def end_own(self) -> None:
+        """This rank's machine has halted and will tell nothing more."""
+        self._own_speaks = False
+
+    def poll(self) -> None:
+        """Fold what has come since the last call."""
+        if self.over:
+            return
+        own_spoke = self._own_speaks
+        self._own.drain(self._fold)
+        for sender, tag, buffer in self._wire.heard():
+            self._heard_at = self._clock.now()
+            if tag == Tag.KEYS:
+                self.keys.put(bytes(buffer))
+            elif tag == Tag.STATUS and buffer:
+                self._fold(decode_batch(buffer))
+            else:
+                self._speaking.discard(sender)
+        silent = self._clock.now() - self._heard_at > LAST_WORDS
+        if not own_spoke and (not self._speaking or silent):
+            self._end()
+
+    def _fold(self, batch: list[Stamped]) -> None:
+        if self._journal is not None:
+            self._journal.append(batch)
+        for stamped in batch:
+            self._checker.see(stamped)
+            self.view.apply(stamped)
+            self.tail.add(stamped)
+
+    def _end(self) -> None:
+        self._own.tell(RunEnded(self._outcome()))
+        self._own.drain(self._fold)
+        if self._journal is not None:
+            self._journal.close()
+        self.verdict = self._checker.result()
+        self.report = build(self.view, self.verdict)
+        self.on_over(self.report)
+
+    def _outcome(self) -> str:
+        """The last event's word; the report looks once more, with that event in."""
+        if self.view.aborted or broken(self._checker.result()):
+            return "failed"
+        clients = self.view.clients.values()
+        wanting = any(client.unavailable or client.finished_at is None for client in clients)
+        return "incomplete" if wanting else "complete"

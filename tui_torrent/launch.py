@@ -1,0 +1,154 @@
+"""Compose each rank: machines, threads, endpoints, and the sinks of the rank that observes.
+
+Every rank goes the same way: open the scenario, meet the others, do its part, hand its last events to the
+observer, agree on the exit code, leave together. Bad input on any rank becomes an ABORT to the tracker,
+which stops everyone: nobody waits for a client that cannot take part.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from contextlib import ExitStack
+from random import Random
+from typing import TYPE_CHECKING
+
+from mpi_core.protocol import events as ev
+from mpi_core.protocol.errors import ScenarioError
+from mpi_core.protocol.messages import Stop, Tag
+from mpi_core.protocol.roles import TRACKER, Roles
+from mpi_core.runtime.clock import Clock
+from mpi_core.runtime.driver import Driver
+from mpi_core.runtime.launcher import find_launcher
+from mpi_core.runtime.reporter import Reporter
+from tui_torrent.config import Options
+from tui_torrent.crew import Crew
+from tui_torrent.scenario import Scenario, open_scenario, wrong_size
+
+if TYPE_CHECKING:
+    from mpi_core.runtime.mpi import World
+
+#: Seconds that all ranks may take to come together at the end; a monitored run has no such bound, since
+#: its last screen stays until a key is pressed.
+AGREEMENT = 60.0
+
+
+def launch(options: Options) -> int:
+    """This rank's whole life; the exit code that all ranks share."""
+    world = _open_world()
+    if world is None:
+        return 2
+    try:
+        code = _take_part(world, options)
+        agreed = world.agree(code, None if options.monitor else AGREEMENT)
+        if agreed is not None:
+            world.leave()
+            return agreed
+        complain(f"rank {world.rank}: the other ranks did not come to the end in {AGREEMENT:g} s")
+    except KeyboardInterrupt:
+        os._exit(130)
+    except Exception as error:
+        complain(f"rank {world.rank}: internal failure: {type(error).__name__}: {error}")
+        if os.environ.get("TUI_TORRENT_DEBUG"):
+            traceback.print_exc()
+    world.abort(3)
+    return 3
+
+
+def leave_together(code: int) -> None:
+    """Where nothing is to be run: meet the other ranks, so that all leave with the same exit code."""
+    world = _open_world()
+    if world is not None:
+        world.agree(code, AGREEMENT)
+        world.leave()
+
+
+def complain(line: str) -> None:
+    """One line to the person who started the run."""
+    print(f"tui_torrent: {line}", file=sys.stderr, flush=True)
+
+
+def _open_world() -> World | None:
+    """Start MPI; None, and one line on the launcher's first rank, where it cannot carry a run."""
+    launcher = find_launcher()
+    try:
+        from mpi_core.runtime.mpi import MpiError, World
+    except (ImportError, RuntimeError) as error:
+        problem = f"no MPI library could be loaded: {error}"
+    else:
+        try:
+            return World()
+        except MpiError as error:
+            problem = str(error)
+    if launcher is None or launcher.rank == 0:
+        complain(problem)
+    return None
+
+
+def _take_part(world: World, options: Options) -> int:
+    roles = Roles(world.size, options.monitor)
+    if roles.client_count < 1:
+        if world.rank == TRACKER:
+            least = 3 if options.monitor else 2
+            complain(f"expected at least {least} ranks (mpirun -np {least}), found {world.size}")
+        return 2
+    scenario, problem = _open_scenario(options, roles)
+    role = roles.role_of(world.rank)
+    if role == "client":
+        from tui_torrent.client import run_client
+
+        return run_client(world, roles, options, scenario, problem)
+    if role == "monitor":
+        from tui_torrent.monitor import run_monitor
+
+        return run_monitor(world, roles, options, scenario)
+    return _run_tracker(world, roles, options, scenario, problem)
+
+
+def _open_scenario(options: Options, roles: Roles) -> tuple[Scenario | None, str | None]:
+    """The scenario, and why the run cannot begin with it, if it cannot."""
+    try:
+        scenario = open_scenario(options.scenario, roles.client_count)
+    except ScenarioError as error:
+        return None, str(error)
+    return scenario, wrong_size(scenario, roles)
+
+
+def _run_tracker(
+    world: World, roles: Roles, options: Options, scenario: Scenario | None, problem: str | None
+) -> int:
+    """Rank 0: the tracker's machine in a thread; the observer, or keys for the monitor, beside it."""
+    from mpi_core.swarm.tracker import Tracker
+    from tui_torrent.observer import Observer
+
+    clock = Clock()
+    reporter = Reporter(world.rank, clock)
+    endpoint = world.endpoint("tracker")
+    observer = None
+    if not roles.monitored:
+        observer = Observer(world, clock, reporter, roles, options, scenario)
+        problem = problem or observer.problem
+    config = options.swarm_config(scenario.rate if scenario else None)
+    machine = Tracker(roles.client_count, config, Random(options.seed), problem)
+
+    def failed(driver: Driver) -> None:
+        reporter.tell(ev.RunAborted(TRACKER, 3, f"the tracker failed: {driver.failure!r}"))
+        for client in roles.clients:
+            endpoint.send(client, Stop(aborted=True))
+
+    crew = Crew({"tracker": Driver(world.rank, machine, endpoint, clock, reporter.tell)}, failed)
+    world.meet()
+    clock.start()
+    with ExitStack() as stack:
+        crew.start()
+        if observer is not None:
+            observer.watch(crew.ended)
+        else:
+            from tui_torrent.monitor import beside_a_monitor
+
+            stack.enter_context(beside_a_monitor(world, roles))
+            crew.report(reporter, world.sender(roles.observer, Tag.STATUS))
+        crew.ended.wait()
+    code = 3 if crew.failed else machine.exit_code
+    return max(code, observer.exit_code if observer else 0)

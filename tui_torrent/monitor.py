@@ -1,0 +1,126 @@
+"""The monitor's rank: the live screen on the launcher's terminal, or plain lines where there is none.
+
+The app's tick takes what has come over MPI, so nothing waits for the screen. When the viewer leaves it, or
+it breaks, the same feed goes on headless to the end of the run. While the screen is up, no rank may print:
+file descriptors 1 and 2 of every rank point at log files, and what stands in them afterwards is shown.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from mpi_core.protocol.messages import Abort, Tag
+from mpi_core.protocol.roles import TRACKER, Roles
+from mpi_core.runtime.clock import Clock
+from mpi_core.runtime.reporter import Reporter
+from tui_torrent.config import Options
+from tui_torrent.observer import Observer
+from tui_torrent.scenario import Scenario
+from tui_torrent.tui.terminal import (
+    Guardian,
+    Terminal,
+    find_terminal,
+    forward_keys,
+    must_forward,
+    redirect_output,
+)
+
+if TYPE_CHECKING:
+    from mpi_core.runtime.mpi import World
+
+#: The monitor's word to rank 0: the launcher reads the terminal's keys, or it does not.
+LAUNCHER_READS = b"\1"
+MONITOR_READS = b"\0"
+
+
+def run_monitor(world: World, roles: Roles, options: Options, scenario: Scenario | None) -> int:
+    """The monitor's part of the run; its exit code."""
+    clock = Clock()
+    reporter = Reporter(world.rank, clock)
+    observer = Observer(world, clock, reporter, roles, options, scenario)
+    observer.feed.end_own()
+    terminal = find_terminal()
+    world.meet()
+    clock.start()
+    if observer.problem:
+        world.endpoint("observer").send(TRACKER, Abort(2, observer.problem))
+    to_rank_0 = world.sender(TRACKER, Tag.KEYS)
+    if isinstance(terminal, str):
+        to_rank_0(MONITOR_READS)
+        print(f"[{0:6.1f}s] no live monitor: {terminal}", flush=True)
+    else:
+        to_rank_0(LAUNCHER_READS if terminal.launcher_reads else MONITOR_READS)
+        with quiet():
+            _show(observer, options, terminal)
+    observer.watch()
+    return observer.exit_code
+
+
+def _show(observer: Observer, options: Options, terminal: Terminal) -> None:
+    """Show the swarm until its end or until the viewer leaves."""
+    from tui_torrent.tui.app import MonitorApp
+    from tui_torrent.tui.driver import make_driver
+
+    feed = observer.feed
+    keys = feed.keys if terminal.launcher_reads else None
+    driver = None if os.environ.get("TEXTUAL_DRIVER") else make_driver(terminal, keys)
+    header = feed.view.header
+    app = MonitorApp(
+        feed,
+        title=header.scenario if header else "",
+        driver_class=driver,
+        ascii_only=options.ascii,
+    )
+    with Guardian(terminal):
+        app.run()
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Nothing that this rank prints reaches the screen; it is shown on stderr afterwards."""
+    handle, path = tempfile.mkstemp(prefix="tui_torrent-", suffix=".log")
+    os.close(handle)
+    restore = redirect_output(path)
+    try:
+        yield
+    finally:
+        restore()
+        with suppress(OSError), open(path, errors="replace") as log:
+            sys.stderr.write(log.read())
+            sys.stderr.flush()
+        with suppress(OSError):
+            os.unlink(path)
+
+
+@contextmanager
+def beside_a_monitor(world: World, roles: Roles) -> Iterator[None]:
+    """On rank 0: hand the keys that the launcher sends here to the monitor, if it gets them no other way."""
+    stop = threading.Event()
+    thread = threading.Thread(target=_forward, args=(world, roles, stop), name="keys", daemon=True)
+    thread.start()
+    try:
+        with quiet():
+            yield
+    finally:
+        stop.set()
+        thread.join(timeout=2)
+
+
+def _forward(world: World, roles: Roles, stop: threading.Event) -> None:
+    send = world.sender(roles.observer, Tag.KEYS)
+    word = None
+    while word is None and not stop.wait(0.05):
+        word = next((bytes(buffer) for _, tag, buffer in world.heard() if tag == Tag.KEYS), None)
+    if word != LAUNCHER_READS:
+        return
+    terminal = find_terminal()
+    if isinstance(terminal, Terminal) and must_forward(terminal):
+        forward_keys(send, stop)
+    else:
+        send(b"")

@@ -1,0 +1,113 @@
+"""The headless observer: every rank's events folded, plain or JSON lines while the swarm runs, the report.
+
+It runs in the main thread of the rank that observes: rank 0, or the monitor's rank where there is no
+terminal to draw on, or no longer one.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, BinaryIO
+
+from mpi_core.protocol.errors import ScenarioError
+from mpi_core.protocol.events import JOURNAL_VERSION, RunStarted
+from mpi_core.protocol.roles import Roles
+from mpi_core.protocol.units import Rank
+from mpi_core.runtime.clock import Clock
+from mpi_core.runtime.journal import JournalWriter
+from mpi_core.runtime.reporter import Reporter
+from tui_torrent.config import Options
+from tui_torrent.feed import Feed
+from tui_torrent.headless import JsonLines, PlainLines
+from tui_torrent.scenario import Scenario
+from tui_torrent.view.report import Report, exit_code, problems, to_json
+
+if TYPE_CHECKING:
+    from mpi_core.runtime.mpi import World
+
+#: Seconds between two looks at what has come.
+POLL = 0.01
+
+
+class Observer:
+    """Feed, sinks and files of the rank that observes."""
+
+    def __init__(
+        self,
+        world: World,
+        clock: Clock,
+        reporter: Reporter,
+        roles: Roles,
+        options: Options,
+        scenario: Scenario | None,
+    ) -> None:
+        self._json = options.json
+        sink = JsonLines if options.json else PlainLines
+        self.sink = sink(sys.stdout.write, sys.stdout.flush)
+        self._report_file: BinaryIO | None = None
+        #: Why --report or --journal cannot be written, in one line.
+        self.problem: str | None = None
+        journal = None
+        try:
+            if options.report is not None:
+                self._report_file = _open(options.report)
+            if options.journal is not None:
+                journal = JournalWriter(options.journal)
+        except ScenarioError as error:
+            self.problem = str(error)
+        config = options.swarm_config(None)
+        header = RunStarted(
+            version=JOURNAL_VERSION,
+            clients=roles.client_count,
+            scenario=scenario.description if scenario else options.scenario or "demo",
+            strategy=options.strategy,
+            seed=options.seed,
+            swarm_update=options.swarm_update,
+            window=config.requests_in_flight,
+        )
+        others = [Rank(rank) for rank in range(roles.size) if rank != world.rank]
+        self.feed = Feed(world, clock, reporter, others, header, journal)
+        self.feed.on_over = self._write_report
+
+    @property
+    def exit_code(self) -> int:
+        return 3 if self.feed.report is None else exit_code(self.feed.report)
+
+    def watch(self, ended: threading.Event | None = None) -> None:
+        """Fold and tell until the run is over; ``ended`` is set when this rank's own machine has ended."""
+        while not self.feed.over:
+            if ended is None or ended.is_set():
+                self.feed.end_own()
+            self.feed.poll()
+            if not self.feed.over:
+                self.sink.update(self.feed.view, self.feed.now)
+                time.sleep(POLL)
+        assert self.feed.report is not None
+        self.finish(self.feed.report)
+
+    def finish(self, report: Report) -> None:
+        """The last lines. Bad input is told in one, on stderr; else problems go there too beside JSON."""
+        aborted = report.aborted
+        if aborted is not None:
+            print(f"tui_torrent: {aborted.reason}", file=sys.stderr, flush=True)
+        elif self._json:
+            for problem in problems(report):
+                print(f"tui_torrent: {problem}", file=sys.stderr, flush=True)
+        if aborted is None or self._json:
+            self.sink.finish(report)
+
+    def _write_report(self, report: Report) -> None:
+        if self._report_file is not None:
+            self._report_file.write(to_json(report) + b"\n")
+            self._report_file.close()
+
+
+def _open(path: object) -> BinaryIO:
+    try:
+        return open(str(path), "wb")
+    except OSError as error:
+        raise ScenarioError(
+            f"--report {path}: expected a file that can be written: {error.strerror}"
+        ) from None

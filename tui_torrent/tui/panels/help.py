@@ -1,0 +1,87 @@
+"""The help screen: keys, columns, glyphs, glossary."""
+
+from __future__ import annotations
+
+from tui_torrent.tui.panels.lines import EMPTY, Line, Span, crop, rule
+from tui_torrent.tui.panels.table import STATES
+from tui_torrent.tui.panels.text import definition
+
+KEYS = (
+    ("?", "this help; ? or Escape closes it"),
+    ("q, Ctrl+C", "leave the monitor; the swarm goes on without it"),
+    ("↑ ↓, j k", "scroll the clients by one; so does the mouse wheel"),
+    ("PgUp PgDn", "scroll by a screen; Home and End: first and last"),
+    ("Ctrl+P", "command palette: themes and more"),
+)
+
+COLUMNS = (
+    ("rank", "the client's number in MPI; the tracker is rank 0"),
+    ("state", "what it does now, see below"),
+    ("have", "segments it has, of those it wants; a seed wants none"),
+    ("%", "the same as a percentage; 100% means all and nothing less"),
+    ("down/s, up/s", "bytes a second, in and out, over the last 3 seconds"),
+    ("sent", "segments it has served to others"),
+    ("rej", "requests refused by it or to it; a few are harmless"),
+    ("ETA", "'in 12s' at the present rate; 'at 8.1s': it is done since"),
+    ("map", "all files side by side, on one scale for all clients"),
+)
+
+MAP = (
+    ("━", "own", "owned from the start: this client is a seed of it"),
+    ("▁▂▃▄▅▆▇", "got", "downloaded in part: the higher, the more of what this column stands for"),
+    ("█", "got", "downloaded, all of it"),
+    ("·", "missing", "wanted, nothing of it is here yet"),
+    ("×", "trouble", "wanted, and it cannot be had"),
+    ("(blank)", "dim", "neither owned nor wanted"),
+    ("0", "trouble", "below the maps: nobody holds some segment here"),
+    ("1", "rare", "below the maps: only one client holds some segment here"),
+    ("▂▄█", "copies", "below the maps: the fewest copies, full height is one at every client"),
+)
+
+_STATE_HELP = {
+    "starting": "not heard of yet",
+    "hashing": "computes the hashes of the files that it shares",
+    "ready": "has told the tracker what it owns (INIT) and waits for INIT_ACK",
+    "waiting": "wants segments, and none has come for 3 seconds",
+    "downloading": "downloads, and uploads what it has",
+    "serving": "has all it wants; uploads to the others",
+    "stopped": "the tracker's STOP has come",
+    "lost": "the tracker has given it up",
+}
+
+GLOSSARY = (
+    ("swarm", "all the clients that hold or want a file"),
+    ("segment", "a part of a file with a hash of its own; the unit of every transfer"),
+    ("seed", "a client that has the whole file"),
+    ("peer", "a client that is still fetching the file, and already serves what it has of it"),
+    ("tracker", "rank 0: knows who is in which swarm, never who holds which segment"),
+    ("rarest first", "the rule by which a client picks its next segment: the one with the fewest copies"),
+    ("corrupt", "a segment whose bytes do not match its hash: dropped, and asked of another"),
+)
+
+
+def help_lines(width: int) -> list[Line]:
+    """The whole text, as long as it comes; the screen scrolls it."""
+    lines: list[Line] = [crop((Span(" help", "bar-strong"),), width, "bar"), EMPTY]
+
+    def section(title: str) -> None:
+        if lines[-1]:
+            lines.append(EMPTY)
+        lines.append(rule(title, "", width))
+
+    section("keys")
+    for key, text in KEYS:
+        lines += definition(key, "key", text, 14, width)
+    section("columns")
+    for column, text in COLUMNS:
+        lines += definition(column, "strong", text, 14, width)
+    section("the map")
+    for glyphs, style, text in MAP:
+        lines += definition(glyphs, style, text, 14, width)
+    section("states")
+    for state, (glyph, word, style) in STATES.items():
+        lines += definition(f"{glyph} {word}", style, _STATE_HELP[state], 14, width)
+    section("words")
+    for word, text in GLOSSARY:
+        lines += definition(word, "strong", text, 14, width)
+    return [crop(line, width) for line in lines]

@@ -1,0 +1,270 @@
+"""The overview: header, clients, copies, messages, legend, in whatever room there is.
+
+``Overview.lines`` composes the screen; it keeps the rows that did not change, and draws only so much
+anew in one frame. Everything but that cache is a pure function of the view and of ``now``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mpi_core.protocol.units import Rank
+from tui_torrent.tui.panels.axis import Axis, copies_map, make_axis
+from tui_torrent.tui.panels.lines import (
+    EMPTY,
+    Line,
+    Span,
+    bytes_text,
+    cells,
+    clean,
+    count_text,
+    crop,
+    fit,
+    right,
+    rule,
+    spread,
+    time_text,
+)
+from tui_torrent.tui.panels.table import Layout, heading, make_layout, row, steady
+from tui_torrent.view.rates import BUCKET
+from tui_torrent.view.story import TAG_WIDTH, Kind, Tail, Told
+from tui_torrent.view.swarm_view import SwarmView
+
+#: Pieces of segment maps that are drawn anew in one frame; what is left over has its turn in the next.
+FRAME_BUDGET = 20_000
+
+#: A swarm with more segments has its copies counted twice a second, not in every frame.
+SMALL_SWARM = 50_000
+
+#: The styles of a sentence's tag and of its text, by its kind.
+KIND_STYLES: dict[Kind, tuple[str, str]] = {
+    "run": ("head", "text"),
+    "step": ("step", "text"),
+    "segment": ("dim", "dim"),
+    "done": ("done", "text"),
+    "trouble": ("trouble", "text"),
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How many lines each part of the overview gets; together they are the height."""
+
+    header: int
+    heading: int
+    rows: int
+    copies: int
+    messages: int
+    legend: int
+    #: Blank lines after the header and before the copies.
+    air: int
+
+    @property
+    def before_rows(self) -> int:
+        return self.header + self.air + self.heading
+
+
+def arrange(height: int, clients: int) -> Plan:
+    """Room for the parts: rows come first, but a few messages always stay where there is room."""
+    header = 2 if height >= 8 else 1
+    heading_ = 1 if height >= 5 else 0
+    legend = 1 if height >= 10 else 0
+    copies = 1 if height >= 9 else 0
+    air = 1 if height >= 20 else 0
+    room = max(1, height - header - heading_ - legend - copies - 2 * air)
+    messages = min(room - 1, max(5, room // 4)) if room >= 10 else 0
+    rows = max(1, min(clients, room - messages))
+    messages = room - rows if messages else 0
+    return Plan(header, heading_, room - messages, copies, messages, legend, air)
+
+
+def header(view: SwarmView, title: str, now: float, width: int) -> tuple[Line, Line]:
+    """The bar with the title and the time, and the swarm in figures behind a gauge."""
+    state = "starting" if view.header is None else view.outcome or ("aborted" if view.aborted else "running")
+    top = spread(
+        (Span(f" {clean(title)}", "bar-strong"),),
+        (Span(f"{state}  ", "bar"), Span(f"{time_text(now)} ", "bar-strong")),
+        width,
+        "bar",
+    )
+    share = view.share_done
+    figures: list[Span] = [Span(f"{int(1000 * share + 1e-9) / 10:.1f}%", "strong")]
+    figures.append(Span(f"done {view.done}/{len(view.clients)}", "text"))
+    if view.dropped:
+        figures.append(Span(f"{count_text(view.dropped, 'event')} lost", "alarm"))
+    segments = sum(file.segments for file in view.files.values())
+    optional = [count_text(len(view.files), "file"), count_text(segments, "segment")]
+    rate = sum(client.down_rate.at(steady(now)) for client in view.clients.values())
+    if rate and view.real_bytes:
+        optional.append(f"{bytes_text(rate)}/s")
+    optional.append(count_text(len(view.clients), "client"))
+    gap = 3 if width >= 110 else 2
+    for text in optional:
+        if sum(len(f.text) + gap for f in figures) + len(text) + gap + 12 <= width:
+            figures.append(Span(text, "text"))
+    tail: list[Span] = []
+    for figure in figures:
+        tail += [Span(" " * gap), figure]
+    line = gauge(share, max(4, width - 2 - cells(tuple(tail))))
+    return top, crop((Span(" "), *line, *tail), width)
+
+
+def gauge(share: float, width: int) -> Line:
+    """A horizontal bar, filled to ``share`` in halves of a cell."""
+    full, half = divmod(int(2 * width * min(1.0, share) + 1e-9), 2)
+    bar = "━" * full + "╸" * half
+    return (Span(bar, "gauge"), Span("─" * (width - len(bar)), "gauge-rest"))
+
+
+def copies_line(view: SwarmView, axis: Axis, layout: Layout, width: int) -> Line:
+    """The copies of each part below the maps, and what they mean in words before it."""
+    copies = {name: view.copies(name) for name, file in view.files.items() if file.segments}
+    if not copies:
+        return crop((Span("no files yet", "dim"),), width)
+    fewest = min(map(min, copies.values()))
+    rare = sum(segments.count(fewest) for segments in copies.values())
+    if fewest <= 1 < len(view.clients):
+        holder = "one client only" if fewest else "nobody"
+        texts = [
+            f"fewest copies {fewest} · {rare} segments are held by {holder}",
+            f"fewest copies {fewest} · {rare} held by {holder}",
+            f"{rare} held by {holder}",
+            f"{rare} have {fewest} " + ("copy" if fewest else "copies"),
+        ]
+        style = "rare" if fewest else "trouble"
+    else:
+        texts = [f"fewest copies {fewest} of {len(view.clients)}", f"fewest copies {fewest}"]
+        style = "text"
+    room = layout.left - layout.gap
+    text = next((text for text in texts if len(text) <= room), texts[-1])
+    left = Span(right(text, room) + " " * layout.gap, style)
+    return crop((left, *copies_map(axis, copies, len(view.clients))), width)
+
+
+def message(told: Told, width: int) -> Line:
+    """One line of the tail."""
+    tag, text, kind = told.sentence
+    style, body_style = KIND_STYLES[kind]
+    more = f"  (+{told.more} more)" if told.more else ""
+    stamp = Span(f"{right(time_text(told.t), 7)}  ", "dim")
+    if width < 60:
+        return crop((stamp, Span(clean(text), style)), width)
+    body = fit(clean(text), max(0, min(len(text), width - cells((stamp,)) - TAG_WIDTH - 2 - len(more))))
+    mark = "!" if kind == "trouble" else " "
+    return crop(
+        (stamp, Span(fit(mark + tag, TAG_WIDTH + 2), style), Span(body, body_style), Span(more, "dim")), width
+    )
+
+
+def legend(width: int, scrolls: str = "") -> Line:
+    """The keys, and what the glyphs mean as far as there is room."""
+    keys: Line = (Span(" ?", "key"), Span(" help ", "dim"), Span(" q", "key"), Span(" leave ", "dim"))
+    if scrolls:
+        keys = (*keys, Span(" ↑↓", "key"), Span(f" {scrolls} ", "dim"))
+    parts: list[Line] = [
+        (Span("━", "own"), Span(" owned", "dim")),
+        (Span("▁▄█", "got"), Span(" downloaded", "dim")),
+        (Span("·", "missing"), Span(" missing", "dim")),
+        (Span("blank", "dim"), Span(" not wanted", "dim")),
+        (Span("1", "rare"), Span(" one copy", "dim")),
+        (Span("▂▅█", "copies"), Span(" copies", "dim")),
+    ]
+    meaning: Line = EMPTY
+    for part in parts:
+        longer = (*meaning, *((Span("  "),) if meaning else ()), *part)
+        if cells(keys) + cells(longer) + 2 > width:
+            break
+        meaning = longer
+    return spread(keys, (*meaning, Span(" ")), width)
+
+
+class Overview:
+    """The whole screen, with the rows of the last frames kept."""
+
+    def __init__(self) -> None:
+        #: The first client shown, and how many fit: the keys that scroll change the one by the other.
+        self.first = 0
+        self.rows = 1
+        self._view: SwarmView | None = None
+        self._shape: tuple[int, ...] = ()
+        self._layout = Layout((), 1, 0)
+        self._axis = Axis((), (), 0)
+        #: For each client: what its row was drawn from, and the row.
+        self._drawn: dict[Rank, tuple[tuple[object, ...], Line]] = {}
+        self._copies: tuple[tuple[object, ...], Line] = ((), EMPTY)
+        self._turn = 0
+
+    def lines(
+        self, view: SwarmView, tail: Tail, now: float, width: int, height: int, title: str
+    ) -> list[Line]:
+        """Exactly ``height`` lines of ``width`` cells."""
+        plan = arrange(height, len(view.clients))
+        self.rows = plan.rows
+        self.first = max(0, min(self.first, len(view.clients) - plan.rows))
+        self._lay_out(view, width)
+        blank = crop(EMPTY, width)
+        air = [blank] * plan.air
+        lines = [*header(view, title, now, width)[: plan.header], *air]
+        if plan.heading:
+            lines.append(crop(heading(self._layout, self._axis), width))
+        rows = self._rows(view, now, width)
+        if not rows and plan.rows:
+            rows = [crop((Span(" waiting for the clients to report …", "dim"),), width)]
+        lines += rows
+        if plan.copies:
+            lines += [*air, self._copies_line(view, now, width)]
+        # Where few clients leave rows free, the copies stand below the last one.
+        lines += [blank] * (plan.rows - len(rows))
+        note = self._note(len(view.clients))
+        if plan.messages:
+            told = [message(told, width) for told in tail.last(plan.messages - 1)]
+            lines += [crop(rule("messages", note, width), width), *told]
+            lines += [blank] * (plan.messages - 1 - len(told))
+        if plan.legend:
+            lines.append(legend(width, note if not plan.messages else ""))
+        return lines[:height]
+
+    def _note(self, clients: int) -> str:
+        if clients <= self.rows:
+            return ""
+        return f"clients {self.first + 1}–{self.first + self.rows} of {clients}"
+
+    def _lay_out(self, view: SwarmView, width: int) -> None:
+        # The layout hangs on how many segments a client wants, which grows as manifests arrive.
+        most = max((client.segments_wanted for client in view.clients.values()), default=0)
+        shape = (len(view.files), len(view.clients), width, len(str(most)), view.real_bytes)
+        if view is self._view and shape == self._shape:
+            return
+        self._view, self._shape = view, shape
+        self._layout = make_layout(view, width)
+        self._axis = make_axis(view.files, self._layout.map_width)
+        self._drawn.clear()
+
+    def _rows(self, view: SwarmView, now: float, width: int) -> list[Line]:
+        shown = sorted(view.clients)[self.first : self.first + self.rows]
+        budget, bucket = FRAME_BUDGET, int(now / BUCKET)
+        cost = self._axis.cost + 1
+        start, self._turn = self._turn % max(1, len(shown)), -1
+        # Whoever had no turn in the last frame comes first in this one.
+        for at in [*range(start, len(shown)), *range(start)]:
+            client = view.clients[shown[at]]
+            key = (client.version, bucket)
+            known = self._drawn.get(client.rank)
+            if known is not None and known[0] == key:
+                continue
+            if budget <= 0 and known is not None:
+                self._turn = at if self._turn < 0 else self._turn
+                continue
+            budget -= cost
+            drawn = row(client, self._layout, self._axis, now, width)
+            # An equal row stays the same object, so that comparing frames is cheap.
+            self._drawn[client.rank] = (key, known[1] if known is not None and known[1] == drawn else drawn)
+        self._turn = max(0, self._turn)
+        return [self._drawn[rank][1] for rank in shown]
+
+    def _copies_line(self, view: SwarmView, now: float, width: int) -> Line:
+        small = self._axis.segments <= SMALL_SWARM
+        key = (self._view, self._shape, int(now / BUCKET), view.outcome, view.events if small else 0)
+        if self._copies[0] != key:
+            self._copies = (key, copies_line(view, self._axis, self._layout, width))
+        return self._copies[1]

@@ -1,0 +1,182 @@
+"""The report at the end of a run: what came of it, who did what, how even it was, which rule broke.
+
+It shows the numbers of ``view.report`` and computes none of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tui_torrent.tui.panels.lines import (
+    EMPTY,
+    Line,
+    Span,
+    bytes_text,
+    clean,
+    count_text,
+    crop,
+    right,
+    rule,
+    spread,
+    time_text,
+)
+from tui_torrent.tui.panels.text import definition, wrapped
+from tui_torrent.view.ledger import Finding
+from tui_torrent.view.report import ClientReport, Report, tally
+from tui_torrent.view.swarm_view import SwarmView
+
+#: Which column goes first when the width shrinks; the bar at the end goes before all of them.
+DROPPED = ("corrupt", "rejects", "down", "up", "sent")
+
+_WIDTHS = {"rank": 5, "finished": 9, "got": 7, "sent": 7, "down": 7, "up": 7, "rejects": 8, "corrupt": 8}
+
+#: The bar is drawn where it has this many cells, and gets no more than that many.
+_BAR, _LONGEST_BAR = 10, 60
+
+#: So many unavailable files are listed, and so many clients with each.
+_NAMES = 12
+
+
+def report_lines(report: Report, view: SwarmView, title: str, width: int) -> list[Line]:
+    """The whole report, as long as it comes; the screen scrolls it."""
+    lines: list[Line] = [
+        spread(
+            (Span(f" {clean(title)}", "bar-strong"),),
+            (Span(f"{report.outcome}  {time_text(report.elapsed_s)} ", "bar-strong"),),
+            width,
+            "bar",
+        ),
+        EMPTY,
+    ]
+    mark, style = ("✓", "done") if report.outcome == "complete" else ("✗", "trouble")
+    lines += wrapped(f"{mark} {_verdict(report)}", width, 1, style)
+    missing = _missing(report)
+    if missing:
+        lines += [EMPTY, rule("could not be had", "", width)]
+        for text in missing:
+            lines += definition("✗", "trouble", text, 1, width)
+    lines += [EMPTY, rule("clients", _totals(report, view), width), *_table(report, view, width)]
+    lines += [EMPTY, rule("balance", "", width), *_balance(report, view, width)]
+    if report.conformance:
+        lines += [EMPTY, rule("protocol", tally(report.conformance), width)]
+        lines += _rules(report.conformance, width)
+    return [crop(line, width) for line in lines]
+
+
+def _verdict(report: Report) -> str:
+    if report.aborted is not None:
+        return f"Aborted by rank {report.aborted.culprit}: {clean(report.aborted.reason)}"
+    if report.outcome == "complete":
+        return "Everything that was wanted is there, and every segment is verified."
+    if report.outcome == "incomplete":
+        return "Not everything that was wanted could be had; what is there is verified."
+    if any(finding.holds is False for finding in report.conformance):
+        return "The protocol was broken; the rules below say where."
+    return "The run failed before everything was there."
+
+
+def _totals(report: Report, view: SwarmView) -> str:
+    text = f"{count_text(report.segments_moved, 'segment')} moved"
+    if view.real_bytes:
+        text += f", {bytes_text(sum(client.bytes_down for client in report.clients))}"
+    return text
+
+
+def _table(report: Report, view: SwarmView, width: int) -> list[Line]:
+    widths = dict(_WIDTHS)
+    if not view.real_bytes:
+        del widths["down"], widths["up"]
+    for column in DROPPED:
+        if sum(widths.values()) > width:
+            widths.pop(column, None)
+    room = width - sum(widths.values()) - len("   100% ")
+    bar = min(room, _LONGEST_BAR) if room >= _BAR else 0
+    heading = "share of all uploads" if room >= 14 else "uploads"
+    head = "".join(right(name, size) for name, size in widths.items())
+    lines: list[Line] = [(Span(f"{head}  {heading}" if bar else head, "head"),)]
+    total = max(1, sum(client.uploaded for client in report.clients))
+    most = max((client.uploaded for client in report.clients), default=0) or 1
+    for client in report.clients:
+        shown = _cells(client)
+        spans = [Span(right(shown[name][0], size), shown[name][1]) for name, size in widths.items()]
+        if bar:
+            length = max(int(client.uploaded > 0), round(bar * client.uploaded / most))
+            owner = any(c.rank == client.rank and c.owned for c in view.clients.values())
+            spans.append(Span("  " + "━" * length, "own" if owner else "gauge"))
+            spans.append(Span(f" {100 * client.uploaded / total:.0f}%", "dim"))
+        lines.append(tuple(spans))
+    return lines
+
+
+def _cells(client: ClientReport) -> dict[str, tuple[str, str]]:
+    """Text and style of each column."""
+    whole = all(file.complete for file in client.files)
+    if client.lost is not None:
+        finished = ("lost", "trouble")
+    elif client.finished_at_s is not None and whole:
+        finished = (f"at {time_text(client.finished_at_s)}" if client.files else "–", "done")
+    else:
+        finished = ("not all", "trouble")
+    rejects = client.rejects_sent + client.rejects_received
+    return {
+        "rank": (str(client.rank), "strong"),
+        "finished": finished,
+        "got": (str(client.downloaded), "text"),
+        "sent": (str(client.uploaded), "text"),
+        "down": (bytes_text(client.bytes_down), "text"),
+        "up": (bytes_text(client.bytes_up), "text"),
+        "rejects": _or_dash(rejects, "text"),
+        "corrupt": _or_dash(client.corrupt_received, "trouble"),
+    }
+
+
+def _or_dash(number: int, style: str) -> tuple[str, str]:
+    return (str(number), style) if number else ("–", "dim")
+
+
+def _balance(report: Report, view: SwarmView, width: int) -> list[Line]:
+    lines: list[Line] = []
+    fairness = report.fairness
+    if fairness.jain is None or fairness.origin_share is None:
+        lines += wrapped("No segment was sent.", width, 2)
+    else:
+        owners = count_text(sum(bool(client.owned) for client in view.clients.values()), "original owner")
+        share = f"{100 * fairness.origin_share:.0f}%"
+        lines += definition(
+            share, "strong", f"of all segments were sent by {owners} of their files", 5, width
+        )
+        meaning = "Jain's index of fairness: 1 if all sent alike, near 0 if one sent all"
+        lines += definition(f"{fairness.jain:.2f}", "strong", meaning, 5, width)
+    if report.events_dropped:
+        lost = "status events were lost on their way here: the figures may be too small by them"
+        lines += definition(str(report.events_dropped), "trouble", lost, 5, width)
+    return lines
+
+
+def _missing(report: Report) -> list[str]:
+    found: dict[tuple[str, str], list[int]] = {}
+    for client in report.clients:
+        for file in client.files:
+            if file.unavailable is not None:
+                found.setdefault((file.name, file.unavailable), []).append(client.rank)
+            elif not file.complete:
+                why = f"{file.verified} of {file.segments} segments are there"
+                found.setdefault((file.name, why), []).append(client.rank)
+    texts = []
+    for (name, reason), ranks in sorted(found.items())[:_NAMES]:
+        for_whom = ", ".join(map(str, ranks[:_NAMES])) + (", …" if len(ranks) > _NAMES else "")
+        noun = "client" if len(ranks) == 1 else "clients"
+        texts.append(f"{clean(name)}, wanted by {noun} {for_whom}: {clean(reason)}")
+    if len(found) > _NAMES:
+        texts.append(f"and {len(found) - _NAMES} more")
+    return texts
+
+
+def _rules(findings: Sequence[Finding], width: int) -> list[Line]:
+    marks = {True: ("✓", "done"), False: ("✗", "trouble"), None: ("?", "rare")}
+    lines: list[Line] = []
+    for finding in sorted(findings, key=lambda finding: finding.holds is not False):
+        mark, style = marks[finding.holds]
+        text = finding.rule if finding.holds else f"{finding.rule}. {finding.detail}"
+        lines += definition(mark, style, clean(text), 1, width)
+    return lines

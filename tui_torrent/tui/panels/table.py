@@ -1,0 +1,179 @@
+"""The table of clients: a row each, a segment map at its end.
+
+As the width shrinks, columns go in the order of ``DROPPED``; the map keeps at least ``MAP_ROOM``
+cells, and what is left over is the map's. State is a glyph and a word, never a colour alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from tui_torrent.tui.panels.axis import Axis, ruler, segment_map
+from tui_torrent.tui.panels.lines import Line, Span, bytes_text, crop, fit, right, time_text
+from tui_torrent.view.rates import BUCKET
+from tui_torrent.view.swarm_view import ClientView, SwarmView
+
+#: The map is never narrower (where there is a map at all).
+MAP_ROOM = 20
+
+#: Which column goes first when the width shrinks. Rank, state and percentage stay.
+DROPPED = ("sent", "rejects", "up", "have", "down", "eta")
+#: The same where bytes a second mean nothing, and ``sent`` is all that tells of uploads.
+DROPPED_DECLARED = ("rejects", "sent", "have", "eta")
+
+#: A state's glyph, word and style.
+STATES = {
+    "starting": ("○", "starts", "dim"),
+    "hashing": ("#", "hashes", "busy"),
+    "ready": ("●", "ready", "text"),
+    "waiting": ("…", "waits", "busy"),
+    "downloading": ("↓", "fetches", "done"),
+    "serving": ("↑", "serves", "own"),
+    "stopped": ("■", "stopped", "dim"),
+    "lost": ("✗", "lost", "trouble"),
+}
+
+_TITLES = {
+    "rank": "rank",
+    "state": "state",
+    "have": "have",
+    "percent": "%",
+    "down": "down/s",
+    "up": "up/s",
+    "sent": "sent",
+    "rejects": "rej",
+    "eta": "ETA",
+}
+_LEFT = frozenset({"state"})
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which columns a table has, and how wide they and the gaps between them are."""
+
+    widths: tuple[tuple[str, int], ...]
+    gap: int
+    map_width: int
+
+    @property
+    def left(self) -> int:
+        """The width of everything before the map."""
+        return sum(width + self.gap for _, width in self.widths)
+
+
+def make_layout(view: SwarmView, width: int) -> Layout:
+    """The columns that a table of that width has room for."""
+    digits = len(str(max((file.segments for file in view.files.values()), default=0)))
+    most = max((c.segments_wanted for c in view.clients.values()), default=0)
+    digits = max(digits, len(str(most)), 2)
+    widths = {"rank": 5 if width >= 60 else 4, "state": 9, "have": 2 * digits + 1, "percent": 4}
+    if view.real_bytes:
+        widths |= {"down": 6, "up": 6}
+    widths |= {"sent": max(4, digits), "rejects": 3, "eta": 8}
+    gap = 2 if width >= 110 else 1
+    for column in ("", *(DROPPED if view.real_bytes else DROPPED_DECLARED)):
+        widths.pop(column, None)
+        layout = Layout(tuple(widths.items()), gap, width - sum(w + gap for w in widths.values()))
+        if layout.map_width >= MAP_ROOM:
+            return layout
+    return replace(layout, map_width=max(0, layout.map_width))
+
+
+def heading(layout: Layout, axis: Axis) -> Line:
+    """The titles of the columns, and above the map the names of the files."""
+    text = "".join(
+        (fit if name in _LEFT else right)(_TITLES[name], width) + " " * layout.gap
+        for name, width in layout.widths
+    )
+    return (Span(text, "head"), *ruler(axis, layout.map_width))
+
+
+def steady(now: float) -> float:
+    """``now``, put back to the end of the last whole bucket of rates, so that a rate does not saw."""
+    return max(0.0, int(now / BUCKET) * BUCKET - 1e-6)
+
+
+def state_of(client: ClientView, now: float) -> str:
+    if client.lost:
+        return "lost"
+    if client.state == "downloading" and not client.down_rate.at(steady(now)):
+        return "waiting"
+    return client.state
+
+
+def percent(share: float) -> int:
+    """0…100, where 100 means all and nothing less."""
+    return int(100 * share + 1e-9)
+
+
+def eta_text(client: ClientView, now: float) -> str:
+    """When it finished (``at 8.1s``), or when it will at the present rate (``in 12s``)."""
+    if client.finished_at is not None:
+        return f"at {time_text(client.finished_at)}"
+    rate = client.down_rate.at(steady(now))
+    missing = client.segments_wanted - client.segments_had
+    if client.lost or not rate or not client.downloaded or missing <= 0:
+        return "–"
+    seconds = missing * (client.bytes_down / client.downloaded) / rate
+    return "in " + (f"{max(1, round(seconds))}s" if seconds < 59.5 else time_text(seconds))
+
+
+def row(client: ClientView, layout: Layout, axis: Axis, now: float, width: int) -> Line:
+    """One client."""
+    state = state_of(client, now)
+    glyph, word, style = STATES[state]
+    calm = "dim" if state in ("stopped", "starting") else "text"
+    share = client.share_done
+    only_seed = client.finished_at is not None and not client.wanted
+    if state == "hashing":
+        share = client.hashed_bytes / client.share_bytes if client.share_bytes else 0.0
+    texts = {
+        "rank": (str(client.rank), "strong"),
+        "state": (f"{glyph} {word}", style),
+        "have": ("seed" if only_seed else _have(client), calm),
+        "percent": _percent(client, share) if not only_seed else ("–", "dim"),
+        "down": (_rate(client.down_rate.at(steady(now))), calm),
+        "up": (_rate(client.up_rate.at(steady(now))), calm),
+        "sent": (str(client.uploaded), calm),
+        "rejects": _count(client.rejects_sent + client.rejects_received),
+        "eta": (eta_text(client, now) if not only_seed else "–", _calm_if(client.finished_at is not None)),
+    }
+    spans = []
+    for name, room in layout.widths:
+        text, style = texts[name]
+        spans.append(Span((fit if name in _LEFT else right)(text, room) + " " * layout.gap, style))
+    return crop((*_merged(spans), *segment_map(client, axis)), width)
+
+
+def _calm_if(over: bool) -> str:
+    return "dim" if over else "text"
+
+
+def _percent(client: ClientView, share: float) -> tuple[str, str]:
+    return f"{percent(share)}%", "done" if client.finished_at is not None else "strong"
+
+
+def _have(client: ClientView) -> str:
+    wanted = client.segments_wanted
+    if wanted:
+        return f"{client.segments_had}/{wanted}"
+    return "–" if client.state in ("starting", "hashing", "ready") else "0/0"
+
+
+def _rate(rate: float) -> str:
+    return bytes_text(rate) if rate else "–"
+
+
+def _count(number: int) -> tuple[str, str]:
+    return (str(number) if number < 1000 else "1k+", "rare") if number else ("–", "dim")
+
+
+def _merged(spans: Iterable[Span]) -> Line:
+    merged: list[Span] = []
+    for span in spans:
+        if merged and merged[-1].style == span.style:
+            merged[-1] = Span(merged[-1].text + span.text, span.style)
+        else:
+            merged.append(span)
+    return tuple(merged)

@@ -1,0 +1,291 @@
+"""The trace checker: does a run keep to the protocol? One rule for each of its steps.
+
+It takes a journal's events one at a time, in the journal's order, and keeps no more of them than bitfields
+and the few that wait for another rank's word. It raises no false alarm under any interleaving that keeps
+each rank's own order, for no slow, lost or aborting client, and for no journal that was cut short or has
+lost events: what cannot be judged then is not judged, and its finding says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from mpi_core.protocol import events as ev
+from mpi_core.protocol.events import JOURNAL_VERSION, Stamped
+from mpi_core.protocol.units import Rank
+from tui_torrent.view.client_trace import ClientTrace
+from tui_torrent.view.ledger import Breach, Finding, Header, Ledger, Rule, Spot, clip
+from tui_torrent.view.tracker_trace import Catalog, TrackerTrace
+
+__all__ = ["Conformance", "Finding", "Rule"]
+
+TOLD_BY_TRACKER = (
+    ev.InitReceived,
+    ev.FileRegistered,
+    ev.InitAckSent,
+    ev.SwarmListed,
+    ev.SwarmServed,
+    ev.FileCompleteReceived,
+    ev.AllCompleteReceived,
+    ev.StopSent,
+    ev.ClientLost,
+)
+TOLD_BY_OBSERVER = (ev.RunStarted, ev.RunEnded)
+TOLD_BY_ANYONE = (ev.RunAborted, ev.NonsenseReceived, ev.EventsDropped)
+
+#: What each rule says where it holds; ``n`` is the number of events that were held against it.
+HELD = {
+    Rule.INIT: "{n} clients sent INIT, once and before anything else",
+    Rule.INIT_ACK: "{n} INIT_ACKs were sent, the first after the INIT of every client was in",
+    Rule.REQUEST: "{n} requests were sent after their client's INIT_ACK",
+    Rule.UPDATE: "{n} updates were sent in time, one after each {every} segments of a client",
+    Rule.STORED: "{n} stored segments match their digest",
+    Rule.FILE_COMPLETE: "{n} files were completed, each once and when it was whole",
+    Rule.ALL_COMPLETE: "{n} clients sent ALL_COMPLETE, once and after the last file",
+    Rule.STOP: "{n} STOPs were sent after the last ALL_COMPLETE, and nothing came after them",
+    Rule.TRACKER: "{n} requests and segments went from client to client",
+    Rule.SERVING: "{n} segments were sent by finished clients, who refused none as absent",
+    Rule.JOURNAL: "{n} events are in their order, none missing, from the header to the outcome",
+}
+
+
+class Conformance:
+    """Feed it every event of a journal, then ask for the findings (at any time, any number of times)."""
+
+    def __init__(self) -> None:
+        self._ledger = Ledger()
+        self._header = Header()
+        catalog = self._catalog = Catalog(self._ledger)
+        self._tracker = TrackerTrace(self._ledger, catalog, self._header)
+        self._clients: dict[Rank, ClientTrace] = {}
+        self._last: Spot | None = None
+        self._started = False
+        self._ended: Spot | None = None
+        self._aborted: ev.RunAborted | None = None
+        #: Rank → the seq that comes next.
+        self._next: dict[Rank, int] = {}
+        #: Where events of some rank were first missing or out of order.
+        self._loss: Spot | None = None
+
+    def see(self, stamped: Stamped) -> None:
+        """Take the journal's next event. Never raises, whatever the event."""
+        spot = self._last = Spot(self._last.line + 1 if self._last else 1, stamped)
+        event, rank = stamped.event, stamped.rank
+        self._follow_journal(spot)
+        moves = self._follow_moves(spot)
+        if isinstance(event, TOLD_BY_ANYONE):
+            if isinstance(event, ev.RunAborted):
+                self._aborted = self._aborted or event
+        elif isinstance(event, TOLD_BY_OBSERVER):
+            if rank != 0 and self._is_client(rank):
+                self._ledger.broken(Rule.JOURNAL, spot, "a client cannot tell that")
+        elif isinstance(event, TOLD_BY_TRACKER):
+            self._follow_tracker(spot, event)
+        elif self._is_client(rank):
+            self._client(rank).see(spot, event)
+        elif not moves:
+            self._ledger.broken(Rule.JOURNAL, spot, f"rank {rank} is no client and cannot tell that")
+
+    def result(self) -> list[Finding]:
+        """One finding for each rule, in the order of :class:`Rule`."""
+        breaches, unsettled = self._settle()
+        findings = []
+        for rule in Rule:
+            held = HELD[rule].format(n=self._ledger.checked[rule], every=self._header.update_every)
+            if rule in breaches:
+                findings.append(Finding(rule.value, False, breaches[rule].detail))
+            elif rule in unsettled:
+                detail = f"So far {held}; the rest is not judged: {unsettled[rule]}."
+                findings.append(Finding(rule.value, None, detail))
+            else:
+                findings.append(Finding(rule.value, True, f"{held}."))
+        return findings
+
+    def first_violation(self) -> Finding | None:
+        """The finding whose event comes first of all that break a rule."""
+        breaches, _ = self._settle()
+        if not breaches:
+            return None
+        order = list(Rule)
+        rule, breach = min(breaches.items(), key=lambda item: (item[1].line, order.index(item[0])))
+        return Finding(rule.value, False, breach.detail)
+
+    # Event by event -----------------------------------------------------------------------------
+
+    def _is_client(self, rank: int) -> bool:
+        return rank >= 1 and (not self._started or rank <= self._header.clients)
+
+    def _client(self, rank: Rank) -> ClientTrace:
+        trace = self._clients.get(rank)
+        if trace is None:
+            trace = self._clients[rank] = ClientTrace(rank, self._ledger, self._catalog, self._header)
+        return trace
+
+    def _follow_journal(self, spot: Spot) -> None:
+        """Header first, outcome last, and no event of a rank missing."""
+        self._ledger.checked[Rule.JOURNAL] += 1
+        event, rank, seq = spot.stamped.event, spot.stamped.rank, spot.stamped.seq
+        problem = None
+        if self._ended is not None:
+            problem = f"it comes after the outcome, RunEnded in line {self._ended.line}"
+        elif isinstance(event, ev.RunStarted):
+            problem = self._begin(spot, event)
+        elif spot.line == 1:
+            problem = "the journal begins without its header, RunStarted"
+        if isinstance(event, ev.RunEnded) and self._ended is None:
+            self._ended = spot
+        if problem:
+            self._ledger.broken(Rule.JOURNAL, spot, problem)
+        expected = self._next.get(rank, 0)
+        self._next[rank] = max(expected, seq + 1)
+        dropped = event.count if isinstance(event, ev.EventsDropped) else 0
+        if seq > expected:
+            self._blind(spot, f"{seq - expected} events of rank {rank} are missing before it")
+        elif seq < expected:
+            self._blind(spot, f"rank {rank} told its event {seq} before: this one is out of order")
+        if dropped > 0:
+            self._blind(spot, f"{dropped} events of rank {rank} were dropped, its queue was full")
+
+    def _begin(self, spot: Spot, event: ev.RunStarted) -> str | None:
+        if self._started:
+            return "the header comes again"
+        self._started = True
+        self._header.clients, self._header.update_every = event.clients, event.swarm_update
+        if spot.line > 1:
+            return "the header is not the first line"
+        if event.version != JOURNAL_VERSION:
+            return f"the journal's version is {event.version}, not {JOURNAL_VERSION}"
+        return None
+
+    def _blind(self, spot: Spot, what: str) -> None:
+        self._ledger.broken(Rule.JOURNAL, spot, what)
+        self._loss = self._loss or spot
+        rank = spot.stamped.rank
+        if rank == 0:
+            self._tracker.blind = True
+        elif self._is_client(rank):
+            self._client(rank).blind = True
+
+    def _follow_moves(self, spot: Spot) -> bool:
+        """Segments go from client to client only; whether this event is of one that goes."""
+        event, rank = spot.stamped.event, spot.stamped.rank
+        if isinstance(event, ev.SegmentSent):
+            other, verb = event.target, "is sent to"
+        elif isinstance(event, ev.SegmentRequested):
+            other, verb = event.source, "is asked of"
+        elif isinstance(event, (ev.SegmentStored, ev.SegmentDropped)):
+            other, verb = event.source, "comes from"
+        else:
+            return False
+        self._ledger.checked[Rule.TRACKER] += 1
+        what = f"segment {event.segment} of {clip(event.file)}"
+        if not self._is_client(rank):
+            self._ledger.broken(Rule.TRACKER, spot, f"{self._name(rank)} moves {what}")
+        elif not self._is_client(other):
+            self._ledger.broken(Rule.TRACKER, spot, f"{what} {verb} {self._name(other)}")
+        return True
+
+    def _name(self, rank: int) -> str:
+        return "the tracker" if rank == 0 else f"rank {rank}, which is no client"
+
+    def _follow_tracker(self, spot: Spot, event: ev.Event) -> None:
+        client = getattr(event, "client", None)
+        if spot.stamped.rank != 0:
+            self._ledger.broken(Rule.JOURNAL, spot, "only the tracker, rank 0, can tell that")
+        elif client is not None and not self._is_client(client):
+            self._ledger.broken(Rule.JOURNAL, spot, f"rank {client} is no client")
+        else:
+            self._tracker.see(spot, event)
+
+    # At the end ---------------------------------------------------------------------------------
+
+    def _settle(self) -> tuple[dict[Rule, Breach], dict[Rule, str]]:
+        """The first breach of each broken rule, and why each of the others is not judged, where it is not."""
+        breaches = dict(self._ledger.breaches)
+        unsettled: dict[Rule, str] = {}
+        reason = self._why_unfinished()
+        for rule, breach in (*self._doubts(), *self._debts()):
+            if reason is not None:
+                unsettled.setdefault(rule, reason)
+            elif rule not in breaches or breach.line < breaches[rule].line:
+                breaches[rule] = breach
+        if self._last is None:
+            breaches[Rule.JOURNAL] = Breach(0, "The journal is empty.")
+        elif self._ended is None:
+            what = "the journal ends here without its outcome, RunEnded: it was cut short"
+            breaches.setdefault(Rule.JOURNAL, Breach(self._last.line, self._last.says(what)))
+        if not self._started:
+            for rule in (Rule.INIT, Rule.INIT_ACK, Rule.UPDATE, Rule.STOP):
+                unsettled[rule] = "the journal has no header"
+        if self._loss is not None:
+            for rule in Rule:
+                unsettled[rule] = (
+                    f"events of rank {self._loss.stamped.rank} are missing at line {self._loss.line}"
+                )
+        return breaches, unsettled
+
+    def _why_unfinished(self) -> str | None:
+        """Why what is missing at the journal's end breaks no rule; None where it does."""
+        if self._aborted is not None:
+            return f"the run was aborted by rank {self._aborted.culprit} ({self._aborted.reason})"
+        if self._last is None or self._ended is None:
+            return f"the journal ends early, at line {self._last.line if self._last else 0}"
+        return "events of the tracker are missing" if self._tracker.blind else None
+
+    def _doubts(self) -> list[tuple[Rule, Breach]]:
+        return [
+            (rule, breach)
+            for rule, doubts in self._ledger.doubts.items()
+            for client, breach in doubts.items()
+            if client not in self._tracker.lost
+        ]
+
+    def _debts(self) -> list[tuple[Rule, Breach]]:
+        """What is still owed, each as the breach that it is if the run has ended."""
+        debts: list[tuple[Rule, Breach]] = []
+        end = self._ended or self._last
+        if end is None:
+            return debts
+
+        def owe(rule: Rule, spot: Spot, what: str) -> None:
+            debts.append((rule, Breach(spot.line, spot.says(what))))
+
+        tracker = self._tracker
+        # In order of rank, not of arrival: which client is named must not hang on the interleaving.
+        live = [t for _, t in sorted(self._clients.items()) if not t.blind and t.rank not in tracker.lost]
+        initialised: set[int] = {
+            rank for rank, trace in self._clients.items() if trace.initialised or trace.blind
+        }
+        for rule, client, what in (
+            (Rule.INIT, tracker.unheard(initialised), "has never sent INIT"),
+            (Rule.INIT_ACK, tracker.unheard(tracker.acks), "was never sent INIT_ACK"),
+            (Rule.STOP, tracker.unheard(tracker.stops), "was never sent STOP"),
+        ):
+            if client is not None:
+                owe(rule, end, f"the run ends and client {client} {what}")
+        for trace in live:
+            if trace.acknowledged and trace.finished is None and not trace.stopped:
+                owe(
+                    Rule.ALL_COMPLETE,
+                    end,
+                    f"the run ends and client {trace.rank} has never sent ALL_COMPLETE",
+                )
+            if trace.initialised and not trace.served:
+                owe(Rule.STOP, end, f"the run ends and client {trace.rank} has never ended its serving")
+            self._compare(trace, owe)
+        strange = self._catalog.unregistered()
+        if strange is not None:
+            owe(Rule.STORED, strange[0], f"{clip(strange[1])} was never registered by the tracker")
+        if tracker.after_stop is not None:
+            owe(Rule.STOP, tracker.after_stop, "the tracker goes on after its last STOP")
+        return debts
+
+    def _compare(self, trace: ClientTrace, owe: Callable[[Rule, Spot, str], None]) -> None:
+        """What the tracker received from that client, the client has sent."""
+        who = f"client {trace.rank}"
+        for file, spot in self._tracker.files.get(trace.rank, {}).items():
+            if not trace.announced(file):
+                owe(Rule.FILE_COMPLETE, spot, f"{who} has not completed {clip(file)} itself")
+        received = self._tracker.done.get(trace.rank)
+        if received is not None and trace.finished is None:
+            owe(Rule.ALL_COMPLETE, received, f"{who} has not told that it sent ALL_COMPLETE")

@@ -1,0 +1,254 @@
+"""The report of a run: what became of it, as data.
+
+A pure function of the events: of the view that they fold into and of the conformance findings. So a live
+run, its journal and its replay give the same report (law 7), byte for byte.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal
+
+import msgspec
+
+from tui_torrent.view.ledger import Finding, Rule
+from tui_torrent.view.swarm_view import ClientView, SwarmView
+
+SCHEMA = "tui_torrent.report/1"
+
+Outcome = Literal["complete", "incomplete", "failed"]
+
+#: A loss of events is no fault of the swarm's: it breaks the journal, not the run.
+NOT_OF_THE_PROTOCOL = Rule.JOURNAL.value
+
+
+class FileReport(msgspec.Struct, frozen=True):
+    """A file that a client wants."""
+
+    name: str
+    #: 0 where the file's manifest never came.
+    segments: int
+    #: Segments that are here: each was verified when it was stored, or owned from the start.
+    verified: int
+    complete: bool
+    #: Why the file could not be had, where it could not.
+    unavailable: str | None
+
+
+class ClientReport(msgspec.Struct, frozen=True):
+    rank: int
+    #: Each wanted file once, in the order of the scenario.
+    files: list[FileReport]
+    #: Segments stored and segments sent; bytes include payloads that were dropped again.
+    downloaded: int
+    uploaded: int
+    #: REJECTs, but for those that answered a CANCEL.
+    rejects_sent: int
+    rejects_received: int
+    bytes_down: int
+    bytes_up: int
+    #: When nothing was left to fetch, in seconds since the run began.
+    finished_at_s: float | None
+    #: Payloads that failed their check, and requests that went unanswered.
+    corrupt_received: int
+    expired: int
+    #: Why the tracker gave the client up, where it did.
+    lost: str | None
+
+
+class TrackerReport(msgspec.Struct, frozen=True):
+    #: Messages that the tracker received or sent, by tag.
+    messages: dict[str, int]
+
+
+class Fairness(msgspec.Struct, frozen=True):
+    """How evenly the uploads were shared; None where no segment was sent."""
+
+    #: Jain's index (Σx)² / (n Σx²) of the segments that each client sent, over the clients that held a
+    #: segment of a file that some other client had to fetch: 1 is even, 1/n is one client alone.
+    jain: float | None
+    #: Of all segments sent, the share sent by clients that owned their file from the start.
+    origin_share: float | None
+
+
+class Aborted(msgspec.Struct, frozen=True):
+    """Who ended the run before its time, with which exit code and why."""
+
+    culprit: int
+    code: int
+    reason: str
+
+
+class Report(msgspec.Struct, frozen=True):
+    schema: str
+    outcome: Outcome
+    elapsed_s: float
+    strategy: str | None
+    seed: int | None
+    clients: list[ClientReport]
+    tracker: TrackerReport
+    #: [from, to, segments, bytes], as the senders tell it, in order of rank.
+    traffic: list[tuple[int, int, int, int]]
+    fairness: Fairness
+    conformance: list[Finding]
+    scenario: str | None
+    aborted: Aborted | None
+    #: Events behind this report, and events that never came: those make its numbers too small.
+    events: int
+    events_dropped: int
+
+    @property
+    def segments_moved(self) -> int:
+        """Segments that clients verified and stored."""
+        return sum(client.downloaded for client in self.clients)
+
+
+def build(view: SwarmView, findings: Sequence[Finding]) -> Report:
+    """The report of the run that ``view`` has seen to its end."""
+    clients = [_client(view, client) for _, client in sorted(view.clients.items())]
+    header, aborted = view.header, view.aborted
+    return Report(
+        schema=SCHEMA,
+        outcome=_outcome(view, clients, findings),
+        elapsed_s=round(view.t if view.ended_at is None else view.ended_at, 6),
+        strategy=header.strategy if header else None,
+        seed=header.seed if header else None,
+        clients=clients,
+        tracker=TrackerReport(dict(sorted(view.tracker_messages.items()))),
+        traffic=[(source, to, *cell) for (source, to), cell in _traffic(view)],
+        fairness=_fairness(view),
+        conformance=list(findings),
+        scenario=header.scenario if header else None,
+        aborted=Aborted(aborted.culprit, aborted.code, aborted.reason) if aborted else None,
+        events=view.events,
+        events_dropped=view.dropped,
+    )
+
+
+def to_json(report: Report) -> bytes:
+    """The report as one line of JSON, without its newline."""
+    return msgspec.json.encode(report)
+
+
+def to_mapping(report: Report) -> dict[str, Any]:
+    """The report as what JSON can say, in the same order."""
+    mapping = msgspec.to_builtins(report)
+    assert isinstance(mapping, dict)
+    return mapping
+
+
+def exit_code(report: Report) -> int:
+    """0 all is there; 1 something wanted could not be had; 2 bad input; 3 an internal failure."""
+    if report.outcome == "failed":
+        return 2 if report.aborted is not None and report.aborted.code == 2 else 3
+    return 0 if report.outcome == "complete" else 1
+
+
+def broken(findings: Iterable[Finding]) -> list[Finding]:
+    """The findings that a rule of the protocol was broken."""
+    return [f for f in findings if f.holds is False and f.rule != NOT_OF_THE_PROTOCOL]
+
+
+def problems(report: Report) -> list[str]:
+    """What a person must be told of this run, a sentence each; nothing where all went well."""
+    sentences = []
+    for client in report.clients:
+        if client.lost is not None:
+            sentences.append(f"client {client.rank} was lost: {client.lost}")
+        for file in client.files:
+            who = f"client {client.rank}: {file.name!r}"
+            if file.unavailable is not None:
+                sentences.append(f"{who} unavailable: {file.unavailable}")
+            elif not file.complete:
+                sentences.append(f"{who} incomplete: {file.verified} of {file.segments} segments")
+    if report.aborted is not None:
+        sentences.append(f"aborted by rank {report.aborted.culprit}: {report.aborted.reason}")
+    if report.events_dropped:
+        sentences.append(f"{report.events_dropped} events were dropped: the numbers are too small by them")
+    sentences += [f"broken rule: {f.rule}. {f.detail}" for f in report.conformance if f.holds is False]
+    return sentences
+
+
+def tally(findings: Sequence[Finding]) -> str:
+    """``11/11 rules hold``, and how many are broken or not judged."""
+    broken = sum(finding.holds is False for finding in findings)
+    unjudged = sum(finding.holds is None for finding in findings)
+    rest = [f"{broken} broken"] * bool(broken) + [f"{unjudged} not judged"] * bool(unjudged)
+    held = len(findings) - broken - unjudged
+    return ", ".join([f"{held}/{len(findings)} rules hold", *rest])
+
+
+def _traffic(view: SwarmView) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+    return [((source, to), (cell[0], cell[1])) for (source, to), cell in sorted(view.traffic.items())]
+
+
+def _client(view: SwarmView, client: ClientView) -> ClientReport:
+    return ClientReport(
+        rank=client.rank,
+        files=[_file(view, client, name) for name in dict.fromkeys(client.wanted)],
+        downloaded=client.downloaded,
+        uploaded=client.uploaded,
+        rejects_sent=client.rejects_sent,
+        rejects_received=client.rejects_received,
+        bytes_down=client.bytes_down,
+        bytes_up=client.bytes_up,
+        finished_at_s=client.finished_at,
+        corrupt_received=client.corrupt_received,
+        expired=client.expired,
+        lost=(client.lost_reason or "no reason was told") if client.lost else None,
+    )
+
+
+def _file(view: SwarmView, client: ClientView, name: str) -> FileReport:
+    held = client.held.get(name)
+    known = view.files.get(name)
+    segments = len(held) if held is not None else known.segments if known else 0
+    return FileReport(
+        name=name,
+        segments=segments,
+        verified=held.count(1) if held is not None else 0,
+        complete=name in client.completed,
+        unavailable=client.unavailable.get(name),
+    )
+
+
+def _outcome(view: SwarmView, clients: list[ClientReport], findings: Sequence[Finding]) -> Outcome:
+    ended = view.outcome in ("complete", "incomplete")
+    if view.aborted is not None or not ended or broken(findings):
+        return "failed"
+    # Where events were dropped, a file may be whole though we never heard so: then RunEnded knows better.
+    missing = any(
+        file.unavailable is not None or not (file.complete or view.dropped)
+        for client in clients
+        for file in client.files
+    )
+    lost = any(client.lost is not None and client.finished_at_s is None for client in clients)
+    return "incomplete" if view.outcome == "incomplete" or missing or lost else "complete"
+
+
+def _fairness(view: SwarmView) -> Fairness:
+    sent = sum(client.uploaded for client in view.clients.values())
+    if not sent:
+        return Fairness(None, None)
+    #: File → how many clients had to fetch it.
+    fetchers: Counter[str] = Counter()
+    for client in view.clients.values():
+        fetchers.update(_fetched(client))
+    uploads = [
+        c.uploaded for _, c in sorted(view.clients.items()) if c.uploaded or _could_upload(c, fetchers)
+    ]
+    squares = sum(x * x for x in uploads)
+    jain = sum(uploads) ** 2 / (len(uploads) * squares)
+    origin = sum(client.uploaded_as_owner for client in view.clients.values())
+    return Fairness(round(jain, 4), round(origin / sent, 4))
+
+
+def _fetched(client: ClientView) -> list[str]:
+    return [name for name in dict.fromkeys(client.wanted) if name not in client.owned]
+
+
+def _could_upload(client: ClientView, fetchers: Counter[str]) -> bool:
+    """Whether it held a segment of a file that some other client had to fetch."""
+    own = set(_fetched(client))
+    return any(1 in held and fetchers[name] > (name in own) for name, held in client.held.items())

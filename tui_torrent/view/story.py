@@ -1,0 +1,217 @@
+"""Events told as short sentences, and the tail of them that a viewer reads.
+
+Every step of the protocol is told once, under its own name, although two ranks report most of them:
+a request by who asks, an answer by who gets it. ``Tail`` keeps the newest sentences. What comes too
+often to be read (segments, swarm updates) gets a line now and then: one event as a sample, and how
+many more it stands for. So lines keep their order in time, and none changes under the reader's eyes.
+A sentence is made when it is read, so that an event costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+from mpi_core.protocol import events as ev
+from mpi_core.protocol.events import AnyEvent, Event, Stamped
+from mpi_core.protocol.units import Rank
+
+#: What a sentence is about: the run, a step of the protocol, one segment, something achieved, or trouble.
+Kind = Literal["run", "step", "segment", "done", "trouble"]
+
+
+class Sentence(NamedTuple):
+    """``tag`` is a message's name where one stands behind the event, ``text`` what happened."""
+
+    tag: str
+    text: str
+    kind: Kind
+
+
+class _Form(NamedTuple):
+    tag: str
+    kind: Kind
+    #: At most so many lines of this event …
+    lines: int
+    #: … in so many seconds of the run; more of them share the last line.
+    seconds: float
+    tell: Callable[[Rank, Any], str]
+
+
+def who(rank: int) -> str:
+    return "tracker" if rank == 0 else f"client {rank}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _segment(event: Any) -> str:
+    return f"{event.file} #{event.segment}"
+
+
+def _init(rank: Rank, event: ev.InitSent) -> str:
+    return f"{who(rank)} → tracker  owns {_count(len(event.owned), 'file')}"
+
+
+def _init_ack(rank: Rank, event: ev.InitAckReceived) -> str:
+    wants = f"it wants {_count(len(event.wanted), 'file')}" if event.wanted else "it wants nothing"
+    return f"tracker → {who(rank)}  may begin, {wants}"
+
+
+def _swarm_request(rank: Rank, event: ev.SwarmRequested) -> str:
+    return f"{who(rank)} → tracker  {_count(event.unfinished, 'file')} unfinished"
+
+
+def _swarm_response(rank: Rank, event: ev.SwarmServed) -> str:
+    news = _count(event.members, "member") if event.members else "nothing new"
+    return f"tracker → {who(event.client)}  {news}"
+
+
+def _hashed(rank: Rank, event: ev.ShareHashed) -> str:
+    share = 100 * event.done // event.total if event.total else 100
+    return f"{who(rank)} has hashed {share}% of what it shares"
+
+
+def _started(rank: Rank, event: ev.RunStarted) -> str:
+    return (
+        f"{_count(event.clients, 'client')}, strategy {event.strategy}, seed {event.seed}: {event.scenario}"
+    )
+
+
+def _dropped(rank: Rank, event: ev.SegmentDropped) -> str:
+    why = "bad hash" if event.reason == "corrupt" else event.reason
+    return f"{who(rank)} ← {who(event.source)}  {_segment(event)}: {why}"
+
+
+_OFTEN = 2.0
+
+_FORMS: dict[type[Event], _Form] = {
+    ev.RunStarted: _Form("RUN", "run", 4, 1, _started),
+    ev.RunEnded: _Form("END", "run", 4, 1, lambda rank, e: f"the run is over: {e.outcome}"),
+    ev.RunAborted: _Form("ABORT", "trouble", 4, 1, lambda rank, e: f"{who(e.culprit)}: {e.reason}"),
+    ev.ShareHashed: _Form("HASHING", "run", 1, 1, _hashed),
+    ev.InitSent: _Form("INIT", "step", 3, 1, _init),
+    ev.InitAckReceived: _Form("INIT_ACK", "step", 3, 1, _init_ack),
+    ev.SwarmRequested: _Form("SWARM_REQUEST", "step", 1, _OFTEN, _swarm_request),
+    ev.SwarmServed: _Form("SWARM_RESPONSE", "step", 1, _OFTEN, _swarm_response),
+    ev.SegmentRequested: _Form(
+        "REQUEST_SEGMENT",
+        "segment",
+        1,
+        _OFTEN,
+        lambda rank, e: f"{who(rank)} → {who(e.source)}  {_segment(e)}",
+    ),
+    ev.SegmentStored: _Form(
+        "SEND_SEGMENT", "segment", 1, _OFTEN, lambda rank, e: f"{who(rank)} ← {who(e.source)}  {_segment(e)}"
+    ),
+    ev.SegmentDropped: _Form("CORRUPT", "trouble", 3, 1, _dropped),
+    ev.RequestRejected: _Form(
+        "REJECT",
+        "segment",
+        1,
+        _OFTEN,
+        lambda rank, e: f"{who(rank)} ← {who(e.source)}  {_segment(e)}: {e.reason}",
+    ),
+    ev.RequestExpired: _Form(
+        "TIMEOUT",
+        "trouble",
+        2,
+        1,
+        lambda rank, e: f"{who(rank)} waited too long for {who(e.source)}: {_segment(e)} is asked elsewhere",
+    ),
+    ev.SourceAvoided: _Form(
+        "AVOIDED", "trouble", 3, 1, lambda rank, e: f"{who(rank)} asks {who(e.source)} no more: {e.reason}"
+    ),
+    ev.FileCompleted: _Form(
+        "FILE_COMPLETE", "done", 3, 1, lambda rank, e: f"{who(rank)} has all of {e.file}"
+    ),
+    ev.FileUnavailable: _Form(
+        "UNAVAILABLE", "trouble", 3, 1, lambda rank, e: f"{who(rank)} cannot have {e.file}: {e.reason}"
+    ),
+    ev.AllCompleted: _Form(
+        "ALL_COMPLETE", "done", 4, 1, lambda rank, e: f"{who(rank)} has all it wants and goes on serving"
+    ),
+    ev.Stopped: _Form("STOP", "step", 3, 1, lambda rank, e: f"tracker → {who(rank)}  everybody is done"),
+    ev.ClientLost: _Form("LOST", "trouble", 4, 1, lambda rank, e: f"{who(e.client)} is given up: {e.reason}"),
+    ev.NonsenseReceived: _Form(
+        "NONSENSE", "trouble", 2, 1, lambda rank, e: f"{who(rank)} ← {who(e.sender)}: {e.problem}"
+    ),
+    ev.EventsDropped: _Form(
+        "EVENTS LOST", "trouble", 2, 1, lambda rank, e: f"{_count(e.count, 'status event')} of {who(rank)}"
+    ),
+}
+
+#: The longest tag, so that a column can be as wide.
+TAG_WIDTH = max(len(form.tag) for form in _FORMS.values())
+
+
+def _form_of(event: AnyEvent) -> _Form | None:
+    if isinstance(event, ev.RequestRejected) and event.reason == "cancelled":
+        return None  # the end of a request that its sender took back, and no trouble
+    if isinstance(event, ev.SegmentDropped) and event.reason != "corrupt":
+        return None
+    return _FORMS.get(type(event))
+
+
+def sentence(rank: Rank, event: AnyEvent) -> Sentence | None:
+    """What that rank's event says; None where another event tells it, or nobody would ask."""
+    form = _form_of(event)
+    return Sentence(form.tag, form.tell(rank, event), form.kind) if form is not None else None
+
+
+@dataclass
+class Told:
+    """One line of the tail: an event, and how many more of its kind the line stands for."""
+
+    stamped: Stamped
+    more: int = 0
+
+    @property
+    def t(self) -> float:
+        return self.stamped.t
+
+    @property
+    def sentence(self) -> Sentence:
+        told = sentence(self.stamped.rank, self.stamped.event)
+        assert told is not None  # add() took it
+        return told
+
+
+class Tail:
+    """The newest sentences, at most ``length`` of them."""
+
+    def __init__(self, length: int = 200) -> None:
+        self.told: deque[Told] = deque(maxlen=length)
+        #: For each event: until when its lines are counted, how many there are, and the last of them.
+        self._quota: dict[type[Event], tuple[float, int, Told]] = {}
+
+    def add(self, stamped: Stamped) -> None:
+        """Take one event; most cost a dictionary's look-up."""
+        form = _form_of(stamped.event)
+        if form is None:
+            return
+        kind = type(stamped.event)
+        until, lines, last = self._quota.get(kind, (stamped.t, 0, None))
+        if last is not None and stamped.t < until and lines >= form.lines:
+            last.more += 1
+            return
+        if last is None or stamped.t >= until:
+            until, lines = stamped.t + form.seconds, 0
+        told = Told(stamped)
+        self.told.append(told)
+        self._quota[kind] = (until, lines + 1, told)
+
+    def last(self, count: int) -> list[Told]:
+        """The newest ``count`` lines, oldest first."""
+        if count <= 0:
+            return []
+        return list(self)[-count:]
+
+    def __iter__(self) -> Iterator[Told]:
+        return iter(self.told)
+
+    def __len__(self) -> int:
+        return len(self.told)
