@@ -3,78 +3,31 @@
 from __future__ import annotations
 
 import os
-import stat
 import tempfile
 import threading
 import time
 import tracemalloc
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mpi_core.protocol.errors import LocalProtocolError, ScenarioError
-from mpi_core.protocol.manifest import MIN_SEGMENT_LENGTH, Algorithm, Manifest, segment_hasher
+from mpi_core.protocol.errors import LocalProtocolError
+from mpi_core.protocol.manifest import MIN_SEGMENT_LENGTH, Manifest
 from mpi_core.runtime.disk import OPEN_FILES
 from mpi_core.runtime.files import (
-    DeclaredFiles,
-    HashingStopped,
     OutputError,
     RealFiles,
-    check_output,
     hash_file,
 )
 from mpi_core.swarm.store import SegmentStore
-
-LENGTH = 4
-
-
-def manifest_of(name: str, data: bytes, mode: int = 0o644, length: int = LENGTH) -> Manifest:
-    digest = segment_hasher("sha256")
-    digests = tuple(digest(data[at : at + length]) for at in range(0, len(data), length))
-    return Manifest(name, len(data), length, "sha256", digests, mode)
-
-
-def segments_of(manifest: Manifest, data: bytes) -> list[bytes]:
-    length = manifest.segment_length
-    return [data[index * length : (index + 1) * length] for index in range(manifest.segments)]
-
-
-def download(files: RealFiles, name: str, data: bytes, mode: int = 0o644) -> Manifest:
-    """``data`` comes in, the last segment first."""
-    manifest = manifest_of(name, data, mode)
-    files.begin(manifest)
-    for index, payload in reversed(list(enumerate(segments_of(manifest, data)))):
-        files.write(manifest, index, payload)
-    files.finish(manifest)
-    return manifest
-
-
-def tree_of(folder: Path) -> dict[str, bytes]:
-    """Every file below ``folder``; links are not followed."""
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and not path.is_symlink()
-    }
-
-
-def mode_of(path: Path) -> int:
-    return stat.S_IMODE(path.stat().st_mode)
+from tests.helpers.disk import LENGTH, download, manifest_of, mode_of, segments_of, shared, tree_of
 
 
 @pytest.fixture
 def out(tmp_path: Path) -> Path:
     return tmp_path / "out" / "client1"
-
-
-def shared(path: Path, files: Mapping[str, bytes]) -> dict[str, Path]:
-    for name, data in files.items():
-        (path / name).parent.mkdir(parents=True, exist_ok=True)
-        (path / name).write_bytes(data)
-    return {name: path / name for name in files}
 
 
 # A file that is downloaded --------------------------------------------------------------------
@@ -138,7 +91,7 @@ def test_nothing_is_left_of_a_run_that_got_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@settings(max_examples=200, deadline=None)
+@settings(deadline=None)
 @given(
     names=st.permutations(
         ["a", "a.part", "a.part.part", "a.part.part.part", "b.part/c", "b", "b.part/c.part"]
@@ -183,7 +136,7 @@ def test_a_name_as_long_as_the_file_system_takes(out: Path) -> None:
 # Law 3 ----------------------------------------------------------------------------------------
 
 
-@settings(max_examples=100, deadline=None)
+@settings(deadline=None)
 @given(
     data=st.binary(max_size=40),
     puts=st.lists(
@@ -427,127 +380,3 @@ def test_one_thread_may_read_while_the_other_writes(out: Path) -> None:
         files.close(remove_partial=True)
     assert wrong == []
     assert tree_of(out) == data
-
-
-# Hashing --------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("algorithm", ["blake3", "sha256"])
-@pytest.mark.parametrize("size", [0, 1, LENGTH, LENGTH + 1, 10 * LENGTH])
-def test_a_hashed_file_verifies(tmp_path: Path, algorithm: Algorithm, size: int) -> None:
-    data = bytes(range(size))
-    path = tmp_path / "f"
-    path.write_bytes(data)
-    steps: list[int] = []
-    manifest = hash_file("n/f", path, 0o4750, algorithm, LENGTH, steps.append)
-    assert (manifest.name, manifest.size, manifest.segment_length) == ("n/f", size, LENGTH)
-    assert (manifest.algorithm, manifest.mode) == (algorithm, 0o750)
-    payloads = segments_of(manifest, data)
-    assert len(payloads) == manifest.segments
-    assert all(manifest.verifies(index, payload) for index, payload in enumerate(payloads))
-    assert steps == [len(payload) for payload in payloads]
-
-
-def test_the_segment_length_follows_from_the_size(tmp_path: Path) -> None:
-    path = tmp_path / "f"
-    path.write_bytes(b"x")
-    assert hash_file("f", path, 0o644, "sha256").segment_length == MIN_SEGMENT_LENGTH
-
-
-def test_hashing_stops_when_asked(tmp_path: Path) -> None:
-    path = tmp_path / "f"
-    path.write_bytes(b"x" * 100)
-    steps: list[int] = []
-    with pytest.raises(HashingStopped):
-        hash_file("f", path, 0o644, "sha256", LENGTH, steps.append, lambda: len(steps) == 3)
-    assert len(steps) == 3
-
-
-@pytest.mark.parametrize("size", [0, 50, 99, 101, 200])
-def test_a_file_that_changes_while_it_is_hashed_is_an_error(tmp_path: Path, size: int) -> None:
-    path = tmp_path / "f"
-    path.write_bytes(b"x" * 100)
-    with pytest.raises(OSError, match=r"^'.*/f': (changed while it was hashed|shorter than it was)$"):
-        hash_file("f", path, 0o644, "sha256", LENGTH, lambda _: os.truncate(path, size))
-
-
-def test_what_cannot_be_hashed_is_an_os_error(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "pipe")
-    for name in ("pipe", "nothing", "."):
-        with pytest.raises(OSError):  # noqa: PT011  (each has its own words)
-            hash_file("f", tmp_path / name, 0o644, "sha256")
-    with pytest.raises(LocalProtocolError):
-        hash_file("f", tmp_path / "x", 0o644, "declared")
-
-
-# Declared files -------------------------------------------------------------------------------
-
-
-def test_declared_files_are_lists_of_hashes(tmp_path: Path) -> None:
-    manifests = [
-        Manifest.declared("f", ("aa", "NONE", "aa")),
-        Manifest.declared("f.part", ("x" * 64,)),
-        Manifest.declared("empty", ()),
-        Manifest.declared("n" * 240, ("ü",)),
-    ]
-    files = DeclaredFiles(tmp_path, 3)
-    for manifest in manifests:
-        files.begin(manifest)
-        for index, digest in enumerate(manifest.digests):
-            files.write(manifest, index, memoryview(digest))
-        files.finish(manifest)
-    files.close(remove_partial=True)
-    assert tree_of(tmp_path) == {
-        "client3_f": b"aa\nNONE\naa\n",
-        "client3_f.part": b"x" * 64 + b"\n",
-        "client3_empty": b"",
-        "client3_" + "n" * 240: "ü\n".encode(),
-    }
-    assert mode_of(tmp_path / "client3_f") & 0o644 == 0o644
-
-
-def test_an_owned_declared_file_is_written_from_its_manifest(tmp_path: Path) -> None:
-    DeclaredFiles(tmp_path, 11).finish(Manifest.declared("f", ("a", "b")))
-    assert tree_of(tmp_path) == {"client11_f": b"a\nb\n"}
-
-
-def test_a_declared_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    (tmp_path / "client1_d").mkdir()
-    files = DeclaredFiles(tmp_path, 1)
-    for name, problem in (("n" * 300, "File name too long"), ("d", "Is a directory")):
-        with pytest.raises(OutputError, match=rf"^cannot write '.*client1_{name}': {problem}$"):
-            files.finish(Manifest.declared(name, ("a",)))
-    with pytest.raises(OutputError, match="holds no separator"):
-        files.finish(Manifest.declared("a/b", ("a",)))
-    with pytest.raises(OutputError, match=r"'.*/nowhere/client1_a': No such file or directory"):
-        DeclaredFiles(tmp_path / "nowhere", 1).finish(Manifest.declared("a", ("a",)))
-    assert tree_of(tmp_path) == {}
-
-
-# The output folder ----------------------------------------------------------------------------
-
-
-def test_the_output_folder_is_made_and_left_empty(tmp_path: Path) -> None:
-    check_output(tmp_path / "new" / "folder")
-    check_output(tmp_path / "new" / "folder")
-    assert list((tmp_path / "new" / "folder").iterdir()) == []
-
-
-@pytest.mark.parametrize(
-    ("out", "problem"),
-    [
-        ("{0}/file", "expected a folder, found a file"),
-        ("{0}/file/below", "expected a folder that can be written: Not a directory"),
-        ("/proc/nowhere", "expected a folder that can be written: No such file or directory"),
-        ("/proc", "expected a folder that can be written: "),
-        ("{0}/two\nlines\0", "expected a folder that can be written: embedded null byte"),
-        ("{0}/" + "x" * 300, "expected a folder that can be written: File name too long"),
-    ],
-)
-def test_an_output_folder_that_cannot_be_written_is_named(tmp_path: Path, out: str, problem: str) -> None:
-    (tmp_path / "file").touch()
-    path = Path(out.format(tmp_path))
-    with pytest.raises(ScenarioError) as caught:
-        check_output(path)
-    assert str(caught.value).startswith(f"--out {str(path)!r}: {problem}")
-    assert str(caught.value).isprintable()

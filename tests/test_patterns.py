@@ -119,7 +119,7 @@ def by_pathlib(folder: str, pattern: str) -> list[str]:
     return sorted(str(path.relative_to(root)) for path in found if path.is_file())
 
 
-@settings(max_examples=400, deadline=None)
+@settings(deadline=None)
 @given(tree=TREES, pattern=PATTERNS)
 def test_names_and_shares_are_those_that_pathlib_finds(tree: list[str], pattern: str) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -141,7 +141,9 @@ class Person:
 
     def leaves(self) -> None:
         ranks = {int(line.split()[1]) for line in self.noted("pids")}
+        socket = self._format("socket_path")
         self._tmux("kill-server")
+        Path(socket).unlink(missing_ok=True)
         end = time.monotonic() + 2
         while any(map(self._is_probe, ranks)) and time.monotonic() < end:
             time.sleep(0.05)

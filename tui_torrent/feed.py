@@ -8,8 +8,7 @@ the journal closed.
 from __future__ import annotations
 
 import queue
-from collections.abc import Callable, Iterable, Iterator
-from typing import Protocol
+from collections.abc import Callable, Iterable
 
 from mpi_core.protocol.codec import decode_batch
 from mpi_core.protocol.events import RunEnded, RunStarted, Stamped
@@ -28,26 +27,18 @@ from tui_torrent.view.swarm_view import SwarmView
 LAST_WORDS = 15.0
 
 
-class Wire(Protocol):
-    """Where batches come from: the observer's port of the MPI world."""
-
-    def heard(self) -> Iterator[tuple[Rank, int, bytearray]]: ...
-
-
 class Feed:
     """All events of a live run, on the observer's rank."""
 
     def __init__(
         self,
-        wire: Wire,
         clock: Clock,
         own: Reporter,
         others: Iterable[Rank],
         header: RunStarted,
         journal: JournalWriter | None = None,
     ) -> None:
-        """``own`` are the events of this rank; ``others`` the ranks whose events come over ``wire``."""
-        self._wire = wire
+        """``own`` are the events of this rank; ``others`` the ranks whose events are delivered."""
         self._clock = clock
         self._own = own
         self._speaking = set(others)
@@ -55,6 +46,7 @@ class Feed:
         self._journal = journal
         self._checker = Conformance()
         self._heard_at = 0.0
+        self._inbox: queue.SimpleQueue[tuple[Rank, bytearray]] = queue.SimpleQueue()
         #: Keys that rank 0 has read for the monitor.
         self.keys: queue.SimpleQueue[bytes] = queue.SimpleQueue()
         self.view = SwarmView()
@@ -82,17 +74,23 @@ class Feed:
         """This rank's machine has halted and will tell nothing more."""
         self._own_speaks = False
 
+    def deliver(self, sender: Rank, tag: int, buffer: bytearray) -> None:
+        """Take a message of another rank in; called from the thread that listens."""
+        if tag == Tag.KEYS:
+            self.keys.put(bytes(buffer))
+        elif tag == Tag.STATUS:
+            self._inbox.put((sender, buffer))
+
     def poll(self) -> None:
         """Fold what has come since the last call."""
         if self.over:
             return
         own_spoke = self._own_speaks
         self._own.drain(self._fold)
-        for sender, tag, buffer in self._wire.heard():
+        while not self._inbox.empty():
+            sender, buffer = self._inbox.get_nowait()
             self._heard_at = self._clock.now()
-            if tag == Tag.KEYS:
-                self.keys.put(bytes(buffer))
-            elif tag == Tag.STATUS and buffer:
+            if buffer:
                 self._fold(decode_batch(buffer))
             else:
                 self._speaking.discard(sender)

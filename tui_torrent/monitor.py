@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from mpi_core.protocol.messages import Abort, Tag
 from mpi_core.protocol.roles import TRACKER, Roles
+from mpi_core.protocol.units import Rank
 from mpi_core.runtime.clock import Clock
 from mpi_core.runtime.reporter import Reporter
 from tui_torrent.config import Options
@@ -114,9 +115,14 @@ def beside_a_monitor(world: World, roles: Roles) -> Iterator[None]:
 
 def _forward(world: World, roles: Roles, stop: threading.Event) -> None:
     send = world.sender(roles.observer, Tag.KEYS)
-    word = None
-    while word is None and not stop.wait(0.05):
-        word = next((bytes(buffer) for _, tag, buffer in world.heard() if tag == Tag.KEYS), None)
+    heard = threading.Event()
+    word = bytearray()
+
+    def deliver(sender: Rank, tag: int, buffer: bytearray) -> None:
+        word.extend(buffer)
+        heard.set()
+
+    world.listen(deliver, heard)
     if word != LAUNCHER_READS:
         return
     terminal = find_terminal()

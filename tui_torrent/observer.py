@@ -68,8 +68,13 @@ class Observer:
             window=config.requests_in_flight,
         )
         others = [Rank(rank) for rank in range(roles.size) if rank != world.rank]
-        self.feed = Feed(world, clock, reporter, others, header, journal)
-        self.feed.on_over = self._write_report
+        self.feed = Feed(clock, reporter, others, header, journal)
+        self.feed.on_over = self._on_over
+        self._over = threading.Event()
+        self._listener = threading.Thread(
+            target=world.listen, args=(self.feed.deliver, self._over), name="listener", daemon=True
+        )
+        self._listener.start()
 
     @property
     def exit_code(self) -> int:
@@ -98,7 +103,9 @@ class Observer:
         if aborted is None or self._json:
             self.sink.finish(report)
 
-    def _write_report(self, report: Report) -> None:
+    def _on_over(self, report: Report) -> None:
+        self._over.set()
+        self._listener.join()
         if self._report_file is not None:
             self._report_file.write(to_json(report) + b"\n")
             self._report_file.close()

@@ -31,4 +31,3 @@ def find_launcher() -> Launcher | None:
         if rank.isdigit() and (size.isdigit() or rank_name == "PMIX_RANK"):
             return Launcher(int(rank), int(size or 0))
     return None
-

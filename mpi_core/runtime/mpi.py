@@ -10,9 +10,10 @@ it asked; the ticket of the request is their tag.
 from __future__ import annotations
 
 import queue
+import threading
 import time
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from mpi4py import MPI
@@ -136,13 +137,22 @@ class World:
         self._outboxes.append(outbox)
         return lambda buffer: outbox.send(comm, to, tag, buffer)
 
-    def heard(self) -> Iterator[tuple[Rank, int, bytearray]]:
-        """What has come to this rank's observer port by now: sender, tag, buffer."""
-        status = MPI.Status()
-        while message := self._comms["observer"].Improbe(status=status):
+    def listen(self, deliver: Callable[[Rank, int, bytearray], None], stop: threading.Event) -> None:
+        """Hand what comes to this rank's observer port (sender, tag, buffer) to ``deliver`` until ``stop``.
+
+        For a thread of its own: MPI moves little between two tests, so a few of them at each frame of a
+        screen would fall behind.
+        """
+        status, backoff = MPI.Status(), Backoff()
+        while not stop.is_set():
+            message = self._comms["observer"].Improbe(status=status)
+            if message is None:
+                backoff.sleep(time.monotonic(), IDLE_PAUSE)
+                continue
+            backoff.reset()
             buffer = bytearray(status.Get_count(MPI.BYTE))
             message.Recv([buffer, MPI.BYTE])
-            yield Rank(status.Get_source()), status.Get_tag(), buffer
+            deliver(Rank(status.Get_source()), status.Get_tag(), buffer)
 
     # Together ---------------------------------------------------------------------------------
 

@@ -24,7 +24,7 @@ from mpi_core.swarm.sources import Request, Source, Sources
 
 #: Patience with the stripes of others, and the age at which the endgame hedges a request: at least so many
 #: seconds, and so many times the usual time of an answer.
-PATIENCE = (0.05, 2.0)
+PATIENCE = (0.1, 2.0)
 HEDGE = (0.2, 4.0)
 
 #: A segment's timeout doubles with each expiry, so many times at the most.

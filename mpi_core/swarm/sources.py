@@ -1,7 +1,8 @@
 """From whom: what a downloader knows of each client it can fetch from.
 
 Round robin over the sources, the least loaded first: a source with fewer of our requests outstanding comes
-before one with more, and among equals the one that was asked longest ago. A source is passed over while it
+before one with more; among equals the one that was asked less often so far, and then the one that was asked
+longest ago. A source is passed over while it
 is at its share of the window, while it backs off after a REJECT, or while it is silent; one with three
 strikes is asked only for what nobody else holds.
 """
@@ -48,6 +49,7 @@ class Source:
     outstanding: int = 0
     #: The number of the last request to it, in the order of all requests.
     last_asked: int = -1
+    times_asked: int = 0
     last_heard: float = 0.0
     #: Keys of which it sent a corrupt payload: asked of others first.
     corrupted: int = 0
@@ -109,7 +111,7 @@ class Sources:
         window = self._config.requests_in_flight
         share = window if len(usable) < 2 else max(2, -(-window // len(usable)))
         ready = [s for s in usable if s.outstanding < share and s.paused_until <= now]
-        return sorted(ready, key=lambda s: (s.outstanding, s.last_asked, s.rank))
+        return sorted(ready, key=lambda s: (s.outstanding, s.times_asked, s.last_asked, s.rank))
 
     def trusted_keys(self) -> int | None:
         """Keys that some source may send which has not sent them corrupt and has no three strikes; None
@@ -140,6 +142,7 @@ class Sources:
         source.last_asked = self._asked
         self._asked += 1
         source.outstanding += 1
+        source.times_asked += 1
         source.asked |= 1 << key
 
     def answered(self, source: Source, key: int) -> None:

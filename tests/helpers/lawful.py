@@ -12,7 +12,9 @@ import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from random import Random
+from typing import Any
 
+import msgspec
 from hypothesis import strategies as st
 
 from mpi_core.protocol import events as ev
@@ -39,7 +41,7 @@ class Plan:
         return len(self.owns)
 
 
-#: One seed of one file, which two others want; the third owns what the first wants, and wants a file nobody has.
+#: The first owns a file and the third another; both are wanted by others, and nobody has the ghost.
 SMALL = Plan(
     files={"a": 7, "b": 4},
     owns=(("a",), (), ("b",)),
@@ -227,7 +229,9 @@ class Script:
             if self.random.random() < 0.3:
                 self.tell(rank, ev.SegmentRefused(Rank(1), "a", SegmentIndex(0), "cancelled"))
             self.tell(rank, ev.ServingEnded())
-        lacking = self.dead or any(name not in self.plan.files for names in self.wants.values() for name in names)
+        lacking = self.dead or any(
+            name not in self.plan.files for names in self.wants.values() for name in names
+        )
         observer = self.plan.clients + 1 if self.plan.monitored else 0
         self.tell(observer, ev.RunEnded("incomplete" if lacking else "complete"))
 
@@ -266,7 +270,7 @@ def journal(told: dict[int, list[Telling]], seed: int = 0) -> list[Stamped]:
 def place(
     told: dict[int, list[Telling]],
     kind: type[Event],
-    which: Callable[[AnyEvent], bool] = lambda event: True,
+    which: Callable[[Any], bool] = lambda event: True,
     rank: int | None = None,
     nth: int = 0,
 ) -> tuple[int, int]:
@@ -279,3 +283,11 @@ def place(
         if isinstance(telling.event, kind) and which(telling.event)
     ]
     return found[nth]
+
+
+def alter(told: dict[int, list[Telling]], spot: tuple[int, int], **changes: object) -> tuple[int, int]:
+    """Change the fields of the event in that spot, which is returned."""
+    rank, at = spot
+    telling = told[rank][at]
+    told[rank][at] = Telling(telling.t, msgspec.structs.replace(telling.event, **changes))
+    return spot

@@ -112,7 +112,14 @@ class _Lines:
     def hashes(self, name: str, segments: int) -> tuple[str, ...]:
         """The next ``segments`` lines, a hash each."""
         hashes: list[str] = []
-        for index in range(1, segments + 1):
+        for line in self._lines[self.taken : self.taken + segments]:
+            # What is plainly right is taken at once: there may be millions.
+            fields = line.split()
+            if len(fields) != 1 or "\0" in line:
+                break
+            hashes += fields
+        self.taken += len(hashes)
+        for index in range(len(hashes) + 1, segments + 1):
             expected = f"a hash without white space (segment {index} of {segments} of {quoted(name)})"
             hashes += self.fields(1, expected)
         return tuple(hashes)

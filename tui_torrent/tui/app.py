@@ -140,7 +140,7 @@ class TextScreen(Screen[None]):
         text = self.text(width)
         self.first = max(0, min(self.first, len(text) - self.page))
         lines = text[self.first : self.first + self.page]
-        lines += [EMPTY] * (self.page - len(lines))
+        lines += [crop(EMPTY, width)] * (self.page - len(lines))
         rest = len(text) - self.first - self.page
         more = f"↑↓ scroll, {rest} more lines" if rest > 0 else "↑↓ scroll" if self.first else ""
         lines.append(crop((Span(f" {self.keys}", "key"), Span(f"   {more}", "dim")), width))

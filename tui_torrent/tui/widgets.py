@@ -13,14 +13,14 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from tui_torrent.tui.palette import Palette, palette_for
-from tui_torrent.tui.panels.lines import EMPTY, Line, in_ascii
+from tui_torrent.tui.panels.lines import Line, crop, in_ascii
 
 
-def strip_of(line: Line, palette: Palette, ascii_only: bool = False) -> Strip:
-    """A panel's line as Textual draws it."""
+def strip_of(line: Line, width: int, palette: Palette, ascii_only: bool = False) -> Strip:
+    """A panel's line, of just that width, as Textual draws it."""
     if ascii_only:
         line = in_ascii(line)
-    return Strip([Segment(span.text, palette[span.style]) for span in line if span.text])
+    return Strip([Segment(span.text, palette[span.style]) for span in line if span.text], width)
 
 
 class Canvas(Widget):
@@ -44,6 +44,8 @@ class Canvas(Widget):
         self._lines: list[Line] = []
         #: The strips of the lines, where they were drawn; None where a line has changed since.
         self._strips: list[Strip | None] = []
+        #: The width for which the lines were made.
+        self._width = 0
         self._palette: Palette | None = None
 
     def on_mount(self) -> None:
@@ -56,8 +58,8 @@ class Canvas(Widget):
         self.refresh()
 
     def show(self, lines: Sequence[Line]) -> None:
-        """Have these lines on the screen; only those that differ from the last ones are drawn."""
-        old, self._lines = self._lines, list(lines)
+        """Have these lines, as wide as the canvas, on the screen; only those that changed are drawn."""
+        old, self._lines, self._width = self._lines, list(lines), self.size.width
         if len(old) != len(self._lines):
             self._strips = [None] * len(self._lines)
             self.refresh()
@@ -88,9 +90,11 @@ class Canvas(Widget):
             return Strip.blank(width, blank)
         strip = self._strips[y]
         if strip is None or strip.cell_length != width:
-            strip = strip_of(self._lines[y] or EMPTY, self._palette, self.ascii_only)
-            strip = strip.adjust_cell_length(width, blank)
-            self._strips[y] = strip
+            line = self._lines[y]
+            if self._width != width:
+                # A frame made for another size; the next one is on its way.
+                line = crop(line, width)
+            strip = self._strips[y] = strip_of(line, width, self._palette, self.ascii_only)
         return strip
 
     def on_resize(self, event: events.Resize) -> None:

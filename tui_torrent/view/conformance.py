@@ -8,7 +8,7 @@ lost events: what cannot be judged then is not judged, and its finding says so.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import NamedTuple
 
 from mpi_core.protocol import events as ev
 from mpi_core.protocol.events import JOURNAL_VERSION, Stamped
@@ -47,6 +47,18 @@ HELD = {
     Rule.SERVING: "{n} segments were sent by finished clients, who refused none as absent",
     Rule.JOURNAL: "{n} events are in their order, none missing, from the header to the outcome",
 }
+
+
+class Debt(NamedTuple):
+    """What breaks a rule if the run has ended as it should; ``excuse``: why it may not break it even then."""
+
+    rule: Rule
+    breach: Breach
+    excuse: str | None = None
+
+
+def owed(rule: Rule, spot: Spot, what: str, excuse: str | None = None) -> Debt:
+    return Debt(rule, Breach(spot.line, spot.says(what)), excuse)
 
 
 class Conformance:
@@ -204,9 +216,9 @@ class Conformance:
         breaches = dict(self._ledger.breaches)
         unsettled: dict[Rule, str] = {}
         reason = self._why_unfinished()
-        for rule, breach in (*self._doubts(), *self._debts()):
-            if reason is not None:
-                unsettled.setdefault(rule, reason)
+        for rule, breach, excuse in (*self._doubts(), *self._debts()):
+            if reason is not None or excuse is not None:
+                unsettled.setdefault(rule, reason or excuse or "")
             elif rule not in breaches or breach.line < breaches[rule].line:
                 breaches[rule] = breach
         if self._last is None:
@@ -232,60 +244,56 @@ class Conformance:
             return f"the journal ends early, at line {self._last.line if self._last else 0}"
         return "events of the tracker are missing" if self._tracker.blind else None
 
-    def _doubts(self) -> list[tuple[Rule, Breach]]:
+    def _doubts(self) -> list[Debt]:
         return [
-            (rule, breach)
+            Debt(rule, breach)
             for rule, doubts in self._ledger.doubts.items()
             for client, breach in doubts.items()
             if client not in self._tracker.lost
         ]
 
-    def _debts(self) -> list[tuple[Rule, Breach]]:
+    def _debts(self) -> list[Debt]:
         """What is still owed, each as the breach that it is if the run has ended."""
-        debts: list[tuple[Rule, Breach]] = []
         end = self._ended or self._last
         if end is None:
-            return debts
-
-        def owe(rule: Rule, spot: Spot, what: str) -> None:
-            debts.append((rule, Breach(spot.line, spot.says(what))))
-
-        tracker = self._tracker
-        # In order of rank, not of arrival: which client is named must not hang on the interleaving.
-        live = [t for _, t in sorted(self._clients.items()) if not t.blind and t.rank not in tracker.lost]
-        initialised: set[int] = {
-            rank for rank, trace in self._clients.items() if trace.initialised or trace.blind
-        }
+            return []
+        tracker, debts = self._tracker, []
+        begun: set[int] = {rank for rank, trace in self._clients.items() if trace.initialised or trace.blind}
         for rule, client, what in (
-            (Rule.INIT, tracker.unheard(initialised), "has never sent INIT"),
+            (Rule.INIT, tracker.unheard(begun), "has never sent INIT"),
             (Rule.INIT_ACK, tracker.unheard(tracker.acks), "was never sent INIT_ACK"),
             (Rule.STOP, tracker.unheard(tracker.stops), "was never sent STOP"),
         ):
             if client is not None:
-                owe(rule, end, f"the run ends and client {client} {what}")
-        for trace in live:
-            if trace.acknowledged and trace.finished is None and not trace.stopped:
-                owe(
-                    Rule.ALL_COMPLETE,
-                    end,
-                    f"the run ends and client {trace.rank} has never sent ALL_COMPLETE",
-                )
-            if trace.initialised and not trace.served:
-                owe(Rule.STOP, end, f"the run ends and client {trace.rank} has never ended its serving")
-            self._compare(trace, owe)
+                debts.append(owed(rule, end, f"the run ends and client {client} {what}"))
         strange = self._catalog.unregistered()
         if strange is not None:
-            owe(Rule.STORED, strange[0], f"{clip(strange[1])} was never registered by the tracker")
+            debts.append(
+                owed(Rule.STORED, strange[0], f"{clip(strange[1])} was never registered by the tracker")
+            )
         if tracker.after_stop is not None:
-            owe(Rule.STOP, tracker.after_stop, "the tracker goes on after its last STOP")
+            debts.append(owed(Rule.STOP, tracker.after_stop, "the tracker goes on after its last STOP"))
+        # In order of rank, not of arrival: which client is named must not hang on the interleaving.
+        for rank, trace in sorted(self._clients.items()):
+            if not trace.blind and rank not in tracker.lost:
+                debts += self._owed_by(trace, end)
         return debts
 
-    def _compare(self, trace: ClientTrace, owe: Callable[[Rule, Spot, str], None]) -> None:
-        """What the tracker received from that client, the client has sent."""
+    def _owed_by(self, trace: ClientTrace, end: Spot) -> list[Debt]:
+        """What one client owes: what the tracker received from it, and the end of its own trace."""
         who = f"client {trace.rank}"
+        # A client may die when nobody waits for it any more, and its last words with it.
+        excuse = None if trace.served else f"what {who} tells ends before its ServingEnded: it may have died"
+        debts = []
         for file, spot in self._tracker.files.get(trace.rank, {}).items():
             if not trace.announced(file):
-                owe(Rule.FILE_COMPLETE, spot, f"{who} has not completed {clip(file)} itself")
+                what = f"{who} has not completed {clip(file)} itself"
+                debts.append(owed(Rule.FILE_COMPLETE, spot, what, excuse))
         received = self._tracker.done.get(trace.rank)
-        if received is not None and trace.finished is None:
-            owe(Rule.ALL_COMPLETE, received, f"{who} has not told that it sent ALL_COMPLETE")
+        if trace.finished is None and received is not None:
+            debts.append(owed(Rule.ALL_COMPLETE, received, f"{who} does not tell that it sent it", excuse))
+        if excuse is not None:
+            debts.append(owed(Rule.STOP, end, f"{who} has not ended its serving", excuse))
+            if trace.finished is None:
+                debts.append(owed(Rule.ALL_COMPLETE, end, f"{who} has not sent ALL_COMPLETE", excuse))
+        return debts

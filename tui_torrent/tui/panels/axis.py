@@ -7,8 +7,11 @@ the copies below them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import groupby
 from typing import NamedTuple
 
 from rich.cells import cell_len
@@ -33,6 +36,10 @@ class Piece(NamedTuple):
     stop: int
 
 
+#: Neighbouring columns, each with its pieces.
+Stretch = tuple[tuple[Piece, ...], ...]
+
+
 @dataclass(frozen=True)
 class Axis:
     """Which segments each column of a map stands for."""
@@ -41,11 +48,10 @@ class Axis:
     #: Files in their order, each with the column in which it begins.
     begins: tuple[tuple[str, int], ...]
     segments: int
-
-    @property
-    def cost(self) -> int:
-        """Pieces in all: what it takes to draw one map."""
-        return sum(map(len, self.columns))
+    #: Pieces in all: what it takes to draw one map.
+    cost: int
+    #: The columns again: those that one file has to itself together, those that files share one by one.
+    stretches: tuple[Stretch, ...]
 
 
 def make_axis(files: Mapping[str, FileView], width: int) -> Axis:
@@ -68,7 +74,16 @@ def make_axis(files: Mapping[str, FileView], width: int) -> Axis:
             if start < stop:
                 columns[column].append(Piece(name, start, stop))
         offset += segments
-    return Axis(tuple(map(tuple, columns)), tuple(begins), total)
+    pieces = [tuple(column) for column in columns]
+    stretches = [
+        stretch
+        for file, group in groupby(pieces, lambda column: column[0].file if len(column) == 1 else "")
+        for stretch in ([tuple(group)] if file else [(column,) for column in group if column])
+    ]
+    return Axis(tuple(pieces), tuple(begins), total, sum(map(len, columns)), tuple(stretches))
+
+
+NO_AXIS = Axis((), (), 0, 0, ())
 
 
 def ruler(axis: Axis, width: int) -> Line:
@@ -104,38 +119,67 @@ def _short(name: str, width: int) -> str:
 def segment_map(client: ClientView, axis: Axis) -> Line:
     """One glyph a column: how much of it the client has, of what it owns or wants there."""
     glyphs, styles = [], []
-    held, owned = client.held, client.owned
+    wanted = frozenset(client.wanted)
     # Two shades take turns, so that rows of full blocks stay apart.
     got = "got" if client.rank % 2 else "got-even"
-    wanted = frozenset(client.wanted)
-    for column in axis.columns:
-        here = mine = want = 0
-        for name, start, stop in column:
-            segments = held.get(name)
-            if segments is None:
-                want += (stop - start) * (name in wanted)
-                continue
-            want += stop - start
-            if name in owned:
-                mine += stop - start
-            else:
-                here += segments.count(1, start, stop)
-        if not want:
-            glyphs.append(" ")
-            styles.append("none")
-        elif mine == want:
-            glyphs.append(OWNED)
-            styles.append("own")
-        elif here + mine:
-            glyphs.append(LEVELS[max(1, 8 * (here + mine) // want) - 1])
-            styles.append(got if here else "own")
-        elif client.unavailable and any(name in client.unavailable for name, _, _ in column):
-            glyphs.append(UNAVAILABLE)
-            styles.append("trouble")
+    for stretch in axis.stretches:
+        if len(stretch[0]) == 1:
+            text, style = _stretch(client, stretch, wanted)
         else:
-            glyphs.append(MISSING)
-            styles.append("missing")
+            text, style = _mixed(client, stretch[0], wanted)
+        for part in _PARTS.findall(text) if style == "got" else (text,):
+            glyphs.append(part)
+            styles.append("missing" if part[0] == MISSING else got if style == "got" else style)
     return runs(glyphs, styles)
+
+
+#: Stretches of what is missing, and of what is not.
+_PARTS = re.compile(f"{MISSING}+|[^{MISSING}]+")
+
+
+def _stretch(client: ClientView, stretch: Stretch, wanted: frozenset[str]) -> tuple[str, str]:
+    """The glyphs and the style of neighbouring columns that one file has to itself."""
+    name = stretch[0][0].file
+    if name in client.owned:
+        return OWNED * len(stretch), "own"
+    if name not in client.held:
+        return _absent(client, (name,) if name in wanted else (), len(stretch))
+    count = client.held[name].count
+    text = "".join([_level(count(1, start, stop), stop - start) for ((_, start, stop),) in stretch])
+    if client.unavailable and name in client.unavailable and text.count(MISSING) == len(text):
+        return UNAVAILABLE * len(text), "trouble"
+    return text, "got"
+
+
+def _mixed(client: ClientView, pieces: tuple[Piece, ...], wanted: frozenset[str]) -> tuple[str, str]:
+    """The glyph and the style of a column that files share."""
+    got = own = want = 0
+    for name, start, stop in pieces:
+        if name in client.owned:
+            own += stop - start
+        elif name in client.held:
+            got += client.held[name].count(1, start, stop)
+        elif name not in wanted:
+            continue
+        want += stop - start
+    if own and own == want:
+        return OWNED, "own"
+    if got or own:
+        return _level(got + own, want), "got" if got else "own"
+    return _absent(client, [name for name, _, _ in pieces if name in wanted], 1)
+
+
+def _absent(client: ClientView, wanted: Sequence[str], columns: int) -> tuple[str, str]:
+    if not wanted:
+        return " " * columns, "none"
+    if any(name in client.unavailable for name in wanted):
+        return UNAVAILABLE * columns, "trouble"
+    return MISSING * columns, "missing"
+
+
+@lru_cache(10_000)
+def _level(have: int, all_of: int) -> str:
+    return LEVELS[max(1, 8 * have // all_of) - 1] if have else MISSING
 
 
 def copies_map(axis: Axis, copies: Mapping[str, list[int]], clients: int) -> Line:

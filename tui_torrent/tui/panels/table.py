@@ -64,9 +64,7 @@ class Layout:
 
 def make_layout(view: SwarmView, width: int) -> Layout:
     """The columns that a table of that width has room for."""
-    digits = len(str(max((file.segments for file in view.files.values()), default=0)))
-    most = max((c.segments_wanted for c in view.clients.values()), default=0)
-    digits = max(digits, len(str(most)), 2)
+    digits = max(2, len(str(sum(file.segments for file in view.files.values()))))
     widths = {"rank": 5 if width >= 60 else 4, "state": 9, "have": 2 * digits + 1, "percent": 4}
     if view.real_bytes:
         widths |= {"down": 6, "up": 6}
@@ -107,12 +105,10 @@ def percent(share: float) -> int:
     return int(100 * share + 1e-9)
 
 
-def eta_text(client: ClientView, now: float) -> str:
+def eta_text(client: ClientView, missing: int, rate: float) -> str:
     """When it finished (``at 8.1s``), or when it will at the present rate (``in 12s``)."""
     if client.finished_at is not None:
         return f"at {time_text(client.finished_at)}"
-    rate = client.down_rate.at(steady(now))
-    missing = client.segments_wanted - client.segments_had
     if client.lost or not rate or not client.downloaded or missing <= 0:
         return "–"
     seconds = missing * (client.bytes_down / client.downloaded) / rate
@@ -124,26 +120,34 @@ def row(client: ClientView, layout: Layout, axis: Axis, now: float, width: int) 
     state = state_of(client, now)
     glyph, word, style = STATES[state]
     calm = "dim" if state in ("stopped", "starting") else "text"
-    share = client.share_done
+    wanted, had = client.segments_wanted, client.segments_had
+    down, up = client.down_rate.at(steady(now)), client.up_rate.at(steady(now))
+    # As ClientView.share_done says it, from what is counted already.
+    share = had / wanted if wanted else client.share_done
     only_seed = client.finished_at is not None and not client.wanted
     if state == "hashing":
         share = client.hashed_bytes / client.share_bytes if client.share_bytes else 0.0
     texts = {
         "rank": (str(client.rank), "strong"),
         "state": (f"{glyph} {word}", style),
-        "have": ("seed" if only_seed else _have(client), calm),
+        "have": ("seed" if only_seed else _have(client, had, wanted), calm),
         "percent": _percent(client, share) if not only_seed else ("–", "dim"),
-        "down": (_rate(client.down_rate.at(steady(now))), calm),
-        "up": (_rate(client.up_rate.at(steady(now))), calm),
+        "down": (_rate(down), calm),
+        "up": (_rate(up), calm),
         "sent": (str(client.uploaded), calm),
         "rejects": _count(client.rejects_sent + client.rejects_received),
-        "eta": (eta_text(client, now) if not only_seed else "–", _calm_if(client.finished_at is not None)),
+        "eta": (
+            eta_text(client, wanted - had, down) if not only_seed else "–",
+            _calm_if(client.finished_at is not None),
+        ),
     }
     spans = []
     for name, room in layout.widths:
         text, style = texts[name]
         spans.append(Span((fit if name in _LEFT else right)(text, room) + " " * layout.gap, style))
-    return crop((*_merged(spans), *segment_map(client, axis)), width)
+    line = (*_merged(spans), *segment_map(client, axis))
+    # What is as wide as it should be need not be measured.
+    return line if layout.left + len(axis.columns) == width else crop(line, width)
 
 
 def _calm_if(over: bool) -> str:
@@ -154,10 +158,9 @@ def _percent(client: ClientView, share: float) -> tuple[str, str]:
     return f"{percent(share)}%", "done" if client.finished_at is not None else "strong"
 
 
-def _have(client: ClientView) -> str:
-    wanted = client.segments_wanted
+def _have(client: ClientView, had: int, wanted: int) -> str:
     if wanted:
-        return f"{client.segments_had}/{wanted}"
+        return f"{had}/{wanted}"
     return "–" if client.state in ("starting", "hashing", "ready") else "0/0"
 
 

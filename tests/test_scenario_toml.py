@@ -1,0 +1,219 @@
+"""The TOML form: shares are what pathlib would find, and every mistake has its line."""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from mpi_core.protocol.errors import ScenarioError
+from tests.helpers.scenarios import complaint_of, damaged, plan_of
+from tui_torrent.scenario import ClientPlan, open_scenario
+
+
+def toml(folder: Path, text: str) -> Path:
+    path = folder / "swarm.toml"
+    path.write_text(text)
+    return path
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A folder with files to share."""
+    for name in ("model.bin", "shards/a/1.bin", "shards/a/2.bin", "shards/b/1.bin", "odd [1].txt"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(name.encode())
+    (tmp_path / "model.bin").chmod(0o750)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("share", "names"),
+    [
+        ([], []),
+        (["model.bin"], ["model.bin"]),
+        (["shards"], ["shards/a/1.bin", "shards/a/2.bin", "shards/b/1.bin"]),
+        (["shards/**/1.*", "shards/a"], ["shards/a/1.bin", "shards/a/2.bin", "shards/b/1.bin"]),
+        (["odd [1].txt"], ["odd [1].txt"]),
+        (["*.bin", "./model.bin"], ["link.bin", "model.bin"]),
+        (["link.bin", "linked"], ["link.bin", "linked/1.bin", "linked/2.bin"]),
+        (["linked/*"], ["linked/1.bin", "linked/2.bin"]),
+        (["**/2.bin"], ["shards/a/2.bin"]),
+    ],
+)
+def test_shares_are_sorted_once_each_and_links_are_followed(
+    tree: Path, share: list[str], names: list[str]
+) -> None:
+    (tree / "link.bin").symlink_to("model.bin")
+    (tree / "linked").symlink_to("shards/a")
+    (tree / "shards" / "circle").symlink_to("..")
+    plan = plan_of(toml(tree, f"[[client]]\nshare = {share}\n"))
+    assert [found.name for found in plan.shares] == names
+    for found in plan.shares:
+        assert found.path.read_text() == str(found.path.resolve().relative_to(tree))
+        assert found.size == found.path.stat().st_size
+        assert found.mode == stat.S_IMODE(found.path.stat().st_mode)
+
+
+def test_a_root_is_found_from_the_toml_file_and_from_home(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tree / "shards"))
+    clients = [f'[[client]]\nroot = "{root}"\nshare = ["1.bin"]\n' for root in ("shards/b", "~/a", tree)]
+    path = toml(tree, "\n".join(clients))
+    assert [share.name for share in plan_of(path, 1).shares] == ["1.bin"]
+    assert plan_of(path, 2).shares[0].path.samefile(tree / "shards" / "a" / "1.bin")
+    assert "expected at least one file below" in complaint_of(path, 3)
+    monkeypatch.chdir(tree)
+    assert open_scenario("swarm.toml", 3).client(1).shares[0].path == Path("shards/b/1.bin")
+
+
+def test_only_the_client_itself_touches_its_root(tmp_path: Path) -> None:
+    path = toml(
+        tmp_path, '[[client]]\nroot = "/nowhere/else"\nshare = ["x"]\n[[client]]\nwant = ["**", "x", "**"]'
+    )
+    scenario = open_scenario(str(path), 2)
+    assert scenario.client_count == 2
+    assert scenario.client(2) == ClientPlan(patterns=("**", "x"))
+    problem = "client 1: expected root to be a folder, found none at '/nowhere/else'"
+    assert complaint_of(path, 1) == f"swarm.toml:2: {problem}"
+    assert complaint_of(path, 3) == "swarm.toml: expected a [[client]] for client 3"
+
+
+LIST = 'to be a list of strings, {0} = ["…"], found '
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "1: expected a [[client]] table for each client, found none"),
+        ("client = []", "1: expected a [[client]] table for each client, found none"),
+        ("client = 3", "1: expected [[client]] tables, found an integer"),
+        ("# one\n[client]\nshare = []", "2: expected [[client]] in double brackets, found [client]"),
+        ("[[client]]\n[[clients]]", "2: expected [[client]] alone, found 'clients' (did you mean client?)"),
+        ("title = 1\n[[client]]", "1: expected [[client]] alone, found 'title'"),
+        ("[[client]]\n\nshare =", "3: expected TOML: Invalid value (the end)"),
+        ("[[client]]\nshare = [1,,]\n", "2: expected TOML: Invalid value (column 12)"),
+        (
+            "[[client]]\n[[client]]\nshares = []",
+            "3: client 2: expected root, share or want, found 'shares' (did you mean share?)",
+        ),
+        ("[[client]]\nzzz = 1", "2: client 1: expected root, share or want, found 'zzz'"),
+        ("[[client]]\nroot = 1", "2: client 1: expected root to be the path of a folder, found an integer"),
+        ('[[client]]\nroot = ""', "2: client 1: expected root to be the path of a folder, found ''"),
+        ('[[client]]\nshare = "x"', "2: client 1: expected share " + LIST.format("share") + "a string"),
+        (
+            "[[client]]\nwant = [true]",
+            "2: client 1: expected want " + LIST.format("want") + "a boolean in it",
+        ),
+        (
+            '[[client]]\n[[client]]\nwant = [\n  "a",\n  "/etc/passwd",\n]',
+            "5: client 2: expected want to name files below root, found an absolute name: '/etc/passwd'",
+        ),
+        (
+            "[[client]]\nshare = ['../x']",
+            "2: client 1: expected share to name files below root, "
+            "found a name that leaves its folder: '../x'",
+        ),
+        (
+            '[[client]]\nwant = [""]',
+            "2: client 1: expected want to name files below root, found an empty name",
+        ),
+        (
+            'client = [{want = [""]}]',
+            " client 1: expected want to name files below root, found an empty name",
+        ),
+    ],
+)
+def test_a_bad_toml_file_is_named_with_line_and_what_was_expected(
+    tmp_path: Path, text: str, problem: str
+) -> None:
+    assert complaint_of(toml(tmp_path, text)) == f"swarm.toml:{problem}"
+
+
+@pytest.mark.parametrize(
+    ("share", "problem"),
+    [
+        ("nothing", "share 'nothing': expected at least one file below '{0}', found none"),
+        ("*.txt/", "share '*.txt/': expected at least one file below '{0}', found none"),
+        ("model.bin/", "share 'model.bin/': expected at least one file below '{0}', found none"),
+        ("model.bin/*", "share 'model.bin/*': expected at least one file below '{0}', found none"),
+        ("shards/*", "share 'shards/*': expected at least one file below '{0}', found none"),
+        ("x" * 300, "share '" + "x" * 59 + "…': expected at least one file below '{0}', found none"),
+        ("pipes/pipe", "'{0}/pipes/pipe': expected a regular file, found a device, pipe or socket"),
+        ("pipes", "'{0}/pipes/pipe': expected a regular file, found a device, pipe or socket"),
+        ("links/dangling", "'{0}/links/dangling': expected a file, found a link that leads nowhere"),
+        ("links/*", "'{0}/links/dangling': expected a file, found a link that leads nowhere"),
+        ("circle", "'{0}/circle': expected a file that can be read: Too many levels of symbolic links"),
+        ("circ*", "'{0}/circle': expected a file that can be read: Too many levels of symbolic links"),
+        ("names", "'{0}/names/\\udcff': expected a name in UTF-8"),
+    ],
+)
+def test_a_bad_share_is_named(tree: Path, share: str, problem: str) -> None:
+    for folder in ("pipes", "links", "names"):
+        (tree / folder).mkdir()
+    os.mkfifo(tree / "pipes" / "pipe")
+    (tree / "links" / "dangling").symlink_to("nowhere")
+    (tree / "circle").symlink_to("circle")
+    os.close(os.open(os.fsencode(tree) + b"/names/\xff", os.O_CREAT))
+    root = str(tree)
+    path = toml(tree, f'[[client]]\n\nshare = [\n"{share}"\n]')
+    with pytest.raises(ScenarioError) as caught:
+        plan_of(path)
+    assert str(caught.value) == f"{path}:4: client 1: {problem.format(root)}"
+
+
+@pytest.mark.parametrize(("share", "culprit"), [("*.bin", "model.bin"), ("shards", "shards/b")])
+def test_what_may_not_be_read_is_named(share: str, culprit: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        tree = Path(folder)
+        (tree / "shards" / "b").mkdir(parents=True)
+        (tree / "model.bin").touch()
+        path = toml(tree, f"[[client]]\nshare = ['{share}']")
+        tree.chmod(0o755)
+        (tree / culprit).chmod(0o000)
+        root = os.geteuid() == 0
+        try:
+            if root:
+                os.seteuid(65534)
+            complaint = complaint_of(path)
+        finally:
+            if root:
+                os.seteuid(0)
+            (tree / culprit).chmod(0o700)
+        kind = "folder" if "/" in culprit else "file"
+        problem = f"expected a {kind} that can be read: Permission denied"
+        assert complaint == f"swarm.toml:2: client 1: '{folder}/{culprit}': {problem}".replace(
+            f"{folder}/", ""
+        )
+
+
+TOML_EXAMPLE = '[[client]] # one\nroot = "."\nshare = ["a", "b/**"]\n[[client]]\nwant = ["a", \'b/*\']\n'
+
+
+@settings(deadline=None)
+@given(data=st.one_of(st.binary(), damaged(TOML_EXAMPLE), st.text("[]{}client=\"'\n., a1:-", max_size=60)))
+@example(data="[[client]]\nshare = " + "[" * 5000)
+@example(data="x = " + "1" * 5000)
+@example(data="x = 1979-99-99")
+def test_any_bytes_are_a_scenario_or_one_line(data: bytes | str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "swarm.toml")
+        path.write_bytes(data.encode() if isinstance(data, str) else data)
+        complaint = ""
+        try:
+            scenario = open_scenario(str(path), 1)
+            for rank in range(1, scenario.client_count + 1):
+                scenario.client(rank)
+        except ScenarioError as error:
+            complaint = str(error)
+        if complaint:
+            assert complaint.startswith(f"{path}:")
+            assert " expected " in complaint
+            assert complaint.isprintable()
