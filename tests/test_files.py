@@ -278,7 +278,7 @@ def test_an_owned_file_that_changed_is_not_copied(
     manifest = manifest_of("a", b"12345678")
     shares["a"].unlink() if now is None else shares["a"].write_bytes(now)
     files = RealFiles(out, shares)
-    with pytest.raises(OutputError, match=rf"^cannot read '{shares['a']}': .*{problem}"):
+    with pytest.raises(OutputError, match=rf"^cannot read '{shares['a']}': {problem}"):
         files.finish(manifest)
     assert tree_of(out) == {}
 

@@ -56,14 +56,17 @@ def test_hashing_stops_when_asked(tmp_path: Path) -> None:
 def test_a_file_that_changes_while_it_is_hashed_is_an_error(tmp_path: Path, size: int) -> None:
     path = tmp_path / "f"
     path.write_bytes(b"x" * 100)
-    with pytest.raises(OSError, match=r"^'.*/f': (changed while it was hashed|shorter than it was)$"):
+    with pytest.raises(
+        OSError, match=r"^cannot read '.*/f': (changed while it was hashed|shorter than it was)$"
+    ):
         hash_file("f", path, 0o644, "sha256", LENGTH, lambda _: os.truncate(path, size))
 
 
-def test_what_cannot_be_hashed_is_an_os_error(tmp_path: Path) -> None:
+def test_what_cannot_be_hashed_is_named(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    for name in ("pipe", "nothing", "."):
-        with pytest.raises(OSError):  # noqa: PT011  (each has its own words)
+    kinds = {"pipe": "not a regular file", "nothing": "No such file or directory", ".": "not a regular file"}
+    for name, problem in kinds.items():
+        with pytest.raises(OutputError, match=rf"^cannot read '.*': {problem}$"):
             hash_file("f", tmp_path / name, 0o644, "sha256")
     with pytest.raises(LocalProtocolError):
         hash_file("f", tmp_path / "x", 0o644, "declared")

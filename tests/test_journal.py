@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -159,12 +160,10 @@ def test_a_folder_is_no_journal(tmp_path: Path) -> None:
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=200), st.booleans())
-def test_any_bytes_are_read_or_refused_in_one_line(tmp_path: Path, junk: bytes, headed: bool) -> None:
+def test_any_bytes_are_read_or_refused(tmp_path: Path, junk: bytes, headed: bool) -> None:
     path = written(tmp_path, to_lines(EVENTS[:1]) + junk if headed else junk)
-    try:
+    with contextlib.suppress(ScenarioError):
         list(read_journal(path))
-    except ScenarioError as error:
-        assert str(error).startswith(f"{path}:")
 
 
 # python -m tui_torrent check -------------------------------------------------------------------

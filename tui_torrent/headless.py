@@ -17,7 +17,7 @@ import msgspec
 from tui_torrent.view.report import Report, problems, tally, to_mapping
 from tui_torrent.view.swarm_view import SwarmView
 
-Phase = Literal["starting", "hashing", "swarm"]
+Phase = Literal["starting", "hashing", "swarm", "ending"]
 
 #: A line at most every second …
 SECONDS = 1.0
@@ -66,6 +66,8 @@ def progress(view: SwarmView, now: float) -> Progress:
         phase = "hashing" if to_hash else "starting"
         share = hashed / to_hash if to_hash else 0.0
         done = sum(client.state == "ready" for client in clients)
+    if view.aborted is not None:
+        phase = "ending"
     return Progress(
         phase=phase,
         share=share,

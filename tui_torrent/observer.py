@@ -17,6 +17,7 @@ from mpi_core.protocol.roles import Roles
 from mpi_core.protocol.units import Rank
 from mpi_core.runtime.clock import Clock
 from mpi_core.runtime.journal import JournalWriter
+from mpi_core.runtime.launcher import leave_if_orphaned
 from mpi_core.runtime.reporter import Reporter
 from tui_torrent.config import Options
 from tui_torrent.feed import Feed
@@ -85,6 +86,7 @@ class Observer:
         while not self.feed.over:
             if ended is None or ended.is_set():
                 self.feed.end_own()
+            leave_if_orphaned()
             self.feed.poll()
             if not self.feed.over:
                 self.sink.update(self.feed.view, self.feed.now)

@@ -63,23 +63,23 @@ def partial_names(name: str) -> Iterator[str]:
         yield f"{folder}{slash}{stem}{suffix}"
 
 
-def read_into(fd: int, buffer: memoryview, offset: int, path: str) -> None:
+def read_into(fd: int, buffer: memoryview, offset: int) -> None:
     """Fill ``buffer``; raises OSError where the file is too short."""
     while buffer:
         got = os.preadv(fd, [buffer], offset)
         if not got:
-            raise OSError(f"{path!r}: shorter than it was")
+            raise OSError("shorter than it was")
         buffer = buffer[got:]
         offset += got
 
 
-def read_all(fd: int, length: int, offset: int, path: str) -> bytes:
+def read_all(fd: int, length: int, offset: int) -> bytes:
     """``length`` bytes; raises OSError where the file is too short."""
     data = os.pread(fd, length, offset)
     while len(data) < length:
         more = os.pread(fd, length - len(data), offset + len(data))
         if not more:
-            raise OSError(f"{path!r}: shorter than it was")
+            raise OSError("shorter than it was")
         data += more
     return data
 

@@ -56,33 +56,46 @@ def hash_file(
 
     ``segment_length`` in bytes; None is what every owner of a file of that size uses. ``on_progress``
     gets the bytes hashed since its last call; ``should_stop`` is asked before each segment. Raises
-    OSError, also where the file changed meanwhile, and HashingStopped.
+    OutputError, also where the file changed meanwhile, and HashingStopped.
     """
     if algorithm == "declared":
         raise LocalProtocolError(f"{name}: a declared file is not hashed")
+    with plainly("read", str(path)):
+        fd = os.open(path, READ)
+        try:
+            return _hash(name, fd, mode & 0o777, algorithm, segment_length, on_progress, should_stop)
+        finally:
+            os.close(fd)
+
+
+def _hash(
+    name: str,
+    fd: int,
+    mode: int,
+    algorithm: Algorithm,
+    segment_length: int | None,
+    on_progress: Callable[[int], None],
+    should_stop: Callable[[], bool],
+) -> Manifest:
+    before = os.fstat(fd)
+    if not stat.S_ISREG(before.st_mode):
+        raise OSError("not a regular file")
+    size = before.st_size
+    length = segment_length or segment_length_for(size)
     digest = segment_hasher(algorithm)
-    fd = os.open(path, READ)
-    try:
-        before = os.fstat(fd)
-        if not stat.S_ISREG(before.st_mode):
-            raise OSError(f"{str(path)!r}: expected a regular file")
-        size = before.st_size
-        length = segment_length or segment_length_for(size)
-        buffer = memoryview(bytearray(min(length, size)))
-        digests: list[bytes] = []
-        for start in range(0, size, length):
-            if should_stop():
-                raise HashingStopped(f"{name}: hashing stopped")
-            payload = buffer[: min(length, size - start)]
-            read_into(fd, payload, start, str(path))
-            digests.append(digest(payload))
-            on_progress(len(payload))
-        after = os.fstat(fd)
-        if (size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
-            raise OSError(f"{str(path)!r}: changed while it was hashed")
-    finally:
-        os.close(fd)
-    return Manifest(name, size, length, algorithm, tuple(digests), mode & 0o777)
+    buffer = memoryview(bytearray(min(length, size)))
+    digests: list[bytes] = []
+    for start in range(0, size, length):
+        if should_stop():
+            raise HashingStopped(f"{name}: hashing stopped")
+        payload = buffer[: min(length, size - start)]
+        read_into(fd, payload, start)
+        digests.append(digest(payload))
+        on_progress(len(payload))
+    after = os.fstat(fd)
+    if (size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        raise OSError("changed while it was hashed")
+    return Manifest(name, size, length, algorithm, tuple(digests), mode)
 
 
 def check_output(out: Path) -> None:
@@ -146,7 +159,7 @@ class RealFiles(Backing):
                     raise FileNotFoundError(f"{name!r}: neither begun nor shared")
                 fd = os.open(self._shares[name] if place is None else self._path(place), READ)
             self._readers.add(name, fd)
-        return read_all(fd, manifest.payload_length(index), index * manifest.segment_length, name)
+        return read_all(fd, manifest.payload_length(index), index * manifest.segment_length)
 
     def finish(self, manifest: Manifest) -> None:
         name = manifest.name
@@ -189,7 +202,7 @@ class RealFiles(Backing):
                 for index in range(manifest.segments):
                     offset = index * manifest.segment_length
                     with plainly("read", source):
-                        payload = read_all(origin, manifest.payload_length(index), offset, source)
+                        payload = read_all(origin, manifest.payload_length(index), offset)
                     if not manifest.verifies(index, payload):
                         raise OutputError(f"cannot read {source!r}: changed since it was hashed")
                     write_all(target, payload, offset)

@@ -1,4 +1,4 @@
-"""What the launcher's environment says, before MPI is started (and where it never is)."""
+"""The launcher: what its environment says before MPI is started, and whether it still lives."""
 
 from __future__ import annotations
 
@@ -12,6 +12,15 @@ _VARIABLES = (
     ("PMIX_RANK", ""),
     ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS"),
 )
+
+
+_PARENT = os.getppid()
+
+
+def leave_if_orphaned() -> None:
+    """End this process at once if the launcher's has ended: Open MPI's ranks would else live on."""
+    if os.getppid() != _PARENT:
+        os._exit(3)
 
 
 @dataclass(frozen=True, slots=True)

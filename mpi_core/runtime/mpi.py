@@ -31,7 +31,7 @@ from mpi_core.protocol.messages import (
     Tag,
 )
 from mpi_core.protocol.units import Rank, Ticket
-from mpi_core.runtime.launcher import find_launcher
+from mpi_core.runtime.launcher import find_launcher, leave_if_orphaned
 from mpi_core.runtime.transport import Delivery
 
 #: Seconds between two tests: the first, the longest while there is traffic, and the longest in an idle
@@ -71,6 +71,7 @@ def wait_until(done: Callable[[], bool], timeout: float | None, longest: float =
     deadline = None if timeout is None else time.monotonic() + timeout
     pause = FIRST_PAUSE
     while not done():
+        leave_if_orphaned()
         if deadline is not None and time.monotonic() > deadline:
             return False
         time.sleep(pause)
@@ -118,7 +119,7 @@ class World:
             raise MpiError(
                 f"mpirun started {launcher.size} processes but each sees only itself: mpi4py uses "
                 f"{MPI.Get_library_version().splitlines()[0].strip()}, which is not the launcher's MPI; "
-                "expected both from one installation (MPI4PY_MPIABI, mpich or openmpi, may choose)"
+                "expected both from one installation (MPI4PY_LIBMPI=/path/to/libmpi.so chooses)"
             )
         if MPI.Query_thread() < MPI.THREAD_MULTIPLE:
             raise MpiError("this MPI does not offer MPI_THREAD_MULTIPLE, which the clients' two threads need")

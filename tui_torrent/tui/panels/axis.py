@@ -65,13 +65,14 @@ def make_axis(files: Mapping[str, FileView], width: int) -> Axis:
         if not segments or not width:
             continue
         first, last = offset * width // total, ((offset + segments) * width - 1) // total
-        # A column that is narrower than a segment shows the segment in which it begins.
-        begins.append((name, first if offset * width % total == 0 or total > width else first + 1))
         for column in range(first, last + 1):
+            # A column that is narrower than a segment shows the segment in which it begins.
             low = column * total // width
             high = max(low + 1, (column + 1) * total // width)
             start, stop = max(low, offset) - offset, min(high, offset + segments) - offset
             if start < stop:
+                if not begins or begins[-1][0] != name:
+                    begins.append((name, column))
                 columns[column].append(Piece(name, start, stop))
         offset += segments
     pieces = [tuple(column) for column in columns]
@@ -90,24 +91,21 @@ def ruler(axis: Axis, width: int) -> Line:
     """The names above the map, each where its file begins; small neighbours are counted instead."""
     if not axis.begins:
         return (Span(fit("segment map", width), "head"),)
-    groups: list[tuple[str, int, int]] = []
-    for at, (name, begin) in enumerate(axis.begins):
-        if groups and begin - groups[-1][1] < NAME_ROOM:
-            first, column, count = groups[-1]
-            groups[-1] = (first, column, count + 1)
-        else:
-            groups.append((name, begin if at else 0, 1))
-    if len(groups) > 1 and width - groups[-1][1] < NAME_ROOM:
-        last = groups.pop()
-        name, column, count = groups[-1]
-        groups[-1] = (name, column, count + last[2])
-    text, shapes = [], []
-    for at, (name, begin, count) in enumerate(groups):
-        room = (groups[at + 1][1] if at + 1 < len(groups) else width) - begin
-        label = _short(clean(name), room - 1) if count == 1 else fit(f"{count} files", room - 1).rstrip()
-        text += [label, "─" * (room - 1 - cell_len(label)), " "]
-        shapes += ["head", "rule", "rule"]
-    return runs(text, shapes)
+    ends = [begin for _, begin in axis.begins[1:]] + [width]
+    text, styles = [], []
+    files = zip(axis.begins, ends, strict=True)
+    for small, group in groupby(files, lambda file: file[1] - file[0][1] < NAME_ROOM):
+        members = list(group)
+        # Small neighbours are one label; each of the others has its own.
+        for part in [members] if small else [[member] for member in members]:
+            room = max(0, part[-1][1] - part[0][0][1] - 1)
+            name = part[0][0][0]
+            label = _short(clean(name), room) if len(part) == 1 else fit(f"{len(part)} files", room).rstrip()
+            if room + 1 < NAME_ROOM:
+                label = ""
+            text += [label, "─" * (room - cell_len(label)), " "]
+            styles += ["head", "rule", "rule"]
+    return runs(text, styles)
 
 
 def _short(name: str, width: int) -> str:
@@ -118,6 +116,8 @@ def _short(name: str, width: int) -> str:
 
 def segment_map(client: ClientView, axis: Axis) -> Line:
     """One glyph a column: how much of it the client has, of what it owns or wants there."""
+    if not axis.stretches:
+        return (Span(" " * len(axis.columns), "none"),)
     glyphs, styles = [], []
     wanted = frozenset(client.wanted)
     # Two shades take turns, so that rows of full blocks stay apart.

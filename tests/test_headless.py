@@ -1,0 +1,254 @@
+"""What is said without a screen: often enough, not too often, and all of it."""
+
+from __future__ import annotations
+
+import json
+import re
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mpi_core.protocol import events as ev
+from mpi_core.protocol.events import AnyEvent, Stamped
+from mpi_core.protocol.units import Rank, SegmentIndex
+from tests.helpers.lawful import SIZE, Plan, journal, lawful, plans
+from tui_torrent.headless import (
+    HEARTBEAT,
+    SHARE,
+    JsonLines,
+    PlainLines,
+    human_bytes,
+    percent,
+    printable,
+)
+from tui_torrent.view.conformance import Conformance
+from tui_torrent.view.report import build, to_json
+from tui_torrent.view.swarm_view import SwarmView
+
+LINE = re.compile(r"\[ *(\d+\.\d)s\] (\S.*)\n")
+
+
+class Scene:
+    """A view that a test moves on, and what is written about it."""
+
+    def __init__(self, clients: int = 2, segments: int = 100, algorithm: str = "declared") -> None:
+        self.lines: list[str] = []
+        self.flushes = 0
+        self.plain = PlainLines(self.lines.append, self._flush)
+        self.view = SwarmView()
+        self.seqs: dict[int, int] = {}
+        self.segments = segments
+        self.algorithm = algorithm
+        self.now = 0.0
+        self.tell(0, ev.RunStarted(1, clients, "demo", "swarm", 7, 10, 8))
+
+    def _flush(self) -> None:
+        self.flushes += 1
+
+    def tell(self, rank: int, *events: AnyEvent) -> None:
+        for event in events:
+            seq = self.seqs[rank] = self.seqs.get(rank, -1) + 1
+            self.view.apply(Stamped(self.now, Rank(rank), seq, event))
+
+    def begin(self) -> None:
+        """Client 1 owns a file, client 2 begins to fetch it."""
+        n = self.segments
+        self.tell(1, ev.InitSent((ev.OwnedFile("f", n),)), ev.InitAckReceived(()), ev.AllCompleted())
+        self.tell(0, ev.FileRegistered("f", n * SIZE, n, self.algorithm, ()))  # type: ignore[arg-type]
+        self.tell(2, ev.InitSent(()), ev.InitAckReceived(("f",)), ev.DownloadStarted("f", n, n * SIZE))
+
+    def store(self, *indices: int) -> None:
+        for index in indices:
+            self.tell(2, ev.SegmentStored(Rank(1), "f", SegmentIndex(index), SIZE, ""))
+
+    def at(self, now: float) -> str:
+        """What is said at that time, without its newline."""
+        before = len(self.lines)
+        self.now = now
+        self.plain.update(self.view, now)
+        return "".join(self.lines[before:]).rstrip("\n")
+
+
+# Lines -----------------------------------------------------------------------------------------
+
+
+def test_the_lines_of_a_run() -> None:
+    scene = Scene()
+    assert scene.at(0.0) == "[   0.0s] starting | 0/2 clients ready | demo | strategy swarm, seed 7"
+    scene.begin()
+    assert scene.at(0.2) == "[   0.2s] swarm 0.0% | done 1/2 | 0/100 segments"
+    scene.store(*range(63))
+    assert scene.at(12.3) == "[  12.3s] swarm 63.0% | done 1/2 | 63/100 segments"
+
+
+def test_hashing_is_told_in_bytes() -> None:
+    scene = Scene()
+    scene.tell(1, ev.ShareHashed(43 << 20, 100 << 20))
+    scene.tell(2, ev.InitSent(()))
+    assert scene.at(2.1) == "[   2.1s] hashing 43.0% | 43.0 MiB of 100.0 MiB | 1/2 clients ready"
+
+
+def test_real_bytes_have_a_rate_and_declared_ones_have_none() -> None:
+    said = {}
+    for algorithm in ("declared", "blake3"):
+        scene = Scene(algorithm=algorithm)
+        scene.begin()
+        scene.now = 3.0
+        scene.store(*range(90))
+        said[algorithm] = scene.at(3.0)
+    assert said["declared"] == "[   3.0s] swarm 90.0% | done 1/2 | 90/100 segments"
+    assert said["blake3"] == "[   3.0s] swarm 90.0% | done 1/2 | 2.9 KiB/s | 90/100 segments"
+
+
+def test_trouble_is_told_where_there_is_some() -> None:
+    scene = Scene()
+    scene.begin()
+    scene.tell(1, ev.SegmentRefused(Rank(2), "f", SegmentIndex(0), "busy"))
+    scene.tell(2, ev.SegmentDropped(Rank(1), "f", SegmentIndex(0), SIZE, "corrupt"))
+    scene.tell(2, ev.FileUnavailable("g", "nobody owns it"))
+    scene.tell(0, ev.ClientLost(Rank(1), "silent"))
+    expected = "0/100 segments | rejects 1 | corrupt 1 | unavailable 1 | lost clients 1"
+    assert scene.at(1.0).endswith(expected)
+
+
+def test_an_abort_is_told_at_once() -> None:
+    scene = Scene()
+    scene.at(0.0)
+    scene.tell(0, ev.RunAborted(Rank(1), 2, "in1.txt:3: expected a hash"))
+    assert scene.at(1.0) == "[   1.0s] ending: aborted by rank 1: in1.txt:3: expected a hash"
+
+
+def test_nothing_is_said_before_the_header() -> None:
+    said: list[str] = []
+    PlainLines(said.append).update(SwarmView(), 1.0)
+    JsonLines(said.append).update(SwarmView(), 1.0)
+    assert said == []
+
+
+def test_a_hundred_percent_is_said_of_the_whole_alone() -> None:
+    assert [percent(share) for share in (0.0, 0.6315, 0.9999, 1.0)] == ["0.0%", "63.1%", "99.9%", "100.0%"]
+
+
+def test_bytes_in_units() -> None:
+    sizes = [0, 1023, 1024, 12_900_000, 3 << 30, 5 << 40, 5 << 50]
+    said = ["0 B", "1023 B", "1.0 KiB", "12.3 MiB", "3.0 GiB", "5.0 TiB", "5120.0 TiB"]
+    assert [human_bytes(size) for size in sizes] == said
+
+
+# Pace ------------------------------------------------------------------------------------------
+
+
+def test_a_slow_run_says_a_line_a_second() -> None:
+    scene = Scene(segments=1000)
+    scene.begin()
+    for tick in range(100):
+        scene.now = tick / 10
+        scene.store(tick)
+        scene.at(scene.now)
+    times = [float(match[1]) for line in scene.lines if (match := LINE.fullmatch(line))]
+    assert times == [float(second) for second in range(10)]
+
+
+def test_a_fast_run_says_a_line_every_ten_percent() -> None:
+    scene = Scene(segments=100)
+    scene.begin()
+    scene.at(0.0)
+    for index in range(100):
+        scene.store(index)
+        scene.at(0.1 + index / 50)
+    shares = [float(match[1]) for line in scene.lines if (match := re.search(r"swarm (\S+)%", line))]
+    assert all(later - earlier > 0 for earlier, later in pairwise(shares))
+    assert 10 <= len(shares) <= 13
+
+
+def test_a_stalled_run_says_so_now_and_then() -> None:
+    scene = Scene()
+    scene.begin()
+    said = [second for second in range(60) if scene.at(float(second))]
+    assert said == list(range(0, 60, int(HEARTBEAT)))
+
+
+@given(st.lists(st.tuples(st.floats(0, 0.5), st.integers(0, 9)), max_size=80))
+def test_there_are_never_more_lines_than_seconds_and_tenths(steps: list[tuple[float, int]]) -> None:
+    scene, stored = Scene(), 0
+    scene.begin()
+    for wait, more in steps:
+        scene.now += wait
+        scene.store(*range(stored, min(stored + more, 100)))
+        stored = min(stored + more, 100)
+        scene.at(scene.now)
+    assert len(scene.lines) <= 1 + scene.now + 1 / SHARE
+
+
+def test_every_line_is_flushed() -> None:
+    scene = Scene()
+    scene.begin()
+    scene.at(0.0)
+    scene.plain.finish(build(scene.view, []))
+    assert scene.flushes == len(scene.lines) > 1
+
+
+# The end ---------------------------------------------------------------------------------------
+
+
+def ended(plan: Plan, json_lines: bool = False) -> tuple[list[str], bytes]:
+    said: list[str] = []
+    view, checker = SwarmView(), Conformance()
+    sink = JsonLines(said.append) if json_lines else PlainLines(said.append)
+    for event in journal(lawful(plan)):
+        view.apply(event)
+        checker.see(event)
+        sink.update(view, view.t)
+    report = build(view, checker.result())
+    sink.finish(report)
+    return said, to_json(report)
+
+
+GHOST = Plan(files={"f": 8}, owns=(("f",), ()), wants=((), ("f", "ghost")), every=3, trouble=False)
+
+
+def test_the_last_lines_name_what_is_missing_and_sum_up() -> None:
+    said, _ = ended(GHOST)
+    assert said[-2].endswith("s] client 2: 'ghost' unavailable: nobody owns it\n")
+    summary = (
+        r"s\] incomplete in \d+\.\d s \| 8 segments moved \| fairness 1.00, 100.0% from the first owners"
+    )
+    assert re.search(summary + r" \| 11/11 rules hold\n$", said[-1])
+
+
+def test_a_run_that_moved_nothing_says_nothing_of_fairness() -> None:
+    said, _ = ended(Plan(files={}, owns=((),), wants=((),)))
+    assert said[-1].endswith("s | 0 segments moved | 11/11 rules hold\n")
+
+
+@given(plans())
+def test_plain_lines_are_plain(plan: Plan) -> None:
+    said, _ = ended(plan)
+    assert all(LINE.fullmatch(line) and line[:-1].isprintable() for line in said)
+
+
+def test_a_name_cannot_move_the_cursor() -> None:
+    assert printable("a\x1b[2Jb\nc é") == r"a\x1b[2Jb\nc é"
+
+
+# JSON ------------------------------------------------------------------------------------------
+
+
+@given(plans())
+def test_json_lines_are_progress_and_then_the_report(plan: Plan) -> None:
+    said, report = ended(plan, json_lines=True)
+    assert all(line.endswith("\n") and line.count("\n") == 1 for line in said)
+    objects: list[dict[str, Any]] = [json.loads(line) for line in said]
+    assert [o["type"] for o in objects] == ["progress"] * (len(objects) - 1) + ["report"]
+    assert objects[-1] == {"type": "report", **json.loads(report)}
+    times = [o["t"] for o in objects[:-1]]
+    assert times == sorted(times)
+
+
+@pytest.mark.parametrize("field", ["phase", "share", "done", "clients", "segments", "segments_wanted"])
+def test_a_progress_object_has_the_counts(field: str) -> None:
+    said, _ = ended(GHOST, json_lines=True)
+    assert all(field in json.loads(line) for line in said[:-1])

@@ -1,0 +1,377 @@
+"""The panels, compared as text: what a terminal shows, without a terminal.
+
+The pictures under tests/pictures are whole screens. After a change that is meant, make them anew with
+`UPDATE_PICTURES=1 pytest tests/test_panels.py`, and review them like code.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.style import Style
+
+from mpi_core.protocol import events as ev
+from mpi_core.protocol.events import Stamped
+from mpi_core.protocol.units import Rank, SegmentIndex
+from tests.helpers.runs import File, Scripted, fold, scripted
+from tui_torrent.tui.palette import THEMES, palette_for
+from tui_torrent.tui.panels.axis import copies_map, make_axis, ruler, segment_map
+from tui_torrent.tui.panels.help import help_lines
+from tui_torrent.tui.panels.lines import (
+    Line,
+    Span,
+    bytes_text,
+    cells,
+    clean,
+    crop,
+    fit,
+    fit_end,
+    in_ascii,
+    plain,
+    right,
+    time_text,
+)
+from tui_torrent.tui.panels.overview import Overview, arrange, gauge, header
+from tui_torrent.tui.panels.report import report_lines
+from tui_torrent.tui.panels.table import DROPPED, MAP_ROOM, heading, make_layout, percent, row
+from tui_torrent.view.ledger import Finding, Rule
+from tui_torrent.view.report import build
+from tui_torrent.view.story import Tail
+from tui_torrent.view.swarm_view import ClientView, FileView, SwarmView
+
+PICTURES = Path(__file__).parent / "pictures"
+SIZES = ((40, 20), (80, 24), (100, 30), (160, 50))
+
+RUN = scripted(corrupt_every=110, reject_every=60)
+BAD_RUN = scripted(unavailable="gone.bin", lost=4, corrupt_every=60)
+FINDINGS = [Finding(rule.value, rule is not Rule.UPDATE, "Line 7: no update.") for rule in Rule]
+
+
+def overview(events: list[Stamped], now: float, width: int, height: int) -> list[Line]:
+    view, tail = fold(events, now)
+    return Overview().lines(view, tail, now, width, height, "three files")
+
+
+def report(events: list[Stamped], width: int, findings: list[Finding] | None = None) -> list[Line]:
+    view, _ = fold(events)
+    return report_lines(build(view, findings or []), view, "three files", width)
+
+
+def same_as_picture(name: str, lines: list[Line]) -> None:
+    path = PICTURES / f"{name}.txt"
+    text = plain(lines) + "\n"
+    if os.environ.get("UPDATE_PICTURES"):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    assert text == path.read_text(encoding="utf-8")
+
+
+# Whole screens --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_overview(width: int, height: int) -> None:
+    same_as_picture(f"overview-{width}x{height}", overview(RUN, 5.5, width, height))
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_overview_in_ascii(width: int, height: int) -> None:
+    lines = [in_ascii(line) for line in overview(RUN, 5.5, width, height)]
+    same_as_picture(f"overview-{width}x{height}-ascii", lines)
+    assert plain(lines).isascii()
+
+
+@pytest.mark.parametrize("width", [40, 80, 160])
+def test_report(width: int) -> None:
+    same_as_picture(f"report-{width}", report(RUN, width, FINDINGS))
+
+
+def test_report_of_a_run_that_lacks_something() -> None:
+    same_as_picture("report-incomplete-80", report(BAD_RUN, 80))
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_help(width: int) -> None:
+    same_as_picture(f"help-{width}", help_lines(width))
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(1, 220), st.integers(1, 70), st.sampled_from([0.0, 0.05, 3.0, 99.0]))
+def test_no_size_is_refused(width: int, height: int, now: float) -> None:
+    lines = overview(BAD_RUN, now, width, height)
+    assert len(lines) == height
+    assert {cells(line) for line in lines} == {width}
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(1, 200))
+def test_report_and_help_fill_the_width(width: int) -> None:
+    for lines in (report(BAD_RUN, width, FINDINGS), help_lines(width)):
+        assert {cells(line) for line in lines} == {width}
+
+
+def test_every_style_has_a_colour_scheme_on_every_theme() -> None:
+    lines = [*overview(BAD_RUN, 3.0, 160, 50), *report(BAD_RUN, 100, FINDINGS), *help_lines(100)]
+    for theme in THEMES:
+        palette = palette_for(theme, Style())
+        assert all(isinstance(palette[span.style], Style) for line in lines for span in line)
+
+
+# The parts ------------------------------------------------------------------------------------
+
+
+def test_rows_come_first_but_some_messages_stay() -> None:
+    few, many = arrange(24, 6), arrange(24, 64)
+    assert (few.rows, many.rows) == (6, 11)
+    assert many.messages >= 5
+    for height in range(1, 100):
+        plan = arrange(height, 64)
+        parts = plan.before_rows + plan.rows + plan.air + plan.copies + plan.messages + plan.legend
+        assert parts == height
+
+
+def test_more_clients_than_rows_scroll_with_a_note() -> None:
+    events = scripted(64)
+    view, tail = fold(events, 3.0)
+    screen = Overview()
+    screen.first = 2
+    assert "clients 3–13 of 64" in plain(screen.lines(view, tail, 3.0, 80, 24, "x"))
+    screen.first = 10**6
+    text = plain(screen.lines(view, tail, 3.0, 80, 24, "x"))
+    assert "clients 54–64 of 64" in text
+    screen.first = -5
+    assert "clients 1–11 of 64" in plain(screen.lines(view, tail, 3.0, 80, 24, "x"))
+
+
+def test_columns_go_in_the_stated_order_and_the_map_stays() -> None:
+    view, _ = fold(RUN, 3.0)
+    everything = dict(make_layout(view, 200).widths)
+    gone = []
+    for width in range(200, 39, -1):
+        layout = make_layout(view, width)
+        assert layout.map_width >= MAP_ROOM
+        lacking = [name for name in DROPPED if name not in dict(layout.widths)]
+        gone = lacking if len(lacking) > len(gone) else gone
+        assert lacking == list(DROPPED[: len(lacking)])
+    assert gone == list(DROPPED)
+    assert "rejects" in dict(make_layout(view, 80).widths)
+    assert set(everything) - set(gone) == {"rank", "state", "percent"}
+
+
+def test_declared_segments_have_no_rates_in_bytes() -> None:
+    view, _ = fold(scripted(segment_size=32), 3.0)
+    columns = dict(make_layout(view, 80).widths)
+    assert "down" not in columns
+    assert "sent" in columns
+
+
+def test_events_lost_are_told_in_the_header() -> None:
+    view = fold(RUN, 3.0)[0]
+    view.dropped = 12
+    for width in (60, 80, 160):
+        assert "12 events lost" in plain(header(view, 200, "x", 3.0, width))
+
+
+def test_a_hundred_percent_is_all() -> None:
+    assert [percent(share) for share in (0.0, 0.999, 1.0)] == [0, 99, 100]
+
+
+def test_the_gauge_fills_in_halves() -> None:
+    assert plain([gauge(0.0, 4)]) == "────"
+    assert plain([gauge(0.375, 4)]) == "━╸──"
+    assert plain([gauge(1.0, 4)]) == "━━━━"
+
+
+def test_states_have_words() -> None:
+    view, _ = fold(BAD_RUN, 3.0)
+    text = plain(overview(BAD_RUN, 3.0, 100, 30))
+    assert "✗ lost" in text
+    assert "↓ fetches" in text
+    assert "■ stopped" in plain(overview(BAD_RUN, 99.0, 100, 30))
+    layout, axis = make_layout(view, 80), make_axis(view.files, 20)
+    silent = ClientView(Rank(9), state="downloading")
+    assert "… waits" in plain([row(silent, layout, axis, 50.0, 80)])
+    hashing = ClientView(Rank(9), state="hashing", hashed_bytes=30, share_bytes=40)
+    assert "75%" in plain([row(hashing, layout, axis, 50.0, 80)])
+
+
+def test_a_seed_wants_nothing() -> None:
+    files = (File("a", 40, (1,), (2,)),)
+    text = plain(overview(scripted(2, files), 5.0, 80, 24))
+    assert "↑ serves     seed    –" in text
+
+
+def test_only_what_changed_is_made_anew() -> None:
+    source = Scripted(RUN, now=3.0)
+    source.poll()
+    screen = Overview()
+    before = screen.lines(source.view, source.tail, 3.0, 80, 24, "x")
+    again = screen.lines(source.view, source.tail, 3.0, 80, 24, "x")
+    rows = slice(4, 10)
+    assert all(a is b for a, b in zip(before[rows], again[rows], strict=True))
+    source.view.apply(
+        Stamped(3.0, Rank(3), 9, ev.SegmentDropped(Rank(1), "model.bin", SegmentIndex(0), 1, "corrupt"))
+    )
+    source.view.apply(Stamped(3.0, Rank(3), 9, ev.SegmentSent(Rank(1), "model.bin", SegmentIndex(0), 10**8)))
+    later = screen.lines(source.view, source.tail, 3.0, 80, 24, "x")
+    assert [a is b for a, b in zip(before[rows], later[rows], strict=True)].count(False) <= 1
+
+
+def test_a_huge_swarm_is_drawn_a_part_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tui_torrent.tui.panels.overview.FRAME_BUDGET", 1)
+    events = scripted(6, duration=20.0)
+    source, screen = Scripted(events, now=3.0), Overview()
+    source.poll()
+    screen.lines(source.view, source.tail, 3.0, 80, 24, "x")
+    source.now = 5.0
+    source.poll()
+    for _ in range(6):
+        lines = screen.lines(source.view, source.tail, 5.0, 80, 24, "x")
+    assert plain(lines) == plain(Overview().lines(source.view, source.tail, 5.0, 80, 24, "x"))
+
+
+# The map --------------------------------------------------------------------------------------
+
+
+def files(**segments: int) -> dict[str, FileView]:
+    return {name: FileView(count) for name, count in segments.items()}
+
+
+def client(owned: dict[str, int] | None = None, **held: str) -> ClientView:
+    """A client from strings: x is a segment that it holds."""
+    owned = owned or {}
+    have = {name: bytearray(c == "x" for c in text) for name, text in held.items()}
+    have |= {name: bytearray(b"\1" * count) for name, count in owned.items()}
+    return ClientView(Rank(1), wanted=tuple(held), held=have, owned=owned)
+
+
+def drawn(client: ClientView, swarm: dict[str, FileView], width: int) -> str:
+    return "".join(span.text for span in segment_map(client, make_axis(swarm, width)))
+
+
+def test_a_column_is_as_high_as_its_share() -> None:
+    held = "........" + "x......." + "xxxx...." + "xxxxxxx." + "xxxxxxxx"
+    assert drawn(client(a=held), files(a=40), 5) == "·▁▄▇█"
+
+
+def test_whatever_is_there_is_seen_and_full_is_full() -> None:
+    assert drawn(client(a="x" + "." * 999), files(a=1000), 1) == "▁"
+    assert drawn(client(a="x" * 999 + "."), files(a=1000), 1) == "▇"
+
+
+def test_few_segments_are_several_columns_wide() -> None:
+    assert drawn(client(a="x.x"), files(a=3), 9) == "███···███"
+
+
+def test_files_stand_in_the_order_of_their_names_and_blank_where_unwanted() -> None:
+    swarm = files(c=4, a=4, b=4)
+    assert drawn(client({"c": 4}, a="xx.."), swarm, 12) == "██··    ━━━━"
+
+
+def test_a_wanted_file_without_a_manifest_is_missing_and_an_unavailable_one_crossed_out() -> None:
+    someone = ClientView(Rank(1), wanted=("a",))
+    assert drawn(someone, files(a=4), 4) == "····"
+    someone.unavailable["a"] = "nobody has it"
+    assert drawn(someone, files(a=4), 4) == "××××"
+
+
+def test_files_that_share_a_column_add_up() -> None:
+    swarm = files(a=4, b=4)
+    assert drawn(client(a="xxxx", b="...."), swarm, 1) == "▄"
+    assert drawn(client({"a": 4}, b="...."), swarm, 1) == "▄"
+    assert drawn(client({"a": 4, "b": 4}), swarm, 1) == "━"
+    assert drawn(client({"a": 4}), swarm, 1) == "━"
+    assert drawn(client(), swarm, 1) == " "
+
+
+def test_empty_files_take_no_room() -> None:
+    assert drawn(client(a="", b="xx"), files(a=0, b=2), 4) == "████"
+    assert drawn(client(a=""), files(a=0), 4) == "    "
+
+
+@given(
+    st.dictionaries(st.sampled_from("abcdefgh"), st.integers(0, 30), min_size=1),
+    st.integers(1, 60),
+)
+def test_every_segment_has_a_column(segments: dict[str, int], width: int) -> None:
+    axis = make_axis(files(**segments), width)
+    total = sum(segments.values())
+    assert len(axis.columns) == width
+    shown = {(p.file, i) for column in axis.columns for p in column for i in range(p.start, p.stop)}
+    everything = {(name, i) for name, count in segments.items() for i in range(count)}
+    assert shown == everything or (shown < everything and total == 0)
+    assert all(axis.columns) or not total
+    assert sum(map(len, axis.stretches)) == (width if total else 0)
+    names = [name for name, _ in axis.begins]
+    assert names == sorted(name for name, count in segments.items() if count)
+    for name, begin in axis.begins:
+        assert name in {piece.file for piece in axis.columns[begin]}
+
+
+def test_the_ruler_names_files_where_they_begin() -> None:
+    swarm = files(**{"model.bin": 60, "notes.txt": 40})
+    assert plain([ruler(make_axis(swarm, 30), 30)]) == "model.bin──────── notes.txt──"
+    small = files(a=50, b=1, c=1, d=1, zz=47)
+    assert plain([ruler(make_axis(small, 40), 40)]) == "a────────────────── 4 files────────────"
+    path = files(**{"a/very/long/path/x.bin": 9})
+    assert plain([ruler(make_axis(path, 12), 12)]) == "…ath/x.bin─"
+    assert plain([ruler(make_axis({}, 12), 12)]) == "segment map"
+
+
+def test_copies_are_bars_but_the_rarest_are_figures() -> None:
+    axis = make_axis(files(a=5), 5)
+    assert plain([copies_map(axis, {"a": [0, 1, 2, 4, 8]}, 8)]) == "01▂▄█"
+    assert plain([copies_map(axis, {"a": [1] * 5}, 1)]) == "█████"
+
+
+# Texts ----------------------------------------------------------------------------------------
+
+
+def test_numbers_are_short() -> None:
+    assert [bytes_text(n) for n in (0, 999, 1234, 12_345, 999_600, 1_250_000, 10**10)] == [
+        "0 B",
+        "999 B",
+        "1.2 kB",
+        "12 kB",
+        "1.0 MB",
+        "1.2 MB",
+        "10 GB",
+    ]
+    assert [time_text(s) for s in (0, 8.14, 59.96, 245, 11_220)] == [
+        "0.0s",
+        "8.1s",
+        "1m00s",
+        "4m05s",
+        "3h07m",
+    ]
+
+
+def test_texts_are_cut_visibly() -> None:
+    assert fit("abcdef", 4) == "abc…"
+    assert fit_end("abcdef", 4) == "…def"
+    assert right("ab", 4) == "  ab"
+    assert plain([crop((Span("ab"), Span("cdef")), 4)]) == "abc…"
+    assert [fit("abc", 0), fit_end("abc", 0), fit("日本", 3)] == ["", "", "日…"]
+
+
+def test_names_cannot_steer_the_terminal() -> None:
+    assert clean("a\x1b[2Jb\n") == "a?[2Jb?"
+    events = scripted(2, (File("x\x1b[31my", 20, (1,), (2,)),))
+    assert "\x1b" not in plain(overview(events, 5.0, 100, 30)) + plain(report(events, 100))
+
+
+def test_ascii_keeps_widths() -> None:
+    line = (Span("日本 → ▁▄█ ·… ✓"),)
+    assert plain([in_ascii(line)]) == "???? > 14# .~ +"
+    assert cells(in_ascii(line)) == cells(line)
+
+
+def test_a_view_without_events_has_a_picture() -> None:
+    lines = Overview().lines(SwarmView(), Tail(), 0.0, 80, 24, "x")
+    assert "waiting for the clients" in plain(lines)
+    view = SwarmView()
+    assert heading(make_layout(view, 80), make_axis(view.files, 20))
