@@ -39,9 +39,15 @@ def launch(options: Options) -> int:
     world = _open_world()
     if world is None:
         return 2
+    roles = Roles(world.size, options.monitor)
     try:
-        code = _take_part(world, options)
-        agreed = world.agree(code, None if options.monitor else AGREEMENT)
+        with ExitStack() as stack:
+            if roles.monitored and roles.client_count > 0:
+                from tui_torrent.monitor import beside_a_monitor
+
+                stack.enter_context(beside_a_monitor(world, roles))
+            code = _take_part(world, roles, options)
+            agreed = world.agree(code, None if options.monitor else AGREEMENT)
         if agreed is not None:
             world.leave()
             return agreed
@@ -86,8 +92,7 @@ def _open_world() -> World | None:
     return None
 
 
-def _take_part(world: World, options: Options) -> int:
-    roles = Roles(world.size, options.monitor)
+def _take_part(world: World, roles: Roles, options: Options) -> int:
     if roles.client_count < 1:
         if world.rank == TRACKER:
             least = 3 if options.monitor else 2
@@ -140,15 +145,11 @@ def _run_tracker(
     crew = Crew({"tracker": Driver(world.rank, machine, endpoint, clock, reporter.tell)}, failed)
     world.meet()
     clock.start()
-    with ExitStack() as stack:
-        crew.start()
-        if observer is not None:
-            observer.watch(crew.ended)
-        else:
-            from tui_torrent.monitor import beside_a_monitor
-
-            stack.enter_context(beside_a_monitor(world, roles))
-            crew.report(reporter, world.sender(roles.observer, Tag.STATUS))
-        crew.ended.wait()
+    crew.start()
+    if observer is not None:
+        observer.watch(crew.ended)
+    else:
+        crew.report(reporter, world.sender(roles.observer, Tag.STATUS))
+    crew.ended.wait()
     code = 3 if crew.failed else machine.exit_code
     return max(code, observer.exit_code if observer else 0)

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from mpi_core.protocol.messages import Abort, Tag
@@ -101,16 +101,17 @@ def quiet() -> Iterator[None]:
 
 @contextmanager
 def beside_a_monitor(world: World, roles: Roles) -> Iterator[None]:
-    """On rank 0: hand the keys that the launcher sends here to the monitor, if it gets them no other way."""
+    """What the other ranks owe a monitor until all leave: silence, and the keys that come to rank 0."""
     stop = threading.Event()
-    thread = threading.Thread(target=_forward, args=(world, roles, stop), name="keys", daemon=True)
-    thread.start()
-    try:
-        with quiet():
-            yield
-    finally:
-        stop.set()
-        thread.join(timeout=2)
+    with ExitStack() as stack:
+        if world.rank != roles.observer:
+            stack.enter_context(quiet())
+        if world.rank == TRACKER:
+            thread = threading.Thread(target=_forward, args=(world, roles, stop), name="keys", daemon=True)
+            thread.start()
+            stack.callback(thread.join, 2)
+            stack.callback(stop.set)
+        yield
 
 
 def _forward(world: World, roles: Roles, stop: threading.Event) -> None:

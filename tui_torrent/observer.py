@@ -91,6 +91,8 @@ class Observer:
             if not self.feed.over:
                 self.sink.update(self.feed.view, self.feed.now)
                 time.sleep(POLL)
+        self._over.set()
+        self._listener.join()
         assert self.feed.report is not None
         self.finish(self.feed.report)
 
@@ -106,8 +108,6 @@ class Observer:
             self.sink.finish(report)
 
     def _on_over(self, report: Report) -> None:
-        self._over.set()
-        self._listener.join()
         if self._report_file is not None:
             self._report_file.write(to_json(report) + b"\n")
             self._report_file.close()

@@ -84,16 +84,20 @@ class Outbox:
 
     def __init__(self) -> None:
         self._sends: list[tuple[MPI.Request, Any]] = []
+        #: At the end, the main thread waits for what another thread may still be sending.
+        self._lock = threading.Lock()
 
     def send(self, comm: MPI.Comm, to: int, tag: int, buffer: bytes) -> None:
-        self._sends.append((comm.Isend([buffer, MPI.BYTE], dest=to, tag=tag), buffer))
+        with self._lock:
+            self._sends.append((comm.Isend([buffer, MPI.BYTE], dest=to, tag=tag), buffer))
         if len(self._sends) >= 64:
             self.reap()
 
     def reap(self) -> bool:
         """Forget the sends that have left; whether none is waiting."""
         if self._sends:
-            self._sends = [send for send in self._sends if not send[0].Test()]
+            with self._lock:
+                self._sends = [send for send in self._sends if not send[0].Test()]
         return not self._sends
 
 

@@ -49,6 +49,16 @@ SMALL = Plan(
 )
 
 
+#: Many segments and updates, no mishaps: what a mutation changes is what it means to change.
+CALM = Plan(
+    files={"a": 7, "b": 4},
+    owns=(("a",), (), ("b",)),
+    wants=(("a", "b"), ("a", "b"), ("a", "ghost")),
+    every=3,
+    trouble=False,
+)
+
+
 @st.composite
 def plans(draw: st.DrawFn) -> Plan:
     """Any scenario of 1 to 4 clients and 0 to 4 files; some files are owned by nobody."""
@@ -291,3 +301,9 @@ def alter(told: dict[int, list[Telling]], spot: tuple[int, int], **changes: obje
     telling = told[rank][at]
     told[rank][at] = Telling(telling.t, msgspec.structs.replace(telling.event, **changes))
     return spot
+
+
+def insert(told: dict[int, list[Telling]], rank: int, at: int, event: AnyEvent) -> tuple[int, int]:
+    """Tell one event more, at that place; returns where it is."""
+    told[rank].insert(at, Telling(told[rank][min(at, len(told[rank]) - 1)].t, event))
+    return rank, at

@@ -33,7 +33,7 @@ _WIDTHS = {"rank": 5, "finished": 9, "got": 7, "sent": 7, "down": 7, "up": 7, "r
 #: The bar is drawn where it has this many cells, and gets no more than that many.
 _BAR, _LONGEST_BAR = 10, 60
 
-#: So many unavailable files are listed, and so many clients with each.
+#: So many lost clients and missing files are listed, and so many clients with each.
 _NAMES = 12
 
 
@@ -50,10 +50,10 @@ def report_lines(report: Report, view: SwarmView, title: str, width: int) -> lis
     ]
     mark, style = ("✓", "done") if report.outcome == "complete" else ("✗", "trouble")
     lines += wrapped(f"{mark} {_verdict(report)}", width, 1, style)
-    missing = _missing(report)
-    if missing:
-        lines += [EMPTY, rule("could not be had", "", width)]
-        for text in missing:
+    wrong = [*_lost(report), *_missing(report)]
+    if wrong:
+        lines += [EMPTY, rule("what went wrong", "", width)]
+        for text in wrong:
             lines += definition("✗", "trouble", text, 1, width)
     lines += [EMPTY, rule("clients", _totals(report, view), width), *_table(report, view, width)]
     lines += [EMPTY, rule("balance", "", width), *_balance(report, view, width)]
@@ -153,6 +153,12 @@ def _balance(report: Report, view: SwarmView, width: int) -> list[Line]:
     return lines
 
 
+def _lost(report: Report) -> list[str]:
+    lost = [client for client in report.clients if client.lost is not None]
+    texts = [f"client {client.rank} was lost: {clean(client.lost or '')}" for client in lost[:_NAMES]]
+    return texts + ([f"and {len(lost) - _NAMES} more clients"] if len(lost) > _NAMES else [])
+
+
 def _missing(report: Report) -> list[str]:
     found: dict[tuple[str, str], list[int]] = {}
     for client in report.clients:
@@ -166,9 +172,9 @@ def _missing(report: Report) -> list[str]:
     for (name, reason), ranks in sorted(found.items())[:_NAMES]:
         for_whom = ", ".join(map(str, ranks[:_NAMES])) + (", …" if len(ranks) > _NAMES else "")
         noun = "client" if len(ranks) == 1 else "clients"
-        texts.append(f"{clean(name)}, wanted by {noun} {for_whom}: {clean(reason)}")
+        texts.append(f"{clean(name)} could not be had by {noun} {for_whom}: {clean(reason)}")
     if len(found) > _NAMES:
-        texts.append(f"and {len(found) - _NAMES} more")
+        texts.append(f"and {len(found) - _NAMES} more files")
     return texts
 
 

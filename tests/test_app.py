@@ -1,0 +1,260 @@
+"""The app as a person uses it: keys, help, resize, the report at the end, leaving."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+
+from tests.helpers.runs import Scripted, scripted
+from tui_torrent.tui.app import GRACE, LEFT_EARLY, SEEN_TO_THE_END, MonitorApp, ReportScreen
+from tui_torrent.tui.palette import ANSI, DARK, LIGHT
+from tui_torrent.tui.panels.lines import plain
+from tui_torrent.tui.widgets import Canvas
+from tui_torrent.view.ledger import Finding
+
+RUN = scripted()
+MANY = scripted(64, duration=5.0)
+
+#: A few ticks.
+SOON = 0.12
+
+
+def shown(app: MonitorApp) -> str:
+    """The screen as text."""
+    return plain(app.screen.query_one(Canvas).lines)
+
+
+def drawn(app: MonitorApp) -> str:
+    """The screen as text, from what the canvas gives to Textual."""
+    canvas = app.screen.query_one(Canvas)
+    return "\n".join(canvas.render_line(y).text.rstrip() for y in range(canvas.size.height))
+
+
+def use(
+    source: Scripted,
+    scenario: Callable[[MonitorApp, Pilot[int]], Awaitable[None]],
+    *,
+    size: tuple[int, int] = (80, 24),
+    **options: Any,
+) -> MonitorApp:
+    """Run the app over ``source`` and let ``scenario`` use it."""
+    app = MonitorApp(source, title="three files", fps=40, **options)
+
+    async def main() -> None:
+        async with app.run_test(size=size) as pilot:
+            await pilot.pause(SOON)
+            await scenario(app, pilot)
+
+    asyncio.run(main())
+    return app
+
+
+async def leave(app: MonitorApp, pilot: Pilot[int]) -> None:
+    await pilot.press("q")
+
+
+def test_the_overview_follows_the_source() -> None:
+    source = Scripted(RUN, now=2.0)
+
+    async def scenario(app: MonitorApp, pilot: Pilot[int]) -> None:
+        before = shown(app)
+        assert "↓ fetches" in before
+        assert "messages" in before
+        source.now = 8.0
+        await pilot.pause(SOON)
+        assert shown(app) != before
+        assert "8.0s" in shown(app)
+        assert drawn(app) == shown(app)
+
+    use(source, scenario)
+    assert source.polls > 3
+
+
+@pytest.mark.parametrize("key", ["q", "ctrl+c"])
+def test_leaving_early_says_so(key: str) -> None:
+    async def scenario(app: MonitorApp, pilot: Pilot[int]) -> None:
+        await pilot.press(key)
+
+    app = use(Scripted(RUN, now=2.0), scenario)
+    assert app.return_value == LEFT_EARLY
+    assert app.return_code == 0
+
+
+def test_help_opens_scrolls_and_closes() -> None:
+    async def scenario(app: MonitorApp, pilot: Pilot[int]) -> None:
+        for closing in ("question_mark", "escape"):
+            await pilot.press("question_mark")
+            await pilot.pause(SOON)
+            assert "keys" in shown(app)
+            assert "tracker is rank 0" in shown(app)
+            await pilot.press("end")
+            assert "fewest copies" in shown(app)
+            assert drawn(app) == shown(app)
+            await pilot.press("home", closing)
+            await pilot.pause(SOON)
+            assert "messages" in shown(app)
+
+    use(Scripted(RUN, now=2.0), scenario)
+
+
+def test_q_leaves_from_the_help_too() -> None:
+    async def scenario(app: MonitorApp, pilot: Pilot[int]) -> None:
+        await pilot.press("question_mark", "q")
+
+    assert use(Scripted(RUN, now=2.0), scenario).return_value == LEFT_EARLY
+
+
+def test_keys_scroll_the_clients() -> None:
+    async def scenario(app: MonitorApp, pilot: Pilot[int]) -> None:
+        async def after(*keys: str) -> str:
+            await pilot.press(*keys)
+            return next(line for line in shown(app).splitlines() if " of 64" in line).split("clients ")[1]
+
+        assert "1–12 of 64" in shown(app)
+        assert (await after("down", "j")).startswith("3–14")
+        assert (await after("up", "k", "k")).startswith("1–12")
+        assert (await after("pagedown")).startswith("13–24")
+        assert (await after("end")).startswith("53–64")
+        assert (await after("pageup")).startswith("41–52")
+        assert (await after("home")).startswith("1–12")
+
+    use(Scripted(MANY, now=2.0), scenario)
+
+
+def test_the_mouse_wheel_scrolls() -> None:
+    async def scenario(app: MonitorApp, pilot: Pilot[int]) -> None:
+        app.screen.query_one(Canvas).post_message(Canvas.Scrolled(3))
+        await pilot.pause(SOON)
+        assert "4–15 of 64" in shown(app)
+
+    use(Scripted(MANY, now=2.0), scenario)
+
+
+def test_a_resize_lays_everything_out_again() -> None:
+    async def scenario(app: MonitorApp, pilot: Pilot[int]) -> None:
+        for width, height in ((160, 50), (40, 12), (20, 5), (100, 30)):
+            await pilot.resize_terminal(width, height)
+            await pilot.pause(SOON)
+            lines = app.screen.query_one(Canvas).lines
+            assert len(lines) == height
+            assert {sum(len(span.text) for span in line) for line in lines} == {width}
+            assert drawn(app) == shown(app)
+
+    use(Scripted(RUN, now=2.0), scenario)
+
+
+def test_the_report_stays_until_a_key_is_pressed() -> None:
+    calls: list[str] = []
+    source = Scripted(RUN, now=2.0, findings=[Finding("INIT first", True, "")])
+
+    async def scenario(app: MonitorApp, pilot: Pilot[int]) -> None:
+        source.now = 99.0
+        await pilot.pause(SOON)
+        assert "Everything that was wanted is there" in shown(app)
+        assert "✓ INIT first" in shown(app)
+        polls = source.polls
+        await pilot.press("x")
+        await pilot.pause(SOON)
+        assert isinstance(app.screen, ReportScreen), "a key just pressed is not an answer"
+        await pilot.pause(GRACE)
+        await pilot.resize_terminal(60, 20)
+        await pilot.pause(SOON)
+        assert isinstance(app.screen, ReportScreen)
+        assert source.polls == polls, "nothing comes after the end"
+        await pilot.press("x")
+
+    app = use(source, scenario, on_over=lambda: calls.append("over"))
+    assert app.return_value == SEEN_TO_THE_END
+    assert calls == ["over"]
+
+
+def test_a_long_report_scrolls_before_it_goes() -> None:
+    async def scenario(app: MonitorApp, pilot: Pilot[int]) -> None:
+        assert "more lines" in shown(app)
+        await pilot.pause(GRACE)
+        await pilot.press("end")
+        assert isinstance(app.screen, ReportScreen)
+        assert "Jain" in shown(app)
+        await pilot.press("space", "q")
+
+    assert use(Scripted(MANY, now=99.0), scenario).return_value == SEEN_TO_THE_END
+
+
+def test_the_end_comes_through_the_help() -> None:
+    source = Scripted(RUN, now=2.0)
+
+    async def scenario(app: MonitorApp, pilot: Pilot[int]) -> None:
+        await pilot.press("question_mark")
+        source.now = 99.0
+        await pilot.pause(SOON + GRACE)
+        assert isinstance(app.screen, ReportScreen)
+        await pilot.press("enter")
+
+    assert use(source, scenario).return_value == SEEN_TO_THE_END
+
+
+def test_ascii_shows_nothing_else() -> None:
+    async def scenario(app: MonitorApp, pilot: Pilot[int]) -> None:
+        assert drawn(app).isascii()
+        await pilot.press("question_mark")
+        await pilot.pause(SOON)
+        assert drawn(app).isascii()
+
+    use(Scripted(RUN, now=2.0), scenario, ascii_only=True)
+
+
+def test_no_color_writes_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    async def scenario(app: MonitorApp, pilot: Pilot[int]) -> None:
+        assert app.theme == ANSI
+        await pilot.press("question_mark")
+        await pilot.pause(SOON)
+        await pilot.press("escape")
+        await pilot.pause(SOON)
+        strips = app.screen.query_one(Canvas).render_lines(app.screen.region)
+        styles = [segment.style for strip in strips for segment in strip]
+        assert all(style is not None for style in styles)
+        colours = {c for s in styles if s is not None for c in (s.color, s.bgcolor) if c is not None}
+        assert all(colour.is_default for colour in colours)
+        assert any(style.reverse for style in styles if style is not None)
+
+    use(Scripted(RUN, now=2.0), scenario)
+
+
+def test_a_change_of_theme_draws_all_anew() -> None:
+    async def scenario(app: MonitorApp, pilot: Pilot[int]) -> None:
+        def background() -> object:
+            (segment, *_) = app.screen.query_one(Canvas).render_line(4)
+            assert segment.style is not None
+            return segment.style.bgcolor
+
+        assert app.theme == DARK
+        dark = background()
+        app.theme = LIGHT
+        await pilot.pause(SOON)
+        assert background() != dark
+        app.theme = "nord"
+        await pilot.pause(SOON)
+        assert "messages" in drawn(app)
+
+    use(Scripted(RUN, now=2.0), scenario)
+
+
+def test_only_changed_lines_are_drawn_again() -> None:
+    async def scenario(app: MonitorApp, pilot: Pilot[int]) -> None:
+        canvas = app.screen.query_one(Canvas)
+        before = [canvas.render_line(y) for y in range(24)]
+        app.source.poll()
+        app.screen.query_one(Canvas).show(list(canvas.lines))
+        assert [canvas.render_line(y) is strip for y, strip in enumerate(before)] == [True] * 24
+        lines = list(canvas.lines)
+        lines[5] = lines[6]
+        canvas.show(lines)
+        assert [y for y, strip in enumerate(before) if canvas.render_line(y) is not strip] == [5]
+
+    use(Scripted(RUN, now=2.0), scenario)
