@@ -7,31 +7,43 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from textual.app import App
 from textual.pilot import Pilot
 
 from tests.helpers.runs import Scripted, scripted
-from tui_torrent.tui.app import GRACE, LEFT_EARLY, SEEN_TO_THE_END, MonitorApp, ReportScreen
+from tui_torrent.tui.app import LEFT_EARLY, SEEN_TO_THE_END, MonitorApp, ReportScreen
 from tui_torrent.tui.palette import ANSI, DARK, LIGHT
-from tui_torrent.tui.panels.lines import plain
+from tui_torrent.tui.panels.lines import cells, plain
 from tui_torrent.tui.widgets import Canvas
 from tui_torrent.view.ledger import Finding
 
 RUN = scripted()
 MANY = scripted(64, duration=5.0)
 
-#: A few ticks.
-SOON = 0.12
 
-
-def shown(app: MonitorApp) -> str:
+def shown(app: App[int]) -> str:
     """The screen as text."""
-    return plain(app.screen.query_one(Canvas).lines)
+    canvases = app.screen.query(Canvas)
+    return plain(canvases.first().lines) if canvases else ""
 
 
-def drawn(app: MonitorApp) -> str:
+def drawn(app: App[int]) -> str:
     """The screen as text, from what the canvas gives to Textual."""
     canvas = app.screen.query_one(Canvas)
     return "\n".join(canvas.render_line(y).text.rstrip() for y in range(canvas.size.height))
+
+
+async def until(pilot: Pilot[int], condition: Callable[[], bool]) -> None:
+    """Wait until it is so: ticks and resizes take their time on a busy machine."""
+    for _ in range(500):
+        if condition():
+            return
+        await pilot.pause(0.02)
+    raise AssertionError(f"in vain; the screen shows\n{shown(pilot.app)}")
+
+
+async def until_shown(pilot: Pilot[int], text: str) -> None:
+    await until(pilot, lambda: text in shown(pilot.app))
 
 
 def use(
@@ -46,15 +58,11 @@ def use(
 
     async def main() -> None:
         async with app.run_test(size=size) as pilot:
-            await pilot.pause(SOON)
+            await until(pilot, lambda: bool(shown(app)) and "waiting for" not in shown(app))
             await scenario(app, pilot)
 
     asyncio.run(main())
     return app
-
-
-async def leave(app: MonitorApp, pilot: Pilot[int]) -> None:
-    await pilot.press("q")
 
 
 def test_the_overview_follows_the_source() -> None:
@@ -65,9 +73,8 @@ def test_the_overview_follows_the_source() -> None:
         assert "↓ fetches" in before
         assert "messages" in before
         source.now = 8.0
-        await pilot.pause(SOON)
+        await until_shown(pilot, "8.0s ")
         assert shown(app) != before
-        assert "8.0s" in shown(app)
         assert drawn(app) == shown(app)
 
     use(source, scenario)
@@ -88,15 +95,14 @@ def test_help_opens_scrolls_and_closes() -> None:
     async def scenario(app: MonitorApp, pilot: Pilot[int]) -> None:
         for closing in ("question_mark", "escape"):
             await pilot.press("question_mark")
-            await pilot.pause(SOON)
+            await until_shown(pilot, "? closes")
             assert "keys" in shown(app)
             assert "tracker is rank 0" in shown(app)
             await pilot.press("end")
             assert "fewest copies" in shown(app)
             assert drawn(app) == shown(app)
             await pilot.press("home", closing)
-            await pilot.pause(SOON)
-            assert "messages" in shown(app)
+            await until_shown(pilot, "messages")
 
     use(Scripted(RUN, now=2.0), scenario)
 
@@ -128,8 +134,7 @@ def test_keys_scroll_the_clients() -> None:
 def test_the_mouse_wheel_scrolls() -> None:
     async def scenario(app: MonitorApp, pilot: Pilot[int]) -> None:
         app.screen.query_one(Canvas).post_message(Canvas.Scrolled(3))
-        await pilot.pause(SOON)
-        assert "4–15 of 64" in shown(app)
+        await until_shown(pilot, "4–15 of 64")
 
     use(Scripted(MANY, now=2.0), scenario)
 
@@ -138,31 +143,33 @@ def test_a_resize_lays_everything_out_again() -> None:
     async def scenario(app: MonitorApp, pilot: Pilot[int]) -> None:
         for width, height in ((160, 50), (40, 12), (20, 5), (100, 30)):
             await pilot.resize_terminal(width, height)
-            await pilot.pause(SOON)
-            lines = app.screen.query_one(Canvas).lines
-            assert len(lines) == height
-            assert {sum(len(span.text) for span in line) for line in lines} == {width}
+            canvas = app.screen.query_one(Canvas)
+            size = (width, height)
+            await until(pilot, lambda: (cells(canvas.lines[0]), len(canvas.lines)) == size)  # noqa: B023
+            assert {cells(line) for line in canvas.lines} == {width}
             assert drawn(app) == shown(app)
 
     use(Scripted(RUN, now=2.0), scenario)
 
 
+@pytest.fixture
+def no_grace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The report takes any key from its first moment on."""
+    monkeypatch.setattr("tui_torrent.tui.app.GRACE", 0.001)
+
+
+@pytest.mark.usefixtures("no_grace")
 def test_the_report_stays_until_a_key_is_pressed() -> None:
     calls: list[str] = []
     source = Scripted(RUN, now=2.0, findings=[Finding("INIT first", True, "")])
 
     async def scenario(app: MonitorApp, pilot: Pilot[int]) -> None:
         source.now = 99.0
-        await pilot.pause(SOON)
-        assert "Everything that was wanted is there" in shown(app)
+        await until_shown(pilot, "Everything that was wanted is there")
         assert "✓ INIT first" in shown(app)
         polls = source.polls
-        await pilot.press("x")
-        await pilot.pause(SOON)
-        assert isinstance(app.screen, ReportScreen), "a key just pressed is not an answer"
-        await pilot.pause(GRACE)
         await pilot.resize_terminal(60, 20)
-        await pilot.pause(SOON)
+        await until(pilot, lambda: len(app.screen.query_one(Canvas).lines) == 20)
         assert isinstance(app.screen, ReportScreen)
         assert source.polls == polls, "nothing comes after the end"
         await pilot.press("x")
@@ -172,10 +179,23 @@ def test_the_report_stays_until_a_key_is_pressed() -> None:
     assert calls == ["over"]
 
 
+def test_a_key_that_was_meant_for_the_overview_does_not_close_the_report(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tui_torrent.tui.app.GRACE", 3600.0)
+
+    async def scenario(app: MonitorApp, pilot: Pilot[int]) -> None:
+        await pilot.press("x", "j")
+        assert isinstance(app.screen, ReportScreen)
+        await pilot.press("q")
+
+    assert use(Scripted(RUN, now=99.0), scenario).return_value == SEEN_TO_THE_END
+
+
+@pytest.mark.usefixtures("no_grace")
 def test_a_long_report_scrolls_before_it_goes() -> None:
     async def scenario(app: MonitorApp, pilot: Pilot[int]) -> None:
-        assert "more lines" in shown(app)
-        await pilot.pause(GRACE)
+        await until_shown(pilot, "more lines")
         await pilot.press("end")
         assert isinstance(app.screen, ReportScreen)
         assert "Jain" in shown(app)
@@ -184,14 +204,14 @@ def test_a_long_report_scrolls_before_it_goes() -> None:
     assert use(Scripted(MANY, now=99.0), scenario).return_value == SEEN_TO_THE_END
 
 
+@pytest.mark.usefixtures("no_grace")
 def test_the_end_comes_through_the_help() -> None:
     source = Scripted(RUN, now=2.0)
 
     async def scenario(app: MonitorApp, pilot: Pilot[int]) -> None:
         await pilot.press("question_mark")
         source.now = 99.0
-        await pilot.pause(SOON + GRACE)
-        assert isinstance(app.screen, ReportScreen)
+        await until_shown(pilot, "any key leaves")
         await pilot.press("enter")
 
     assert use(source, scenario).return_value == SEEN_TO_THE_END
@@ -201,7 +221,7 @@ def test_ascii_shows_nothing_else() -> None:
     async def scenario(app: MonitorApp, pilot: Pilot[int]) -> None:
         assert drawn(app).isascii()
         await pilot.press("question_mark")
-        await pilot.pause(SOON)
+        await until_shown(pilot, "? closes")
         assert drawn(app).isascii()
 
     use(Scripted(RUN, now=2.0), scenario, ascii_only=True)
@@ -213,9 +233,9 @@ def test_no_color_writes_none(monkeypatch: pytest.MonkeyPatch) -> None:
     async def scenario(app: MonitorApp, pilot: Pilot[int]) -> None:
         assert app.theme == ANSI
         await pilot.press("question_mark")
-        await pilot.pause(SOON)
+        await until_shown(pilot, "? closes")
         await pilot.press("escape")
-        await pilot.pause(SOON)
+        await until_shown(pilot, "messages")
         strips = app.screen.query_one(Canvas).render_lines(app.screen.region)
         styles = [segment.style for strip in strips for segment in strip]
         assert all(style is not None for style in styles)
@@ -236,10 +256,10 @@ def test_a_change_of_theme_draws_all_anew() -> None:
         assert app.theme == DARK
         dark = background()
         app.theme = LIGHT
-        await pilot.pause(SOON)
-        assert background() != dark
+        await until(pilot, lambda: background() != dark)
+        light = background()
         app.theme = "nord"
-        await pilot.pause(SOON)
+        await until(pilot, lambda: background() != light)
         assert "messages" in drawn(app)
 
     use(Scripted(RUN, now=2.0), scenario)

@@ -1,0 +1,1 @@
+"""Measurements, run by hand: ``python -m tests.bench.scenarios``, ``python -m tests.bench.files``."""
