@@ -29,6 +29,8 @@ class Crew:
         ]
 
     def start(self) -> None:
+        if not self._threads:
+            self.ended.set()
         for thread in self._threads:
             thread.start()
 

@@ -147,20 +147,26 @@ class Requests:
         endgame = self._config.strategy == "swarm" and not self._picker.todo and self._has_room
         hedge = self._scaled(HEDGE)
         for request in self._open.values():
-            if request.expired or request.cancelled:
+            if request.cancelled:
                 continue
-            if now >= request.deadline:
+            if request.expired:
+                self._notice_silence(request.source, now, effects)
+            elif now >= request.deadline:
                 request.expired = True
                 self._expiries[request.key] += 1
                 file, index = self._picker.locate(request.key)
                 effects.append(Emit(ev.RequestExpired(request.source, file.name, SegmentIndex(index))))
-                source = self._sources.of(request.source, now)
-                if not source.silent and now - source.last_heard >= self._config.request_timeout:
-                    source.silent = True
-                    effects.append(Emit(ev.SourceAvoided(request.source, "silent")))
+                self._notice_silence(request.source, now, effects)
                 self._reopen(request)
             elif endgame and not request.reopened and now >= request.asked_at + hedge:
                 self._reopen(request)
+
+    def _notice_silence(self, rank: Rank, now: float, effects: Effects) -> None:
+        """A source that owes an answer and says nothing at all is asked no more until it speaks."""
+        source = self._sources.of(rank, now)
+        if not source.silent and now - source.last_heard >= self._config.request_timeout:
+            source.silent = True
+            effects.append(Emit(ev.SourceAvoided(rank, "silent")))
 
     def _leave_window(self, request: Request) -> None:
         if not request.reopened:

@@ -39,8 +39,8 @@ class Uploader:
         #: What each requester waits for; requesters with nothing waiting are not in it. The first is next.
         self._queues: dict[Rank, deque[Waiting]] = {}
         self._queued = 0
-        #: Payloads on the way.
-        self._sending: set[tuple[Rank, Ticket]] = set()
+        #: Payloads on the way → since when.
+        self._sending: dict[tuple[Rank, Ticket], float] = {}
         #: When the rate allows the next payload.
         self._free_at = 0.0
         self._pending_at = 0.0
@@ -51,9 +51,9 @@ class Uploader:
 
     @property
     def wake_at(self) -> float | None:
-        if not self._queued:
+        if not self._queued and not self._sending:
             return None
-        if len(self._sending) < self._config.slots and self._config.rate:
+        if self._queued and len(self._sending) < self._config.slots and self._config.rate:
             return min(self._free_at, self._pending_at)
         return self._pending_at
 
@@ -66,7 +66,7 @@ class Uploader:
             case msg.Cancel():
                 return self._on_cancel(sender, message.ticket)
             case msg.Sent():
-                self._sending.discard((message.to, message.ticket))
+                self._sending.pop((message.to, message.ticket), None)
                 return self._serve(now)
             case msg.Shutdown() if sender == self._rank:
                 self._halted = True
@@ -88,7 +88,7 @@ class Uploader:
             return self._refuse(sender, request, "absent")
         if self._queued >= self._config.max_queue:
             return self._refuse(sender, request, "busy")
-        if not self._queued:
+        if not self._queued and not self._sending:
             self._pending_at = now + self._config.pending_interval
         self._queues.setdefault(sender, deque()).append(Waiting(request, now))
         self._queued += 1
@@ -133,23 +133,26 @@ class Uploader:
             if payload is None:
                 effects += self._refuse(to, request, "absent")
                 continue
-            self._sending.add((to, request.ticket))
+            self._sending[to, request.ticket] = now
             if self._config.rate:
                 # A late wake-up is made good by the next payloads, up to a tenth of a second.
                 start = max(self._free_at, now - 0.1)
                 self._free_at = start + len(payload) / self._config.rate
             effects.append(Send(to, msg.SendSegment(request.ticket, payload)))
             effects.append(Emit(ev.SegmentSent(to, request.name, request.index, len(payload))))
-        if self._queued and now >= self._pending_at:
+        if now >= self._pending_at and (self._queued or self._sending):
             effects += self._tell_pending(now)
         return effects
 
     def _tell_pending(self, now: float) -> Effects:
         interval = self._config.pending_interval
         self._pending_at = now + interval
-        effects: Effects = []
+        waiting: dict[Rank, list[Ticket]] = {}
+        for (rank, ticket), since in self._sending.items():
+            if now - since >= interval:
+                waiting.setdefault(rank, []).append(ticket)
         for rank, queue in self._queues.items():
-            tickets = tuple(w.request.ticket for w in queue if now - w.since >= interval)
+            tickets = [w.request.ticket for w in queue if now - w.since >= interval]
             if tickets:
-                effects.append(Send(rank, msg.Pending(tickets)))
-        return effects
+                waiting.setdefault(rank, []).extend(tickets)
+        return [Send(rank, msg.Pending(tuple(tickets))) for rank, tickets in waiting.items()]

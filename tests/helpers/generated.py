@@ -58,7 +58,7 @@ def generate(
     number = files or random.randint(1, 25)
     if all_had is None:
         all_had = random.random() < 2 / 3
-    longest = random.choice([3, 20, segments])
+    longest = random.choice([5, segments, segments])
     names = _names(random, number)
     everything = [_file(random, name, min(longest, segments)) for name in names]
     owners = {file.name: _owners(random, clients, all_had) for file in everything}
