@@ -78,10 +78,9 @@ def test_the_overview_follows_the_source() -> None:
         assert drawn(app) == shown(app)
 
     use(source, scenario)
-    assert source.polls > 3
 
 
-@pytest.mark.parametrize("key", ["q", "ctrl+c"])
+@pytest.mark.parametrize("key", ["q", "ctrl+c", "ctrl+q"])
 def test_leaving_early_says_so(key: str) -> None:
     async def scenario(app: MonitorApp, pilot: Pilot[int]) -> None:
         await pilot.press(key)

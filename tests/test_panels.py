@@ -150,7 +150,7 @@ def test_more_clients_than_rows_scroll_with_a_note() -> None:
 def test_columns_go_in_the_stated_order_and_the_map_stays() -> None:
     view, _ = fold(RUN, 3.0)
     everything = dict(make_layout(view, 200).widths)
-    gone = []
+    gone: list[str] = []
     for width in range(200, 39, -1):
         layout = make_layout(view, width)
         assert layout.map_width >= MAP_ROOM

@@ -229,6 +229,7 @@ class MpiEndpoint:
         self._lent: bytearray | None = None
         self._status = MPI.Status()
         self._backoff = Backoff()
+        self._messages_first = False
 
     # Sending ----------------------------------------------------------------------------------
 
@@ -246,9 +247,12 @@ class MpiEndpoint:
         self._outbox.send(self._comms[message.port], to, message.tag, encode(message))
 
     def _post(self, to: Rank, request: RequestSegment) -> None:
-        spare = self._spare.get(request.length)
-        buffer = spare.pop() if spare else bytearray(request.length)
-        receive = self._payloads.Irecv([buffer, MPI.BYTE], source=to, tag=request.ticket)
+        # Powers of two, so that files of many sizes share a few buffers.
+        capacity = 1 << max(request.length - 1, 0).bit_length()
+        spare = self._spare.get(capacity)
+        buffer = spare.pop() if spare else bytearray(capacity)
+        room = memoryview(buffer)[: request.length]
+        receive = self._payloads.Irecv([room, MPI.BYTE], source=to, tag=request.ticket)
         self._posted[request.ticket] = (to, receive, buffer)
 
     # Receiving --------------------------------------------------------------------------------
@@ -272,6 +276,10 @@ class MpiEndpoint:
     def _poll(self) -> Delivery | None:
         if not self._own.empty():
             return self._own.get_nowait()
+        # In turn: neither payloads nor messages may keep the others waiting.
+        self._messages_first = not self._messages_first
+        if self._messages_first:
+            return self._poll_messages() or self._poll_payloads() or self._poll_leaving()
         return self._poll_payloads() or self._poll_leaving() or self._poll_messages()
 
     def _poll_messages(self) -> Delivery | None:

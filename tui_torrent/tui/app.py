@@ -264,5 +264,9 @@ class MonitorApp(App[int]):
         if isinstance(self.screen, OverviewScreen):
             self.push_screen(HelpScreen(self.ascii_only))
 
+    async def action_quit(self) -> None:
+        """Textual's own way out (Ctrl+Q, the palette) is the same as ours."""
+        self.action_leave()
+
     def action_leave(self) -> None:
         self.exit(SEEN_TO_THE_END if self._reported else LEFT_EARLY)

@@ -127,8 +127,9 @@ def copies_line(view: SwarmView, axis: Axis, layout: Layout, width: int) -> Line
     rare = sum(segments.count(fewest) for segments in copies.values())
     if fewest <= 1 < len(view.clients):
         holder = "one client only" if fewest else "nobody"
+        are = "segment is" if rare == 1 else "segments are"
         texts = [
-            f"fewest copies {fewest} · {count_text(rare, 'segment')} {'is' if rare == 1 else 'are'} held by {holder}",
+            f"fewest copies {fewest} · {rare} {are} held by {holder}",
             f"fewest copies {fewest} · {rare} held by {holder}",
             f"{rare} held by {holder}",
             f"{rare} have {fewest} " + ("copy" if fewest else "copies"),
