@@ -20,6 +20,9 @@ _batch_decoder = msgspec.msgpack.Decoder(list[Stamped])
 _line_encoder = msgspec.json.Encoder()
 _line_decoder = msgspec.json.Decoder(Stamped)
 
+#: What msgspec raises for bytes that are no message; the last for arrays nested too deep.
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
 
 def encode(message: Message) -> bytes:
     """The buffer that carries ``message``; its tag travels beside it."""
@@ -35,7 +38,7 @@ def decode(tag: int, buffer: bytes | bytearray | memoryview) -> Message:
         raise RemoteProtocolError(f"no message has tag {tag}")
     try:
         return decoder.decode(buffer)  # type: ignore[no-any-return]
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _UNREADABLE as error:
         raise RemoteProtocolError(f"{Tag(tag).name}: {error}") from None
 
 
@@ -48,7 +51,7 @@ def decode_batch(buffer: bytes | bytearray | memoryview) -> list[Stamped]:
     """The inverse of :func:`encode_batch`; raises RemoteProtocolError."""
     try:
         return _batch_decoder.decode(buffer)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _UNREADABLE as error:
         raise RemoteProtocolError(f"STATUS: {error}") from None
 
 
@@ -61,5 +64,5 @@ def from_line(line: bytes) -> Stamped:
     """The event of one line of a journal; raises ScenarioError, whose text lacks file and line."""
     try:
         return _line_decoder.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _UNREADABLE as error:
         raise ScenarioError(f"expected an event as JSON: {error}") from None

@@ -140,7 +140,7 @@ def _wanted(random: Random, clients: int, names: list[str]) -> dict[int, list[st
     """Names for each rank, own ones among them, now and then one of them twice."""
     wanted: dict[int, list[str]] = {}
     for rank in range(1, clients + 1):
-        share = random.choice([0.0, 0.1, 0.3, 0.6])
+        share = random.choice([0.0, 0.2, 0.5, 0.8])
         wants = [name for name in names if random.random() < share]
         random.shuffle(wants)
         if wants and random.random() < 0.2:
