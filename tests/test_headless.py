@@ -96,7 +96,7 @@ def test_real_bytes_have_a_rate_and_declared_ones_have_none() -> None:
     for algorithm in ("declared", "blake3"):
         scene = Scene(algorithm=algorithm)
         scene.begin()
-        scene.now = 3.0
+        scene.now = 2.9
         scene.store(*range(90))
         said[algorithm] = scene.at(3.0)
     assert said["declared"] == "[   3.0s] swarm 90.0% | done 1/2 | 90/100 segments"

@@ -58,12 +58,17 @@ class Driver:
     def _step(self) -> None:
         wake_at = self._machine.wake_at
         wait = LONGEST_WAIT if wake_at is None else min(wake_at - self._clock.now(), LONGEST_WAIT)
+        sender = self._rank
         try:
             delivery = self._endpoint.receive(wait)
             now = self._clock.now()
-            effects = self._machine.wake(now) if delivery is None else self._machine.receive(now, *delivery)
+            if delivery is None:
+                effects = self._machine.wake(now)
+            else:
+                sender, message = delivery
+                effects = self._machine.receive(now, sender, message)
         except RemoteProtocolError as error:
-            self._tell(ev.NonsenseReceived(self._rank, str(error)))
+            self._tell(ev.NonsenseReceived(sender, str(error)))
             return
         self._perform(effects)
 

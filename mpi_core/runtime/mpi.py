@@ -89,9 +89,13 @@ class Outbox:
 
     def send(self, comm: MPI.Comm, to: int, tag: int, buffer: bytes) -> None:
         with self._lock:
-            self._sends.append((comm.Isend([buffer, MPI.BYTE], dest=to, tag=tag), buffer))
+            self.keep(comm.Isend([buffer, MPI.BYTE], dest=to, tag=tag), buffer)
         if len(self._sends) >= 64:
             self.reap()
+
+    def keep(self, request: MPI.Request, buffer: Any) -> None:
+        """A send that has begun."""
+        self._sends.append((request, buffer))
 
     def reap(self) -> bool:
         """Forget the sends that have left; whether none is waiting."""
@@ -296,7 +300,22 @@ class MpiEndpoint:
             raise RemoteProtocolError(f"from rank {sender}: {error}") from None
         if isinstance(decoded, Reject):
             self._withdraw(sender, decoded.ticket)
+        if isinstance(decoded, RequestSegment) and self._has_arrived(sender, decoded.ticket):
+            self._own.put((sender, decoded))
+            return self._rank, Sent(sender, decoded.ticket)
         return sender, decoded
+
+    def _has_arrived(self, to: Rank, ticket: Ticket) -> bool:
+        """Whether a payload of that ticket is on the way to a rank that uses the ticket again.
+
+        Then it is there, though MPI does not say so yet; the machine must hear that first.
+        """
+        for place, (receiver, used, request, payload) in enumerate(self._leaving):
+            if (receiver, used) == (to, ticket):
+                del self._leaving[place]
+                self._outbox.keep(request, payload)
+                return True
+        return False
 
     def _withdraw(self, sender: Rank, ticket: Ticket) -> None:
         """No payload will come for that ticket: take the posted buffer back."""

@@ -69,13 +69,13 @@ class Downloader:
         self._unfinished: dict[str, int] = {}
         #: Segments still missing of each file that was begun.
         self._missing: dict[str, int] = {}
-        #: BITFIELDs of files whose manifest is still on its way here.
-        self._early: dict[str, dict[Rank, msg.Holding]] = {}
+        #: What neighbours told of files whose manifest is still on its way here.
+        self._early: dict[str, list[tuple[Rank, msg.Holding | msg.Gain]]] = {}
         self._unavailable: list[str] = []
         #: Files of which a segment has no live holder → since when.
         self._hopeless: dict[str, float] = {}
         self._stored = 0
-        self._refresh_at = 0.0
+        self._asked_at = self._refresh_at = 0.0
         self._refresh_pause = config.refresh_interval
         self._check_at = 0.0
         self._handlers: dict[type, Callable[[float, Rank, Any], None]] = {
@@ -168,6 +168,7 @@ class Downloader:
             self._requested_swarms(now)
 
     def _requested_swarms(self, now: float) -> None:
+        self._asked_at = now
         self._refresh_at = now + self._refresh_pause
         listed = tuple(self._unfinished) if len(self._unfinished) <= ev.NAMES_LISTED else ()
         self._emit(ev.SwarmRequested(len(self._unfinished), listed))
@@ -208,13 +209,16 @@ class Downloader:
         for manifest in message.manifests:
             if not manifest.segments:
                 self._file_complete(manifest.name)
-            for rank, holding in self._early.pop(manifest.name, {}).items():
-                self._learn(rank, holding.name, unpack(holding), now)
+            for rank, fact in self._early.pop(manifest.name, ()):
+                self._learn(rank, fact.name, _segments_in(fact, manifest.segments), now)
+                self._effects += self._neighbours.greet(rank, [fact.name])
 
     def _check_response(self, message: msg.SwarmResponse) -> None:
         for manifest in message.manifests:
             if manifest.name not in self._names or self._store.manifest(manifest.name):
                 raise RemoteProtocolError(f"SWARM_RESPONSE with an unasked manifest of {manifest.name!r}")
+        if len({manifest.name for manifest in message.manifests}) != len(message.manifests):
+            raise RemoteProtocolError("SWARM_RESPONSE with two manifests of one name")
         for name in (*message.unknown, *(swarm.name for swarm in message.swarms)):
             if name not in self._names:
                 raise RemoteProtocolError(f"SWARM_RESPONSE for an unasked file {name!r}")
@@ -286,7 +290,8 @@ class Downloader:
         self._neighbours.gained(file.name, SegmentIndex(index))
         self._stored += 1
         self._refresh_pause = self._config.refresh_interval
-        self._refresh_at = now + self._refresh_pause
+        # However steadily segments come, the tracker must hear from us, or it counts us as lost.
+        self._refresh_at = min(now + self._refresh_pause, self._asked_at + self._config.client_timeout / 4)
         self._missing[file.name] -= 1
         if not self._missing[file.name]:
             self._file_complete(file.name)
@@ -320,7 +325,7 @@ class Downloader:
             unpack(holding)
         for holding in message.holdings:
             if self._store.manifest(holding.name) is None:
-                self._early.setdefault(holding.name, {})[sender] = holding
+                self._early.setdefault(holding.name, []).append((sender, holding))
             else:
                 self._learn(sender, holding.name, unpack(holding), now)
         names = [h.name for h in message.holdings if self._store.manifest(h.name)]
@@ -349,18 +354,9 @@ class Downloader:
         for gain in message.gains:
             manifest = self._store.manifest(gain.name)
             if manifest is not None:
-                self._learn(sender, gain.name, Bitfield.of(manifest.segments, gain.indices), now)
+                self._learn(sender, gain.name, _segments_in(gain, manifest.segments), now)
             else:
-                self._learn_early(sender, gain)
-
-    def _learn_early(self, sender: Rank, gain: msg.Gain) -> None:
-        """A gain in a file whose manifest is on its way: it joins the BITFIELD that came before it."""
-        before = self._early.get(gain.name, {}).get(sender)
-        if before is not None:
-            held = unpack(before)
-            more = Bitfield.of(held.length, (i for i in gain.indices if 0 <= i < held.length))
-            union = held.union(more).to_bytes()
-            self._early[gain.name][sender] = msg.Holding(gain.name, held.length, union)
+                self._early.setdefault(gain.name, []).append((sender, gain))
 
     # Ends -------------------------------------------------------------------------------------
 
@@ -395,3 +391,10 @@ class Downloader:
         self._effects += self._requests.cancel_all()
         self._send(TRACKER, msg.AllComplete(tuple(self._unavailable)))
         self._emit(ev.AllCompleted())
+
+
+def _segments_in(fact: msg.Holding | msg.Gain, segments: int) -> Bitfield:
+    """What a neighbour says that it holds of a file with so many segments."""
+    if isinstance(fact, msg.Holding):
+        return unpack(fact)
+    return Bitfield.of(segments, (index for index in fact.indices if 0 <= index < segments))

@@ -147,17 +147,17 @@ class Requests:
         endgame = self._config.strategy == "swarm" and not self._picker.todo and self._has_room
         hedge = self._scaled(HEDGE)
         for request in self._open.values():
-            if request.cancelled:
-                continue
             if request.expired:
                 self._notice_silence(request.source, now, effects)
             elif now >= request.deadline:
+                # A cancelled request is owed an answer too: its source may be dead with no other open.
                 request.expired = True
-                self._expiries[request.key] += 1
-                file, index = self._picker.locate(request.key)
-                effects.append(Emit(ev.RequestExpired(request.source, file.name, SegmentIndex(index))))
+                if not request.cancelled:
+                    self._expiries[request.key] += 1
+                    file, index = self._picker.locate(request.key)
+                    effects.append(Emit(ev.RequestExpired(request.source, file.name, SegmentIndex(index))))
+                    self._reopen(request)
                 self._notice_silence(request.source, now, effects)
-                self._reopen(request)
             elif endgame and not request.reopened and now >= request.asked_at + hedge:
                 self._reopen(request)
 

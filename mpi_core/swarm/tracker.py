@@ -108,15 +108,22 @@ class Tracker:
         timeout = self._config.client_timeout
         if now >= self._check_at:
             for member in self._members.values():
-                if not member.done and now >= member.heard_at + timeout:
+                if self._awaits(member) and now >= member.heard_at + timeout:
                     self._lose(member, f"silent for {timeout:g} s")
-            waited_for = [m.heard_at for m in self._members.values() if not m.done and not m.lost]
-            self._check_at = min(waited_for, default=now) + timeout
+            self._check_at = timeout + min(
+                (member.heard_at for member in self._members.values() if self._awaits(member)), default=now
+            )
         return self._go_on(now)
+
+    def _awaits(self, member: Member) -> bool:
+        """Whether that client is to speak next; one that has sent its INIT waits for us."""
+        return not member.done and not member.lost and (self._acked or member.init is None)
 
     def _go_on(self, now: float) -> Effects:
         if not self._acked and not self._uninitialised and not self._halted:
             self._acked = True
+            for member in self._members.values():
+                member.heard_at = now
             self._all_in([member for member in self._members.values() if member.init])
         if self._acked and not self._halted and not self._undone:
             self._stop(aborted=False)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from mpi_core.protocol import events as ev
 from mpi_core.protocol import messages as msg
 from mpi_core.protocol.errors import RemoteProtocolError
-from mpi_core.protocol.units import Rank, Ticket
+from mpi_core.protocol.units import MAX_TICKETS, Rank, Ticket
 from mpi_core.swarm.config import SwarmConfig
 from mpi_core.swarm.machine import Effects, Emit, Halt, Send
 from mpi_core.swarm.store import SegmentStore
@@ -22,7 +22,7 @@ from mpi_core.swarm.store import SegmentStore
 
 @dataclass(slots=True)
 class Waiting:
-    """A request in the queue."""
+    """A request in the queue, or one whose payload is on the way; since when."""
 
     request: msg.RequestSegment
     since: float
@@ -39,11 +39,12 @@ class Uploader:
         #: What each requester waits for; requesters with nothing waiting are not in it. The first is next.
         self._queues: dict[Rank, deque[Waiting]] = {}
         self._queued = 0
-        #: Payloads on the way → since when.
-        self._sending: dict[tuple[Rank, Ticket], float] = {}
+        #: Payloads on the way, by receiver, the oldest first; receivers without one are not in it.
+        self._sending: dict[Rank, list[Waiting]] = {}
         #: When the rate allows the next payload.
         self._free_at = 0.0
         self._pending_at = 0.0
+        self._wake_at: float | None = None
         self._halted = False
 
     def start(self, now: float) -> Effects:
@@ -51,27 +52,24 @@ class Uploader:
 
     @property
     def wake_at(self) -> float | None:
-        if not self._queued and not self._sending:
-            return None
-        if self._queued and len(self._sending) < self._config.slots and self._config.rate:
-            return min(self._free_at, self._pending_at)
-        return self._pending_at
+        return self._wake_at
 
     def receive(self, now: float, sender: Rank, message: msg.Stimulus) -> Effects:
         if self._halted:
             raise RemoteProtocolError(f"{type(message).__name__} after STOP")
         match message:
             case msg.RequestSegment():
-                return self._on_request(now, sender, message) + self._serve(now)
+                effects = self._on_request(now, sender, message)
             case msg.Cancel():
-                return self._on_cancel(sender, message.ticket)
-            case msg.Sent():
-                self._sending.pop((message.to, message.ticket), None)
-                return self._serve(now)
+                effects = self._on_cancel(sender, message.ticket)
+            case msg.Sent() if sender == self._rank:
+                effects = self._on_sent(message.to, message.ticket)
             case msg.Shutdown() if sender == self._rank:
                 self._halted = True
                 return [Emit(ev.ServingEnded()), Halt()]
-        raise RemoteProtocolError(f"{type(message).__name__} to an uploader")
+            case _:
+                raise RemoteProtocolError(f"{type(message).__name__} from rank {sender} to an uploader")
+        return effects + self._serve(now)
 
     def wake(self, now: float) -> Effects:
         return self._serve(now)
@@ -79,9 +77,11 @@ class Uploader:
     def _on_request(self, now: float, sender: Rank, request: msg.RequestSegment) -> Effects:
         if not 1 <= sender <= self._clients:
             raise RemoteProtocolError(f"rank {sender} asks for a segment")
+        if not 0 <= request.ticket < MAX_TICKETS:
+            raise RemoteProtocolError(f"rank {sender} asks with ticket {request.ticket}")
+        # A ticket whose payload is on the way may come again: it arrived, and we have yet to hear of it.
         queue = self._queues.get(sender, ())
-        known = (sender, request.ticket) in self._sending
-        if known or any(waiting.request.ticket == request.ticket for waiting in queue):
+        if any(waiting.request.ticket == request.ticket for waiting in queue):
             raise RemoteProtocolError(f"ticket {request.ticket} of rank {sender} is in use")
         held = self._store.bitfield(request.name)
         if held is None or not 0 <= request.index < held.length or not held.has(request.index):
@@ -115,25 +115,46 @@ class Uploader:
         if not queue:
             del self._queues[sender]
 
-    def _next(self) -> tuple[Rank, msg.RequestSegment]:
-        """Take the oldest request of the requester whose turn it is, who then goes to the end."""
-        sender = next(iter(self._queues))
+    def _on_sent(self, to: Rank, ticket: Ticket) -> Effects:
+        sending = self._sending.get(to, [])
+        for waiting in sending:
+            if waiting.request.ticket == ticket:
+                sending.remove(waiting)
+                break
+        if not sending:
+            self._sending.pop(to, None)
+        return []
+
+    def _whose_turn(self, now: float) -> Rank | None:
+        """The next requester, if a slot is free. One that has not taken a payload for the request timeout
+        may be dead: it holds no slot and gets no more, until that payload has left."""
+        stuck = {rank for rank, sending in self._sending.items() if now >= self._stuck_at(sending)}
+        busy = sum(len(sending) for rank, sending in self._sending.items() if rank not in stuck)
+        if busy >= self._config.slots:
+            return None
+        return next((rank for rank in self._queues if rank not in stuck), None)
+
+    def _stuck_at(self, sending: list[Waiting]) -> float:
+        return sending[0].since + self._config.request_timeout
+
+    def _take(self, sender: Rank) -> msg.RequestSegment:
+        """Take the oldest request of a requester, who then goes to the end."""
         queue = self._queues.pop(sender)
         waiting = queue.popleft()
         self._queued -= 1
         if queue:
             self._queues[sender] = queue
-        return sender, waiting.request
+        return waiting.request
 
     def _serve(self, now: float) -> Effects:
         effects: Effects = []
-        while self._queued and len(self._sending) < self._config.slots and now >= self._free_at:
-            to, request = self._next()
+        while now >= self._free_at and (to := self._whose_turn(now)) is not None:
+            request = self._take(to)
             payload = self._store.read(request.name, request.index)
             if payload is None:
                 effects += self._refuse(to, request, "absent")
                 continue
-            self._sending[to, request.ticket] = now
+            self._sending.setdefault(to, []).append(Waiting(request, now))
             if self._config.rate:
                 # A late wake-up is made good by the next payloads, up to a tenth of a second.
                 start = max(self._free_at, now - 0.1)
@@ -142,17 +163,22 @@ class Uploader:
             effects.append(Emit(ev.SegmentSent(to, request.name, request.index, len(payload))))
         if now >= self._pending_at and (self._queued or self._sending):
             effects += self._tell_pending(now)
+        self._set_alarm(now)
         return effects
+
+    def _set_alarm(self, now: float) -> None:
+        alarms = [self._pending_at] if self._queued or self._sending else []
+        if self._queued:
+            alarms += [self._free_at, *map(self._stuck_at, self._sending.values())]
+        self._wake_at = min((at for at in alarms if at > now), default=None)
 
     def _tell_pending(self, now: float) -> Effects:
         interval = self._config.pending_interval
         self._pending_at = now + interval
-        waiting: dict[Rank, list[Ticket]] = {}
-        for (rank, ticket), since in self._sending.items():
-            if now - since >= interval:
-                waiting.setdefault(rank, []).append(ticket)
-        for rank, queue in self._queues.items():
-            tickets = [w.request.ticket for w in queue if now - w.since >= interval]
+        effects: Effects = []
+        for rank in dict.fromkeys((*self._sending, *self._queues)):
+            waiting = (*self._sending.get(rank, ()), *self._queues.get(rank, ()))
+            tickets = tuple(w.request.ticket for w in waiting if now - w.since >= interval)
             if tickets:
-                waiting.setdefault(rank, []).extend(tickets)
-        return [Send(rank, msg.Pending(tuple(tickets))) for rank, tickets in waiting.items()]
+                effects.append(Send(rank, msg.Pending(tickets)))
+        return effects

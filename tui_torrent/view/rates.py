@@ -29,7 +29,7 @@ class Rate:
             del self.buckets[min(self.buckets)]
 
     def at(self, now: float) -> float:
-        """Bytes a second, as seen at ``now``."""
-        newest = int(now / BUCKET)
-        total = sum(size for bucket, size in self.buckets.items() if newest - BUCKETS < bucket <= newest)
-        return total / min(BUCKET * BUCKETS, max(now, BUCKET))
+        """Bytes a second, as seen at ``now``: over whole buckets, since a partial one would make it saw."""
+        end = max(int(now / BUCKET), 1)
+        total = sum(size for bucket, size in self.buckets.items() if end - BUCKETS <= bucket < end)
+        return total / (BUCKET * min(BUCKETS, end))

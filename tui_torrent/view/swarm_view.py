@@ -74,15 +74,11 @@ class ClientView:
     #: Grows with every event that concerns this client: a row drawn at the same number is the same.
     version: int = 0
 
-    @property
-    def segments_wanted(self) -> int:
-        """Segments of the wanted files whose manifest is known."""
-        return sum(len(self.held[name]) for name in self.wanted if name in self.held)
-
-    @property
-    def segments_had(self) -> int:
-        """Segments of the wanted files that are here, owned ones included."""
-        return sum(self.held[name].count(1) for name in self.wanted if name in self.held)
+    #: Segments of the wanted files whose manifest is known; those that are here, owned ones included.
+    segments_wanted: int = 0
+    segments_had: int = 0
+    #: The names of ``wanted``, each once.
+    wanting: frozenset[str] = frozenset()
 
     @property
     def share_done(self) -> float:
@@ -230,11 +226,18 @@ def _init_sent(view: SwarmView, rank: Rank, t: float, event: ev.InitSent) -> Non
 def _init_ack_received(view: SwarmView, rank: Rank, t: float, event: ev.InitAckReceived) -> None:
     client = view.client(rank)
     client.state = "downloading"
-    client.wanted = event.wanted
+    client.wanted, client.wanting = event.wanted, frozenset(event.wanted)
+    known = [held for name, held in client.held.items() if name in client.wanting]
+    client.segments_wanted = sum(map(len, known))
+    client.segments_had = sum(held.count(1) for held in known)
 
 
 def _download_started(view: SwarmView, rank: Rank, t: float, event: ev.DownloadStarted) -> None:
-    view.client(rank).held.setdefault(event.file, bytearray(max(0, event.segments)))
+    client = view.client(rank)
+    if event.file not in client.held:
+        client.held[event.file] = bytearray(max(0, event.segments))
+        if event.file in client.wanting:
+            client.segments_wanted += max(0, event.segments)
     view.file(event.file, event.segments, event.size)
 
 
@@ -247,6 +250,8 @@ def _segment_stored(view: SwarmView, rank: Rank, t: float, event: ev.SegmentStor
     held = client.held.get(event.file)
     # A journal made by hand may name what was never started: the checker says so, we just go on.
     if held is not None and 0 <= event.segment < len(held):
+        if event.file in client.wanting:
+            client.segments_had += not held[event.segment]
         held[event.segment] = 1
         copies = view.files[event.file].copies
         if event.segment < len(copies):

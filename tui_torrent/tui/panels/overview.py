@@ -25,7 +25,7 @@ from tui_torrent.tui.panels.lines import (
     spread,
     time_text,
 )
-from tui_torrent.tui.panels.table import Layout, heading, make_layout, row, steady
+from tui_torrent.tui.panels.table import Layout, heading, make_layout, row
 from tui_torrent.view.rates import BUCKET
 from tui_torrent.view.story import TAG_WIDTH, Kind, Tail, Told
 from tui_torrent.view.swarm_view import SwarmView
@@ -96,7 +96,7 @@ def header(view: SwarmView, segments: int, title: str, now: float, width: int) -
     if view.dropped:
         figures.append(Span(f"{count_text(view.dropped, 'event')} lost", "alarm"))
     optional = [count_text(len(view.files), "file"), count_text(segments, "segment")]
-    rate = sum(client.down_rate.at(steady(now)) for client in view.clients.values())
+    rate = sum(client.down_rate.at(now) for client in view.clients.values())
     if rate and view.real_bytes:
         optional.append(f"{bytes_text(rate)}/s")
     optional.append(count_text(len(view.clients), "client"))

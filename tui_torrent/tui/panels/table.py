@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 
 from tui_torrent.tui.panels.axis import Axis, ruler, segment_map
 from tui_torrent.tui.panels.lines import Line, Span, bytes_text, crop, fit, right, time_text
-from tui_torrent.view.rates import BUCKET
 from tui_torrent.view.swarm_view import ClientView, SwarmView
 
 #: The map is never narrower (where there is a map at all).
@@ -87,15 +86,10 @@ def heading(layout: Layout, axis: Axis) -> Line:
     return (Span(text, "head"), *ruler(axis, layout.map_width))
 
 
-def steady(now: float) -> float:
-    """``now``, put back to the end of the last whole bucket of rates, so that a rate does not saw."""
-    return max(0.0, int(now / BUCKET) * BUCKET - 1e-6)
-
-
 def state_of(client: ClientView, now: float) -> str:
     if client.lost:
         return "lost"
-    if client.state == "downloading" and not client.down_rate.at(steady(now)):
+    if client.state == "downloading" and not client.down_rate.at(now):
         return "waiting"
     return client.state
 
@@ -121,7 +115,7 @@ def row(client: ClientView, layout: Layout, axis: Axis, now: float, width: int) 
     glyph, word, style = STATES[state]
     calm = "dim" if state in ("stopped", "starting") else "text"
     wanted, had = client.segments_wanted, client.segments_had
-    down, up = client.down_rate.at(steady(now)), client.up_rate.at(steady(now))
+    down, up = client.down_rate.at(now), client.up_rate.at(now)
     # As ClientView.share_done says it, from what is counted already.
     share = had / wanted if wanted else client.share_done
     only_seed = client.finished_at is not None and not client.wanted
