@@ -1,4 +1,6 @@
-"""Draw one screen of the monitor as an SVG, at a moment of a journal: python demo/picture.py run.jsonl out.svg.
+"""Draw one screen of the monitor as an SVG, at a moment of a journal.
+
+    python demo/picture.py run.jsonl out.svg --at 9
 
 The README's picture is of the built-in demo with eight clients, made on a quiet machine by
 

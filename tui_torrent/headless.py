@@ -8,6 +8,7 @@ No cursor is moved and no line is ever written over. The time is the run's, and 
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -116,8 +117,8 @@ class Pace:
         return True
 
 
-class PlainLines:
-    """Lines of plain text. ``write`` takes one line with its newline and is followed by ``flush``."""
+class Sink(ABC):
+    """Lines to a person or a program. ``write`` takes one line with its newline, ``flush`` follows it."""
 
     def __init__(self, write: Callable[[str], object], flush: Callable[[], object] = lambda: None) -> None:
         self._write = write
@@ -130,40 +131,46 @@ class PlainLines:
             return
         what = progress(view, now)
         if self._pace.due(now, what):
-            self._line(now, _sentence(what, view))
+            self._say(what, view, now)
 
+    @abstractmethod
+    def _say(self, what: Progress, view: SwarmView, now: float) -> None: ...
+
+    @abstractmethod
     def finish(self, report: Report) -> None:
-        """The last lines: each problem, then the outcome."""
-        for problem in problems(report):
-            self._line(report.elapsed_s, problem)
-        self._line(report.elapsed_s, summary(report))
+        """The last lines."""
 
-    def _line(self, now: float, text: str) -> None:
-        self._write(f"[{now:6.1f}s] {printable(text)}\n")
+    def _line(self, text: str) -> None:
+        self._write(text + "\n")
         self._flush()
 
 
-class JsonLines:
+class PlainLines(Sink):
+    """Lines of plain text; at the end each problem, then the outcome."""
+
+    def _say(self, what: Progress, view: SwarmView, now: float) -> None:
+        self._sentence(now, _sentence(what, view))
+
+    def finish(self, report: Report) -> None:
+        for problem in problems(report):
+            self._sentence(report.elapsed_s, problem)
+        self._sentence(report.elapsed_s, summary(report))
+
+    def _sentence(self, now: float, text: str) -> None:
+        self._line(f"[{now:6.1f}s] {printable(text)}")
+
+
+class JsonLines(Sink):
     """One JSON object a line: ``progress`` objects, at the pace of plain lines; the report is the last."""
 
-    def __init__(self, write: Callable[[str], object], flush: Callable[[], object] = lambda: None) -> None:
-        self._write = write
-        self._flush = flush
-        self._pace = Pace()
-
-    def update(self, view: SwarmView, now: float) -> None:
-        if not self._pace.ready(now, view):
-            return
-        what = progress(view, now)
-        if self._pace.due(now, what):
-            self._object({"type": "progress", "t": round(now, 3), **what._asdict()})
+    def _say(self, what: Progress, view: SwarmView, now: float) -> None:
+        self._object({"type": "progress", "t": round(now, 3), **what._asdict()})
 
     def finish(self, report: Report) -> None:
         self._object({"type": "report", **to_mapping(report)})
 
     def _object(self, mapping: dict[str, object]) -> None:
-        self._write(msgspec.json.encode(mapping).decode() + "\n")
-        self._flush()
+        self._line(msgspec.json.encode(mapping).decode())
 
 
 def summary(report: Report) -> str:
