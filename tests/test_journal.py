@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -22,6 +23,8 @@ from tui_torrent.check import run_check
 from tui_torrent.view.conformance import Rule
 
 EVENTS = journal(lawful())
+
+FIRST = "run.jsonl:1: expected a journal's first line, RunStarted of version 1, found "
 
 
 def written(folder: Path, content: bytes) -> Path:
@@ -74,6 +77,101 @@ def test_an_ended_reader_stays_ended(tmp_path: Path) -> None:
     assert list(reader) == []
 
 
+# In zstd ---------------------------------------------------------------------------------------
+
+
+def compressed(folder: Path, batch: int = 7) -> bytes:
+    """What a writer makes of the events, a batch at a time."""
+    with JournalWriter(folder / "made.jsonl.zst") as writer:
+        for at in range(0, len(EVENTS), batch):
+            writer.append(EVENTS[at : at + batch])
+    return (folder / "made.jsonl.zst").read_bytes()
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(plans(), st.integers(0, 2**32), st.integers(1, 20))
+def test_what_is_written_in_zstd_is_read(tmp_path: Path, plan: Plan, seed: int, batch: int) -> None:
+    events = journal(lawful(plan, seed), seed)
+    path = tmp_path / "run.jsonl.zst"
+    with JournalWriter(path) as writer:
+        for at in range(0, len(events), batch):
+            writer.append(events[at : at + batch])
+    assert zstandard.ZstdDecompressor().decompressobj().decompress(path.read_bytes()) == to_lines(events)
+    reader = read_journal(path)
+    assert list(reader) == events
+    assert not reader.torn
+
+
+def test_a_batch_in_zstd_can_be_read_before_the_next_one_comes(tmp_path: Path) -> None:
+    writer = JournalWriter(tmp_path / "run.jsonl.zst")
+    writer.append(EVENTS[:5])
+    assert list(read_journal(tmp_path / "run.jsonl.zst")) == EVENTS[:5]
+    writer.append(EVENTS[5:9])
+    assert list(read_journal(tmp_path / "run.jsonl.zst")) == EVENTS[:9]
+    writer.close()
+    writer.close()
+
+
+def test_the_content_tells_whether_it_is_zstd_not_the_name(tmp_path: Path) -> None:
+    assert list(read_journal(written(tmp_path, compressed(tmp_path)))) == EVENTS
+    plain = tmp_path / "plain.jsonl.zst"
+    plain.write_bytes(to_lines(EVENTS))
+    assert list(read_journal(plain)) == EVENTS
+
+
+def test_a_journal_of_several_frames_is_read(tmp_path: Path) -> None:
+    frames = [zstandard.compress(to_lines(EVENTS[at : at + 9])) for at in range(0, len(EVENTS), 9)]
+    assert list(read_journal(written(tmp_path, b"".join(frames)))) == EVENTS
+
+
+def test_a_journal_in_zstd_cut_anywhere_gives_all_its_whole_batches(tmp_path: Path) -> None:
+    content, ends = b"", []
+    writer = JournalWriter(tmp_path / "run.jsonl.zst")
+    for at in range(0, len(EVENTS), 7):
+        writer.append(EVENTS[at : at + 7])
+        content = (tmp_path / "run.jsonl.zst").read_bytes()
+        ends.append(len(content))
+    writer.close()
+    for cut in sorted({*ends, *range(ends[0], len(content) + 1, 7)}):
+        events = list(read_journal(written(tmp_path, content[:cut])))
+        whole = 7 * sum(end <= cut for end in ends)
+        assert events == EVENTS[: len(events)]
+        assert len(events) >= min(whole, len(EVENTS))
+
+
+def test_a_torn_line_in_zstd_is_left_out(tmp_path: Path) -> None:
+    reader = read_journal(written(tmp_path, zstandard.compress(to_lines(EVENTS)[:-9])))
+    assert list(reader) == EVENTS[:-1]
+    assert reader.torn
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [(b"", "an empty file"), (b"\x7fELF\n", "something else"), (bytes(3 << 20), "something else")],
+)
+def test_zstd_of_something_else_is_one_line(tmp_path: Path, content: bytes, found: str) -> None:
+    assert problem(written(tmp_path, zstandard.compress(content))) == FIRST + found
+
+
+DAMAGED = "run.jsonl:1: cannot read the journal: damaged zstd ("
+
+
+def test_damaged_zstd_is_one_line(tmp_path: Path) -> None:
+    frame = zstandard.compress(to_lines(EVENTS[:5]))
+    assert problem(written(tmp_path, frame + b"junk")).startswith(DAMAGED)
+    assert problem(written(tmp_path, frame[:4] + b"\xff" * 99)).startswith(DAMAGED)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_any_change_of_zstd_is_read_or_refused(tmp_path: Path, data: st.DataObject) -> None:
+    content = bytearray(zstandard.compress(to_lines(EVENTS[:5])))
+    at = data.draw(st.integers(4, len(content) - 1))
+    content[at] = data.draw(st.integers(0, 255))
+    with contextlib.suppress(ScenarioError):
+        list(read_journal(written(tmp_path, bytes(content))))
+
+
 # The writer keeps the order --------------------------------------------------------------------
 
 
@@ -120,8 +218,6 @@ def test_a_broken_last_line_that_is_ended_is_not_torn(tmp_path: Path) -> None:
 
 
 # What is no journal ----------------------------------------------------------------------------
-
-FIRST = "run.jsonl:1: expected a journal's first line, RunStarted of version 1, found "
 
 
 @pytest.mark.parametrize(

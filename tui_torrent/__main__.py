@@ -1,8 +1,13 @@
 """``python -m tui_torrent``."""
 
+import os
 import sys
 
-from tui_torrent.cli import main
-
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        from tui_torrent.cli import main
+
+        sys.exit(main())
+    except KeyboardInterrupt:
+        # Ctrl+C while it starts: N tracebacks would help nobody.
+        os._exit(130)

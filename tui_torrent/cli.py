@@ -20,6 +20,7 @@ exit codes: 0 everything wanted is there and verified; 1 something wanted could 
 
 python -m tui_torrent check JOURNAL   checks a journal against the protocol's rules and names the first
                                       event that breaks one (0: all hold, 1: one is broken, 2: no journal)
+python -m tui_torrent replay JOURNAL  shows the run that a journal tells of; --help says more
 """
 
 
@@ -35,7 +36,9 @@ class _Parser(argparse.ArgumentParser):
     """A parser that raises instead of printing: under mpirun, N processes parse the same line."""
 
     def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{message} (see python -m {PROGRAM} --help)")
+        from tui_torrent.scenario.plan import one_line
+
+        raise UsageError(one_line(f"{message} (see python -m {PROGRAM} --help)"))
 
     def print_help(self, file: Any = None) -> NoReturn:
         raise HelpAsked(self.format_help())
@@ -60,6 +63,16 @@ def _positive(text: str) -> float:
 
 
 _positive.__name__ = "number"
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a number from 0, found {text!r}")
+    return value
+
+
+_seconds.__name__ = "number"
 
 
 def _path(text: str) -> Path:
@@ -91,7 +104,12 @@ def build_parser() -> argparse.ArgumentParser:
     add("--out", type=_path, metavar="DIR", help="where files are written (default: the current folder)")
     add("--json", action="store_true", help="JSON Lines instead of plain ones, the report last")
     add("--report", type=_path, metavar="FILE", help="write the final report as JSON")
-    add("--journal", type=_path, metavar="FILE", help="write every status event as JSON Lines")
+    add(
+        "--journal",
+        type=_path,
+        metavar="FILE",
+        help="write every status event as JSON Lines; *.zst: compressed",
+    )
     add("--seed", type=int, default=Options.seed, metavar="INT", help="of all random choices (%(default)s)")
     add(
         "--strategy",
@@ -147,6 +165,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if words[:1] == ["check"]:
             return _check(words[1:]) if first else 0
+        if words[:1] == ["replay"]:
+            return _replay(words[1:]) if first else 0
         options = parse(words)
     except HelpAsked as help_asked:
         if first:
@@ -183,3 +203,27 @@ def _check(words: list[str]) -> int:
     from tui_torrent.check import run_check
 
     return run_check(words[0], sys.stdout.write)
+
+
+def build_replay_parser() -> argparse.ArgumentParser:
+    """The parser of what follows ``replay``."""
+    parser = _Parser(
+        prog=f"python -m {PROGRAM} replay",
+        description="Show the run that a journal tells of, on the monitor's screens with a timeline below. "
+        "Where there is no terminal, print its plain lines and its outcome at once. "
+        "The exit code is the one that the run left with, or 2 where the journal cannot be read.",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("journal", type=_path, metavar="JOURNAL", help="what --journal wrote, compressed or not")
+    add("--speed", type=_positive, default=1.0, metavar="X", help="seconds of the run in one (%(default)g)")
+    add("--at", type=_seconds, default=0.0, metavar="S", help="where to begin, in seconds (%(default)g)")
+    add("--ascii", action="store_true", help="draw in ASCII alone")
+    add("--report", type=_path, metavar="FILE", help="write the run's final report as JSON")
+    return parser
+
+
+def _replay(words: list[str]) -> int:
+    from tui_torrent.playback import ReplayOptions, run_replay
+
+    return run_replay(ReplayOptions(**vars(build_replay_parser().parse_args(words))))

@@ -8,7 +8,9 @@ which stops everyone: nobody waits for a client that cannot take part.
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import time
 import traceback
 from contextlib import ExitStack
 from random import Random
@@ -33,6 +35,9 @@ if TYPE_CHECKING:
 #: its last screen stays until a key is pressed.
 AGREEMENT = 60.0
 
+#: Seconds that a rank that was interrupted leaves the others to remove what they made.
+GRACE = 0.3
+
 
 def launch(options: Options) -> int:
     """This rank's whole life; the exit code that all ranks share."""
@@ -40,6 +45,9 @@ def launch(options: Options) -> int:
     if world is None:
         return 2
     roles = Roles(world.size, options.monitor)
+    if roles.role_of(world.rank) != "monitor":
+        # Open MPI passes ctrl+c on as a SIGTERM.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with ExitStack() as stack:
             if roles.monitored and roles.client_count > 0:
@@ -53,6 +61,8 @@ def launch(options: Options) -> int:
             return agreed
         complain(f"rank {world.rank}: the other ranks did not come to the end in {AGREEMENT:g} s")
     except KeyboardInterrupt:
+        # Launchers kill all ranks when the first is gone; the others may still be tidying up.
+        time.sleep(GRACE)
         os._exit(130)
     except Exception as error:
         complain(f"rank {world.rank}: internal failure: {type(error).__name__}: {error}")
@@ -78,6 +88,8 @@ def complain(line: str) -> None:
 def _open_world() -> World | None:
     """Start MPI; None, and one line on the launcher's first rank, where it cannot carry a run."""
     launcher = find_launcher()
+    # MPI's start is C, during which Python would not hear of a ctrl+c; and it waits for ranks that did.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         from mpi_core.runtime.mpi import MpiError, World
     except (ImportError, RuntimeError) as error:
@@ -87,6 +99,8 @@ def _open_world() -> World | None:
             return World()
         except MpiError as error:
             problem = str(error)
+        finally:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
     if launcher is None or launcher.rank == 0:
         complain(problem)
     return None

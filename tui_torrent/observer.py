@@ -22,7 +22,7 @@ from mpi_core.runtime.reporter import Reporter
 from tui_torrent.config import Options
 from tui_torrent.feed import Feed
 from tui_torrent.headless import JsonLines, PlainLines
-from tui_torrent.scenario import Scenario
+from tui_torrent.scenario import Scenario, one_line
 from tui_torrent.view.report import Report, exit_code, problems, to_json
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 #: Seconds between two looks at what has come.
 POLL = 0.01
+#: Nothing is told of a run before this many seconds: bad input shows in less, and is told in one line.
+FIRST_TOLD = 0.25
 
 
 class Observer:
@@ -57,7 +59,7 @@ class Observer:
             if options.journal is not None:
                 journal = JournalWriter(options.journal)
         except ScenarioError as error:
-            self.problem = str(error)
+            self.problem = one_line(str(error))
         config = options.swarm_config(None)
         header = RunStarted(
             version=JOURNAL_VERSION,
@@ -89,7 +91,8 @@ class Observer:
             leave_if_orphaned()
             self.feed.poll()
             if not self.feed.over:
-                self.sink.update(self.feed.view, self.feed.now)
+                if self.feed.now >= FIRST_TOLD and self.feed.view.aborted is None:
+                    self.sink.update(self.feed.view, self.feed.now)
                 time.sleep(POLL)
         self._over.set()
         self._listener.join()

@@ -89,6 +89,9 @@ class SwarmRequest(Message, frozen=True, array_like=True):
     names: tuple[str, ...] = ()
     #: In an update, which of the names first given are unfinished (Bitfield.to_bytes).
     unfinished: bytes = b""
+    #: Which of them have segments that no client known to the asker holds: it is told of members anew,
+    #: seeds first. Without this, one that drew no seed among 10,000 clients could not tell why.
+    lacking: bytes = b""
 
 
 class SwarmMember(msgspec.Struct, frozen=True, array_like=True):

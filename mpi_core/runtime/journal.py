@@ -1,7 +1,8 @@
 """A run on disk: JSON Lines. The first line is the header, the last the outcome, each other one event.
 
-A journal whose run was interrupted lacks the outcome, and its last line may be torn. Everything else that
-is not as it should be is an error that names file, line and what was expected.
+A journal whose name ends in ``.zst`` is written in zstd; which kind is read shows in its first bytes. One
+whose run was interrupted lacks the outcome, and its last line may be torn. Everything else that is not as
+it should be is an error that names file, line and what was expected.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import BinaryIO
 from mpi_core.protocol.codec import from_line, to_lines
 from mpi_core.protocol.errors import LocalProtocolError, ScenarioError
 from mpi_core.protocol.events import JOURNAL_VERSION, RunEnded, RunStarted, Stamped
+from mpi_core.runtime import zst
 
 #: A header is no longer than this, in bytes: a file of something else need not be read to its first newline.
 LONGEST_HEADER = 1 << 20
@@ -28,9 +30,10 @@ class JournalWriter:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         try:
-            self._file = open(path, "wb")  # noqa: SIM115
+            file = open(path, "wb")  # noqa: SIM115
         except OSError as error:
             raise ScenarioError(f"{os.fspath(path)}: cannot write the journal: {error.strerror}") from None
+        self._file = zst.ZstWriter(file) if os.fspath(path).endswith(".zst") else file
         self._begun = False
         self._ended = False
 
@@ -76,7 +79,7 @@ class JournalReader(Iterator[Stamped]):
         #: The number of the line last read, from 1.
         self.line = 0
         try:
-            self._file: BinaryIO = open(self.path, "rb")  # noqa: SIM115
+            self._file = _opened(self.path)
         except OSError as error:
             raise ScenarioError(f"{self.path}: cannot read the journal: {error.strerror}") from None
         try:
@@ -138,6 +141,12 @@ class JournalReader(Iterator[Stamped]):
 
     def close(self) -> None:
         self._file.close()
+
+
+def _opened(path: str) -> BinaryIO:
+    """The journal's text, whether it is compressed or not."""
+    file = open(path, "rb")  # noqa: SIM115
+    return zst.reader(file) if file.peek(len(zst.MAGIC)).startswith(zst.MAGIC) else file
 
 
 def read_journal(path: str | os.PathLike[str]) -> JournalReader:

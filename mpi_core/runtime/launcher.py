@@ -18,9 +18,12 @@ _PARENT = os.getppid()
 
 
 def leave_if_orphaned() -> None:
-    """End this process at once if the launcher's has ended: Open MPI's ranks would else live on."""
+    """Interrupt the main thread if the launcher's process has ended: Open MPI's ranks would else live on.
+
+    Raises KeyboardInterrupt, so that what was made for the run is removed as it is after ctrl+c.
+    """
     if os.getppid() != _PARENT:
-        os._exit(3)
+        raise KeyboardInterrupt("the launcher's process has ended")
 
 
 @dataclass(frozen=True, slots=True)

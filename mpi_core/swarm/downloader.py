@@ -21,9 +21,10 @@ from mpi_core.protocol.errors import RemoteProtocolError
 from mpi_core.protocol.manifest import Manifest
 from mpi_core.protocol.roles import TRACKER
 from mpi_core.protocol.units import Rank, SegmentIndex
+from mpi_core.swarm.checks import check_response
 from mpi_core.swarm.config import SwarmConfig
 from mpi_core.swarm.machine import Effects, Emit, Halt, Send
-from mpi_core.swarm.neighbours import Neighbours, unpack
+from mpi_core.swarm.neighbours import Neighbours, told, unpack
 from mpi_core.swarm.picker import Picker, PickerFile
 from mpi_core.swarm.requests import Requests
 from mpi_core.swarm.sources import Sources
@@ -63,14 +64,16 @@ class Downloader:
         self._effects: Effects = []
         #: starting → waiting (INIT sent) → downloading → serving (ALL_COMPLETE sent) → stopped
         self._phase = "starting"
-        #: The names of the first SWARM_REQUEST; an update's bitfield is over them.
-        self._names: tuple[str, ...] = ()
+        #: The names of the first SWARM_REQUEST → their places, over which an update's bitfield is.
+        self._names: dict[str, int] = {}
         #: Wanted files that are neither complete nor given up → their place in ``_names``.
         self._unfinished: dict[str, int] = {}
         #: Segments still missing of each file that was begun.
         self._missing: dict[str, int] = {}
         #: What neighbours told of files whose manifest is still on its way here.
         self._early: dict[str, list[tuple[Rank, msg.Holding | msg.Gain]]] = {}
+        #: (rank, file) pairs that the tracker named as seeds. Named again, they bring no new hope.
+        self._seeds: set[tuple[Rank, str]] = set()
         self._unavailable: list[str] = []
         #: Files of which a segment has no live holder → since when.
         self._hopeless: dict[str, float] = {}
@@ -161,10 +164,11 @@ class Downloader:
             if self._store.manifest(name):
                 self._store.finish(name)
                 self._emit(ev.FileCompleted(name))
-        self._names = tuple(name for name in wanted if not self._store.manifest(name))
-        self._unfinished = {name: place for place, name in enumerate(self._names)}
+        missing = (name for name in wanted if not self._store.manifest(name))
+        self._names = {name: place for place, name in enumerate(missing)}
+        self._unfinished = dict(self._names)
         if self._names:
-            self._send(TRACKER, msg.SwarmRequest(self._names))
+            self._send(TRACKER, msg.SwarmRequest(tuple(self._names)))
             self._requested_swarms(now)
 
     def _requested_swarms(self, now: float) -> None:
@@ -175,7 +179,9 @@ class Downloader:
 
     def _update_swarms(self, now: float) -> None:
         unfinished = Bitfield.of(len(self._names), self._unfinished.values())
-        self._send(TRACKER, msg.SwarmRequest((), unfinished.to_bytes()))
+        lacking = Bitfield.of(len(self._names), (self._unfinished[name] for name in self._hopeless))
+        packed = lacking.to_bytes() if lacking else b""
+        self._send(TRACKER, msg.SwarmRequest((), unfinished.to_bytes(), packed))
         self._requested_swarms(now)
 
     def _refresh(self, now: float) -> None:
@@ -188,7 +194,7 @@ class Downloader:
         self._from_tracker(sender, "SWARM_RESPONSE")
         if self._phase != "downloading":
             return  # The answer to a refresh that crossed our ALL_COMPLETE.
-        self._check_response(message)
+        check_response(message, self._names, self._store, self._clients)
         for manifest in message.manifests:
             self._begin(manifest)
         greetings: dict[Rank, list[str]] = {}
@@ -210,21 +216,8 @@ class Downloader:
             if not manifest.segments:
                 self._file_complete(manifest.name)
             for rank, fact in self._early.pop(manifest.name, ()):
-                self._learn(rank, fact.name, _segments_in(fact, manifest.segments), now)
+                self._learn(rank, fact.name, told(fact, manifest.segments), now)
                 self._effects += self._neighbours.greet(rank, [fact.name])
-
-    def _check_response(self, message: msg.SwarmResponse) -> None:
-        for manifest in message.manifests:
-            if manifest.name not in self._names or self._store.manifest(manifest.name):
-                raise RemoteProtocolError(f"SWARM_RESPONSE with an unasked manifest of {manifest.name!r}")
-        if len({manifest.name for manifest in message.manifests}) != len(message.manifests):
-            raise RemoteProtocolError("SWARM_RESPONSE with two manifests of one name")
-        for name in (*message.unknown, *(swarm.name for swarm in message.swarms)):
-            if name not in self._names:
-                raise RemoteProtocolError(f"SWARM_RESPONSE for an unasked file {name!r}")
-        members = [member.rank for swarm in message.swarms for member in swarm.members]
-        if any(not 1 <= rank <= self._clients for rank in (*members, *message.lost)):
-            raise RemoteProtocolError("SWARM_RESPONSE names a rank that is no client")
 
     def _begin(self, manifest: Manifest) -> None:
         if manifest.name not in self._unfinished:
@@ -242,6 +235,9 @@ class Downloader:
             file.peers.add(member.rank)
             return True
         self._neighbours.completed(member.rank, file.name)
+        if (member.rank, file.name) in self._seeds:
+            return False
+        self._seeds.add((member.rank, file.name))
         if member.rank in file.peers:
             # A peer that became a seed keeps counting as copies, not as the origin of the file.
             file.peers.discard(member.rank)
@@ -290,8 +286,10 @@ class Downloader:
         self._neighbours.gained(file.name, SegmentIndex(index))
         self._stored += 1
         self._refresh_pause = self._config.refresh_interval
-        # However steadily segments come, the tracker must hear from us, or it counts us as lost.
-        self._refresh_at = min(now + self._refresh_pause, self._asked_at + self._config.client_timeout / 4)
+        if not self._hopeless:
+            # However steadily segments come, the tracker must hear from us, or it counts us as lost.
+            latest = self._asked_at + self._config.client_timeout / 4
+            self._refresh_at = min(now + self._refresh_pause, latest)
         self._missing[file.name] -= 1
         if not self._missing[file.name]:
             self._file_complete(file.name)
@@ -354,7 +352,7 @@ class Downloader:
         for gain in message.gains:
             manifest = self._store.manifest(gain.name)
             if manifest is not None:
-                self._learn(sender, gain.name, _segments_in(gain, manifest.segments), now)
+                self._learn(sender, gain.name, told(gain, manifest.segments), now)
             else:
                 self._early.setdefault(gain.name, []).append((sender, gain))
 
@@ -372,6 +370,8 @@ class Downloader:
     def _give_up(self, now: float) -> None:
         """A file of which a segment has had no live holder for long cannot be had."""
         hopeless = self._requests.hopeless_files()
+        if hopeless.keys() - self._hopeless.keys():
+            self._refresh_at = min(self._refresh_at, now + self._config.refresh_interval)
         self._hopeless = {name: self._hopeless.get(name, now) for name in hopeless}
         for name, since in list(self._hopeless.items()):
             if now - since >= self._config.give_up_after:
@@ -391,10 +391,3 @@ class Downloader:
         self._effects += self._requests.cancel_all()
         self._send(TRACKER, msg.AllComplete(tuple(self._unavailable)))
         self._emit(ev.AllCompleted())
-
-
-def _segments_in(fact: msg.Holding | msg.Gain, segments: int) -> Bitfield:
-    """What a neighbour says that it holds of a file with so many segments."""
-    if isinstance(fact, msg.Holding):
-        return unpack(fact)
-    return Bitfield.of(segments, (index for index in fact.indices if 0 <= index < segments))

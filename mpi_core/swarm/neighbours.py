@@ -75,3 +75,10 @@ class Neighbours:
 def unpack(holding: Holding) -> Bitfield:
     """The bitfield in a message; raises RemoteProtocolError where it is none."""
     return Bitfield.from_bytes(holding.length, holding.bits)
+
+
+def told(fact: Holding | Gain, segments: int) -> Bitfield:
+    """What a neighbour tells of a file with so many segments; a gain outside them counts for nothing."""
+    if isinstance(fact, Holding):
+        return unpack(fact)
+    return Bitfield.of(segments, (index for index in fact.indices if 0 <= index < segments))

@@ -88,6 +88,14 @@ class Registry:
         file.changed.append(rank)
         return True
 
+    def anew(self, name: str, asker: Rank) -> Swarm | None:
+        """Members of one swarm, but for the asker itself, whether it was told of them or not: seeds first."""
+        roles = self.files[name].roles
+        others = [rank for rank in roles if rank != asker]
+        drawn = sorted(self._rng.sample(others, len(others)), key=lambda rank: roles[rank] != "seed")
+        members = tuple(SwarmMember(rank, roles[rank]) for rank in drawn[: self._cap])
+        return Swarm(name, members) if members else None
+
     def dismiss(self, rank: Rank) -> None:
         """Take a lost client out of every swarm."""
         for file in self.files.values():

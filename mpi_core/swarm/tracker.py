@@ -188,7 +188,11 @@ class Tracker:
             self._answer_first(member, message.names)
         else:
             unfinished = Bitfield.from_bytes(len(member.names), message.unfinished)
-            self._answer_update(member, [member.names[place] for place in unfinished])
+            lacking = Bitfield(len(member.names))
+            if message.lacking:
+                lacking = Bitfield.from_bytes(len(member.names), message.lacking)
+            names = [member.names[place] for place in unfinished]
+            self._answer_update(member, names, {member.names[place]: None for place in lacking})
 
     def _answer_first(self, member: Member, names: tuple[str, ...]) -> None:
         member.names = tuple(dict.fromkeys(names))
@@ -201,10 +205,11 @@ class Tracker:
             self._enlist(member, name, "peer")
         self._respond(member, len(names), manifests, swarms, unknown)
 
-    def _answer_update(self, member: Member, names: list[str]) -> None:
-        asked = {name: None for name in names if name in self._registry.files}
+    def _answer_update(self, member: Member, names: list[str], lacking: dict[str, None]) -> None:
+        asked = {name: None for name in names if name in self._registry.files and name not in lacking}
         changed = self._registry.changed_files(member.told, asked)
         swarms = [self._registry.swarm(name, member.rank, member.told) for name in changed]
+        swarms += [self._registry.anew(name, member.rank) for name in lacking if name in self._registry.files]
         self._respond(member, len(names), (), swarms, ())
 
     def _respond(

@@ -1,4 +1,6 @@
-"""Many random scenarios, and the figures that the project promises: ``python -m tests.bench.scenarios --runs 100``.
+"""Many random scenarios, and the figures that the project promises.
+
+By hand: ``python -m tests.bench.scenarios --runs 100``.
 
 Three parts: so many generated scenarios, and how many of them ran right; the time of a run with 7 ranks,
 mpirun's own start-up included; and who serves how much where one seed feeds 8 downloaders.

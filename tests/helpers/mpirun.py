@@ -53,7 +53,9 @@ def flavour() -> Flavour:
     """Whose mpirun it is."""
     found = find_mpirun()
     assert found is not None
-    said = subprocess.run([found, "--version"], capture_output=True, text=True, timeout=20, env=_environment())
+    said = subprocess.run(
+        [found, "--version"], capture_output=True, text=True, timeout=20, env=_environment()
+    )
     return "openmpi" if "open mpi" in (said.stdout + said.stderr).lower() else "mpich"
 
 

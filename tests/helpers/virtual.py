@@ -1,29 +1,36 @@
 """A whole swarm in one thread: the real machines, and a network whose every delivery a test can bend.
 
-Messages pass through the codec, first in first out for each (sender, receiver, tag). Delays, dead clients
-and corrupt payloads come from the test; time jumps from event to event.
+Delays, dead clients and corrupt payloads come from the test; time jumps from event to event. What every
+machine was given is kept (``stimuli``), and so is what it made of it (``effects``).
 """
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from random import Random
 
 from mpi_core.protocol import messages as msg
-from mpi_core.protocol.codec import decode, encode
 from mpi_core.protocol.errors import RemoteProtocolError
 from mpi_core.protocol.events import Event, NonsenseReceived, RunEnded, RunStarted, Stamped
 from mpi_core.protocol.manifest import Manifest
+from mpi_core.protocol.roles import TRACKER
 from mpi_core.protocol.units import Rank
 from mpi_core.swarm.config import SwarmConfig
 from mpi_core.swarm.downloader import Downloader
-from mpi_core.swarm.machine import Effects, Emit, Halt, Machine, Send
+from mpi_core.swarm.machine import Effect, Effects, Emit, Halt, Machine, Send
 from mpi_core.swarm.store import MemoryBacking, SegmentStore
 from mpi_core.swarm.tracker import Tracker
 from mpi_core.swarm.uploader import Uploader
+from tests.helpers.network import VirtualNetwork
+
+Key = tuple[Rank, msg.Port]
+
+#: The message and its sender; None: the machine is woken at its deadline.
+Stimulus = tuple[float, tuple[Rank, msg.Stimulus] | None]
+
+NEVER = float("inf")
 
 
 def declared(name: str, segments: int) -> Manifest:
@@ -48,8 +55,14 @@ class Faults:
     delay: Callable[[Random, Rank, Rank, msg.Message], float] = lambda rng, a, b, m: rng.random() * 0.002
     #: When each of these clients dies: from then on it neither sends nor receives.
     dead_at: Mapping[int, float] = field(default_factory=dict)
+    #: When the library under the tracker notices such a death, if it does.
+    noticed_at: Mapping[int, float] = field(default_factory=dict)
+    #: Whether a payload for a dead client leaves its sender all the same.
+    dead_take_payloads: bool = True
     #: Clients whose payloads are spoiled with this probability.
     corrupt: Mapping[int, float] = field(default_factory=dict)
+    #: A sender learns that its payload has left after so many times the payload's own delay.
+    sent_after: Callable[[Random], float] = lambda rng: rng.random() * 1.5
 
 
 class VirtualSwarm:
@@ -64,122 +77,141 @@ class VirtualSwarm:
     ) -> None:
         self.config = config or SwarmConfig()
         self.faults = faults or Faults()
+        self.seed = seed
         self.rng = Random(seed)
         self.now = 0.0
         self.plans = {Rank(rank): plan for rank, plan in enumerate(plans, start=1)}
-        self.tracker = Tracker(len(plans), self.config, Random(seed))
+        self.backings: dict[Rank, MemoryBacking] = {}
         self.stores: dict[Rank, SegmentStore] = {}
-        self.machines: dict[tuple[Rank, msg.Port], Machine] = {(Rank(0), "tracker"): self.tracker}
+        self.machines = self.fresh_machines()
+        self.halted: set[Key] = set()
+        #: Every message as it was sent: when, by whom, to whom.
+        self.sent: list[tuple[float, Rank, Rank, msg.Message]] = []
+        #: Those messages and the events, in one order: when, by whom, what.
+        self.story: list[tuple[float, Rank, Send | Event]] = []
+        self.stimuli: dict[Key, list[Stimulus]] = {key: [] for key in self.machines}
+        self.effects: dict[Key, list[Effect]] = {key: [] for key in self.machines}
+        self.journal: list[Stamped] = []
+        self._seqs = {rank: count() for rank in (TRACKER, *self.plans)}
+        self.network = VirtualNetwork(lambda a, b, m: self.faults.delay(self.rng, a, b, m))
+        for rank, at in self.faults.noticed_at.items():
+            self.network.tell(at, TRACKER, msg.Lost(Rank(rank)))
+        self._alarms: dict[Key, float] = {}
+        c = self.config
+        header = RunStarted(1, len(plans), "virtual", c.strategy, seed, c.swarm_update, c.requests_in_flight)
+        self._tell(TRACKER, header)
+
+    def fresh_machines(self) -> dict[Key, Machine]:
+        """All machines as they are before the run, on stores of their own."""
+        clients = len(self.plans)
+        self.tracker = Tracker(clients, self.config, Random(self.seed))
+        machines: dict[Key, Machine] = {(TRACKER, "tracker"): self.tracker}
         for rank, plan in self.plans.items():
-            store = self.stores[rank] = SegmentStore(MemoryBacking())
+            self.backings[rank] = MemoryBacking()
+            store = self.stores[rank] = SegmentStore(self.backings[rank])
             for manifest in plan.owns:
                 store.add_owned(manifest)
-            self.machines[rank, "downloader"] = Downloader(
-                rank,
-                len(plans),
-                store,
-                plan.wants,
-                self.config,
-                Random(seed * 1000 + rank),
-                patterns=plan.patterns,
+            rng = Random(self.seed * 1000 + rank)
+            machines[rank, "downloader"] = Downloader(
+                rank, clients, store, plan.wants, self.config, rng, patterns=plan.patterns
             )
-            self.machines[rank, "uploader"] = Uploader(rank, len(plans), store, self.config)
-        self.halted: set[tuple[Rank, msg.Port]] = set()
-        self.sent: list[tuple[float, Rank, Rank, msg.Message]] = []
-        self.effects: list[object] = []
-        self.journal: list[Stamped] = []
-        self._seqs = {rank: count() for rank in (Rank(0), *self.plans)}
-        self._heap: list[tuple[float, int, Rank, Rank, msg.Stimulus]] = []
-        self._order = count()
-        self._last: dict[tuple[Rank, Rank, int], float] = {}
-        c = self.config
-        self._tell(
-            Rank(0),
-            RunStarted(1, len(plans), "virtual", c.strategy, seed, c.swarm_update, c.requests_in_flight),
-        )
+            machines[rank, "uploader"] = Uploader(rank, clients, store, self.config)
+        return machines
 
     # Running ----------------------------------------------------------------------------------
 
     def run(self, until: float = 3600.0, steps: int = 2_000_000) -> VirtualSwarm:
         """Go on to the end; AssertionError where the swarm does not end."""
-        for (rank, port), machine in list(self.machines.items()):
-            self._perform(rank, port, machine.start(self.now))
+        self.start()
         for _ in range(steps):
-            if not self._step(until):
+            if self.now >= until or not self.step():
                 break
         else:
             raise AssertionError(f"no end after {steps} steps, at {self.now:.1f} s")
+        return self.end()
+
+    def start(self) -> None:
+        for (rank, port), machine in self.machines.items():
+            if not self.is_dead(rank):
+                self._perform((rank, port), machine.start(self.now))
+
+    def end(self) -> VirtualSwarm:
         assert self.over, f"the swarm stands still at {self.now:.1f} s: {self.unfinished()}"
         outcome = ("complete", "incomplete", "failed", "failed")[self.tracker.exit_code]
-        self._tell(Rank(0), RunEnded(outcome))
+        self._tell(TRACKER, RunEnded(outcome))
         return self
 
     @property
     def over(self) -> bool:
-        return all(key in self.halted or self.is_dead(key[0]) for key in self.machines)
+        return not self.unfinished()
 
-    def unfinished(self) -> list[tuple[Rank, msg.Port]]:
+    def unfinished(self) -> list[Key]:
         return [key for key in self.machines if key not in self.halted and not self.is_dead(key[0])]
 
-    def is_dead(self, rank: Rank) -> bool:
-        return self.now >= self.faults.dead_at.get(rank, float("inf"))
+    def is_dead(self, rank: int) -> bool:
+        return self.now >= self.faults.dead_at.get(rank, NEVER)
 
-    def _step(self, until: float) -> bool:
+    def step(self) -> bool:
         """The next delivery or deadline; False at the end."""
-        live = self.unfinished()
-        alarms = [(at, key) for key in live if (at := self.machines[key].wake_at) is not None]
-        alarm = min(alarms, key=lambda pair: pair[0], default=None)
-        if not live or (not self._heap and alarm is None):
+        alarm = min(self._alarms.values(), default=NEVER)
+        at = min(self.network.next_at, alarm)
+        if at == NEVER or self.over:
             return False
-        if self._heap and (alarm is None or self._heap[0][0] <= alarm[0]):
-            at, _, sender, to, message = heapq.heappop(self._heap)
-            self.now = max(self.now, at)
-            self._deliver(sender, to, message)
+        self.now = max(self.now, at)
+        if self.network.next_at <= alarm:
+            _, sender, to, message = self.network.take()
+            self.deliver(sender, to, message)
         else:
-            assert alarm is not None
-            self.now = max(self.now, alarm[0])
-            if not self.is_dead(alarm[1][0]):
-                self._perform(*alarm[1], self.machines[alarm[1]].wake(self.now))
-        return self.now < until
+            key = next(key for key, at in self._alarms.items() if at == alarm)
+            del self._alarms[key]
+            if not self.is_dead(key[0]):
+                self.stimuli[key].append((self.now, None))
+                self._perform(key, self.machines[key].wake(self.now))
+        return True
 
-    def _deliver(self, sender: Rank, to: Rank, message: msg.Stimulus) -> None:
+    def deliver(self, sender: Rank, to: Rank, message: msg.Stimulus) -> None:
+        """Hand a message in, as if it had just arrived."""
         key = (to, message.port)
         if self.is_dead(to) or key in self.halted:
             return
+        if isinstance(message, msg.Sent) and self.is_dead(message.to) and not self.faults.dead_take_payloads:
+            return
+        self.stimuli[key].append((self.now, (sender, message)))
         try:
             effects = self.machines[key].receive(self.now, sender, message)
         except RemoteProtocolError as error:
             self._tell(to, NonsenseReceived(sender, str(error)))
             return
-        self._perform(to, message.port, effects)
+        self._perform(key, effects)
 
-    def _perform(self, rank: Rank, port: msg.Port, effects: Effects) -> None:
-        self.effects += effects
+    def _perform(self, key: Key, effects: Effects) -> None:
+        self.effects[key] += effects
         for effect in effects:
             match effect:
-                case Send(to, message):
-                    self._post(rank, to, message)
+                case Send(to, msg.Message() as message):
+                    self._post(key[0], to, message)
+                case Send(_, msg.Local() as message):
+                    self.network.tell(self.now, key[0], message)
                 case Emit(event):
-                    self._tell(rank, event)
+                    self._tell(key[0], event)
                 case Halt():
-                    self.halted.add((rank, port))
+                    self.halted.add(key)
+        wake_at = None if key in self.halted else self.machines[key].wake_at
+        if wake_at is None:
+            self._alarms.pop(key, None)
+        else:
+            self._alarms[key] = wake_at
 
-    def _post(self, sender: Rank, to: Rank, message: msg.Stimulus) -> None:
-        at = self.now
-        if isinstance(message, msg.Message):
-            self.sent.append((self.now, sender, to, message))
-            at += self.faults.delay(self.rng, sender, to, message)
-            channel = (sender, to, int(message.tag))
-            at = self._last[channel] = max(at, self._last.get(channel, 0.0))
-            if isinstance(message, msg.SendSegment):
-                self._push(at, sender, sender, msg.Sent(to, message.ticket))
-                message = msg.SendSegment(message.ticket, self._spoiled(sender, bytes(message.payload)))
-            else:
-                message = decode(message.tag, encode(message))
-        self._push(at, sender, to, message)
-
-    def _push(self, at: float, sender: Rank, to: Rank, message: msg.Stimulus) -> None:
-        heapq.heappush(self._heap, (at, next(self._order), sender, to, message))
+    def _post(self, sender: Rank, to: Rank, message: msg.Message) -> None:
+        self.sent.append((self.now, sender, to, message))
+        self.story.append((self.now, sender, Send(to, message)))
+        if not isinstance(message, msg.SendSegment):
+            self.network.post(self.now, sender, to, message)
+            return
+        payload = self._spoiled(sender, bytes(message.payload))
+        at = self.network.post(self.now, sender, to, msg.SendSegment(message.ticket, payload))
+        left_at = self.now + (at - self.now) * self.faults.sent_after(self.rng)
+        self.network.tell(left_at, sender, msg.Sent(to, message.ticket))
 
     def _spoiled(self, sender: Rank, payload: bytes) -> bytes:
         if self.rng.random() < self.faults.corrupt.get(sender, 0.0):
@@ -187,6 +219,7 @@ class VirtualSwarm:
         return payload
 
     def _tell(self, rank: Rank, event: Event) -> None:
+        self.story.append((self.now, rank, event))
         self.journal.append(Stamped(self.now, rank, next(self._seqs[rank]), event))  # type: ignore[arg-type]
 
     # Asking -----------------------------------------------------------------------------------
@@ -197,3 +230,6 @@ class VirtualSwarm:
     def holds(self, rank: int, name: str) -> bool:
         held = self.stores[Rank(rank)].bitfield(name)
         return held is not None and held.is_full
+
+    def living(self) -> list[Rank]:
+        return [rank for rank in self.plans if not self.is_dead(rank)]

@@ -10,7 +10,7 @@ import os
 from mpi_core.protocol.roles import Roles
 from tui_torrent.scenario.plan import ClientPlan, Scenario, Share, complaint, one_line, why
 
-__all__ = ["ClientPlan", "Scenario", "Share", "open_scenario", "wrong_size"]
+__all__ = ["ClientPlan", "Scenario", "Share", "one_line", "open_scenario", "wrong_size"]
 
 _EXPECTED = "expected a folder of in<R>.txt files or a TOML file (*.toml)"
 

@@ -1,209 +1,51 @@
 """The monitor: a Textual app over a source of status events.
 
-At each tick it lets the source fold what has come, and shows the frame of that moment. It has no clock:
-the run's time is the source's. Leaving it ends the app alone; what becomes of the run is the caller's.
+At each tick it lets the source fold what has come, and has the screen show the frame of that moment. It has
+no clock: the run's time is the source's. Leaving it ends the app alone; what becomes of the run is the
+caller's. The six screens are one keypress from each other; at the end of the run the report comes by itself.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Protocol
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar
 
-from textual.app import App, ComposeResult
+from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.driver import Driver
-from textual.events import Key
 from textual.screen import Screen
+from textual.widget import Widget
 
+from tui_torrent.tui.export import export
+from tui_torrent.tui.pages import LEFT_EARLY, SEEN_TO_THE_END, Page, Source, Stage, TextScreen
 from tui_torrent.tui.palette import ANSI, DARK, THEMES
-from tui_torrent.tui.panels.help import help_lines
-from tui_torrent.tui.panels.lines import EMPTY, Line, Span, crop
-from tui_torrent.tui.panels.overview import Overview
-from tui_torrent.tui.panels.report import report_lines
-from tui_torrent.tui.widgets import Canvas
-from tui_torrent.view.ledger import Finding
-from tui_torrent.view.report import build
-from tui_torrent.view.story import Tail
-from tui_torrent.view.swarm_view import SwarmView
+from tui_torrent.tui.panels.lines import in_ascii
+from tui_torrent.tui.panels.tabs import NAMES
+from tui_torrent.tui.screens import (
+    ClientScreen,
+    HelpScreen,
+    LogScreen,
+    OverviewScreen,
+    ReportScreen,
+    TrackerScreen,
+    TrafficScreen,
+)
 
-#: What ``run()`` returns: the report was seen and left, or the monitor was left before the end.
-SEEN_TO_THE_END = 0
-LEFT_EARLY = 1
+__all__ = [
+    "LEFT_EARLY",
+    "SEEN_TO_THE_END",
+    "MonitorApp",
+    "OverviewScreen",
+    "ReportScreen",
+    "Source",
+    "TextScreen",
+]
 
 #: Keys are not taken as an answer to the report before it has been there for so long (seconds).
 GRACE = 0.4
 
-
-class Source(Protocol):
-    """Where the events come from: a live run, a journal, a simulation."""
-
-    @property
-    def view(self) -> SwarmView: ...
-
-    @property
-    def tail(self) -> Tail: ...
-
-    @property
-    def now(self) -> float:
-        """The run's clock, seconds since it began."""
-
-    @property
-    def over(self) -> bool:
-        """RunEnded was seen, and no event comes after it."""
-
-    @property
-    def findings(self) -> Sequence[Finding]:
-        """What the conformance checker says at the end; empty where nothing was checked."""
-
-    def poll(self) -> None:
-        """Fold what has come since the last call into the view and the tail. Never blocks."""
-
-
-class OverviewScreen(Screen[None]):
-    """The swarm at a glance."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("down,j", "scroll_by(1)", "Down", show=False),
-        Binding("up,k", "scroll_by(-1)", "Up", show=False),
-        Binding("pagedown", "page(1)", "Page down", show=False),
-        Binding("pageup", "page(-1)", "Page up", show=False),
-        Binding("home", "scroll_by(-1000000)", "First client", show=False),
-        Binding("end", "scroll_by(1000000)", "Last client", show=False),
-    ]
-
-    def __init__(self, source: Source, title: str, ascii_only: bool) -> None:
-        super().__init__()
-        self.source, self.heading = source, title
-        self.overview = Overview()
-        self.canvas = Canvas(ascii_only=ascii_only)
-
-    def compose(self) -> ComposeResult:
-        yield self.canvas
-
-    def frame(self) -> None:
-        """Show the moment as it is."""
-        width, height = self.canvas.size
-        if width and height:
-            source = self.source
-            lines = self.overview.lines(source.view, source.tail, source.now, width, height, self.heading)
-            self.canvas.show(lines)
-
-    def action_scroll_by(self, clients: int) -> None:
-        self.overview.first += clients
-        self.frame()
-
-    def action_page(self, pages: int) -> None:
-        self.action_scroll_by(pages * self.overview.rows)
-
-    def on_canvas_scrolled(self, event: Canvas.Scrolled) -> None:
-        self.action_scroll_by(event.lines)
-
-    def on_canvas_resized(self) -> None:
-        self.frame()
-
-    def on_screen_resume(self) -> None:
-        self.frame()
-
-
-class TextScreen(Screen[None]):
-    """A text that may be longer than the screen, with a line of keys below it."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("down,j", "scroll_by(1)", "Down", show=False),
-        Binding("up,k", "scroll_by(-1)", "Up", show=False),
-        Binding("pagedown,space", "page(1)", "Page down", show=False),
-        Binding("pageup", "page(-1)", "Page up", show=False),
-        Binding("home", "scroll_by(-1000000)", "Top", show=False),
-        Binding("end", "scroll_by(1000000)", "Bottom", show=False),
-    ]
-
-    def __init__(self, text: Callable[[int], list[Line]], keys: str, ascii_only: bool) -> None:
-        super().__init__()
-        self.text, self.keys = text, keys
-        self.first = 0
-        self.canvas = Canvas(ascii_only=ascii_only)
-
-    def compose(self) -> ComposeResult:
-        yield self.canvas
-
-    @property
-    def page(self) -> int:
-        """Lines of the text that fit."""
-        return max(1, self.canvas.size.height - 1)
-
-    def frame(self) -> None:
-        """Show the part of the text that is scrolled to."""
-        width, height = self.canvas.size
-        if not width or not height:
-            return
-        text = self.text(width)
-        self.first = max(0, min(self.first, len(text) - self.page))
-        lines = text[self.first : self.first + self.page]
-        lines += [crop(EMPTY, width)] * (self.page - len(lines))
-        rest = len(text) - self.first - self.page
-        more = f"↑↓ scroll, {rest} more lines" if rest > 0 else "↑↓ scroll" if self.first else ""
-        lines.append(crop((Span(f" {self.keys}", "key"), Span(f"   {more}", "dim")), width))
-        self.canvas.show(lines)
-
-    @property
-    def scrolls(self) -> bool:
-        """Whether there is more text than room."""
-        return len(self.text(max(1, self.canvas.size.width))) > self.page
-
-    def action_scroll_by(self, lines: int) -> None:
-        self.first += lines
-        self.frame()
-
-    def action_page(self, pages: int) -> None:
-        self.action_scroll_by(pages * self.page)
-
-    def on_canvas_scrolled(self, event: Canvas.Scrolled) -> None:
-        self.action_scroll_by(event.lines)
-
-    def on_canvas_resized(self) -> None:
-        self.frame()
-
-    def on_screen_resume(self) -> None:
-        self.frame()
-
-
-class HelpScreen(TextScreen):
-    """Keys, columns, words."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("question_mark,escape,enter", "app.pop_screen", "Close", show=False),
-    ]
-
-    def __init__(self, ascii_only: bool) -> None:
-        super().__init__(help_lines, "? closes", ascii_only)
-
-
-class ReportScreen(TextScreen):
-    """What came of the run; any key that does not scroll it leaves."""
-
-    _SCROLLING = frozenset({"down", "j", "up", "k", "pagedown", "space", "pageup", "home", "end"})
-
-    def __init__(self, source: Source, title: str, ascii_only: bool) -> None:
-        report = build(source.view, source.findings)
-
-        def text(width: int) -> list[Line]:
-            return report_lines(report, source.view, title, width)
-
-        super().__init__(text, "any key leaves", ascii_only)
-        self._armed = False
-
-    def on_mount(self) -> None:
-        self.set_timer(GRACE, self._arm)
-
-    def _arm(self) -> None:
-        self._armed = True
-
-    def on_key(self, event: Key) -> None:
-        if not self._armed or (event.key in self._SCROLLING and self.scrolls):
-            return
-        event.stop()
-        self.app.exit(SEEN_TO_THE_END)
+OVERVIEW, REPORT = 1, 6
 
 
 class MonitorApp(App[int]):
@@ -211,9 +53,12 @@ class MonitorApp(App[int]):
 
     TITLE = "tui_torrent"
     ENABLE_COMMAND_PALETTE = True
+    CSS = "Toast { border: none; }"
     BINDINGS: ClassVar[list[BindingType]] = [
+        *(Binding(str(at), f"page({at})", name.capitalize(), show=False) for at, name in enumerate(NAMES, 1)),
         Binding("question_mark", "help", "Help"),
         Binding("q", "leave", "Leave"),
+        Binding("m", "mouse", "Mouse off, mouse on", show=False),
         Binding("ctrl+c", "leave", "Leave", show=False, priority=True),
     ]
 
@@ -233,36 +78,115 @@ class MonitorApp(App[int]):
         super().__init__(driver_class=driver_class, ansi_color=True if "NO_COLOR" in os.environ else None)
         self.source, self.heading, self.fps = source, title, fps
         self.ascii_only, self._on_over = ascii_only, on_over
+        self.stage = Stage(source, title, ascii_only, below=self.foot)
         self._reported = False
+        #: The screen that the report took the place of at the end.
+        self._before_report = OVERVIEW
+        self._mouse = True
         for theme in THEMES:
             self.register_theme(theme)
         self.theme = ANSI if self.no_color else DARK
 
     def get_default_screen(self) -> Screen[Any]:
-        return OverviewScreen(self.source, self.heading, self.ascii_only)
+        pages = (OverviewScreen, ClientScreen, TrafficScreen, LogScreen, TrackerScreen, ReportScreen)
+        for page in pages:
+            self.install_screen(page(self.stage), NAMES[page.number - 1])
+        return self.get_screen(NAMES[OVERVIEW - 1])
+
+    def foot(self) -> Iterable[Widget]:
+        """Widgets to stand below a screen; each screen asks once."""
+        return ()
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        for number, name in enumerate(NAMES, 1):
+            yield SystemCommand(name.capitalize(), f"Show screen {number}", self._opener(number))
+        yield from super().get_system_commands(screen)
+
+    def _opener(self, number: int) -> Callable[[], None]:
+        return lambda: self.action_page(number)
 
     def on_mount(self) -> None:
         self.set_interval(1 / self.fps, self._tick)
 
+    # The clock's ticks --------------------------------------------------------------------------
+
     def _tick(self) -> None:
-        if self._reported:
-            return
-        self.source.poll()
-        if self.source.over:
+        if not self.is_running:
+            return  # a last tick while the app shuts down: the screens are gone
+        if not self._reported:
+            self.source.poll()
+        self._show()
+
+    def _show(self) -> None:
+        """Show the moment, or where it has just come the end."""
+        if self.source.over and not self._reported:
             self._report()
-        elif isinstance(self.screen, OverviewScreen):
+        elif isinstance(self.screen, Page):
             self.screen.frame()
 
     def _report(self) -> None:
+        """The run is over: show what came of it."""
         self._reported = True
         if self._on_over is not None:
             self._on_over()
-        report = ReportScreen(self.source, self.heading, self.ascii_only)
-        self.push_screen(report)
+        self._before_report = self.number
+        self.action_page(REPORT)
+        self.set_timer(GRACE, self._may_leave)
+
+    def _reopen(self) -> None:
+        """The run is not over after all: someone went back in it."""
+        self._reported = self.stage.may_leave = False
+        if isinstance(self.screen, ReportScreen):
+            self.action_page(self._before_report)
+
+    def _may_leave(self) -> None:
+        self.stage.may_leave = self._reported
+
+    @property
+    def number(self) -> int:
+        """The one of the six screens that is shown, or that lies below the help and the palette."""
+        numbers = [screen.number for screen in self.screen_stack if isinstance(screen, Page)]
+        return next(number for number in reversed(numbers) if number)
+
+    # What keys and the mouse ask for --------------------------------------------------------------
+
+    def action_page(self, number: int) -> None:
+        """Show one of the six screens, and close what lies over them."""
+        page = self.get_screen(NAMES[number - 1])
+        while len(self.screen_stack) > 1 and self.screen is not page:
+            self.pop_screen()
+        if self.screen is not page:
+            self.push_screen(page)
+
+    def on_page_wanted(self, event: Page.Wanted) -> None:
+        self.action_page(event.number)
 
     def action_help(self) -> None:
-        if isinstance(self.screen, OverviewScreen):
-            self.push_screen(HelpScreen(self.ascii_only))
+        if isinstance(self.screen, Page) and not isinstance(self.screen, HelpScreen):
+            self.push_screen(HelpScreen(self.stage))
+
+    def action_mouse(self) -> None:
+        """Leave the mouse to the terminal, which can then select text; or take it again."""
+        method = "_disable_mouse_support" if self._mouse else "_enable_mouse_support"
+        switch = getattr(self._driver, method, None)
+        if switch is not None:
+            switch()
+            self._mouse = not self._mouse
+            self.notify("mouse on" if self._mouse else "mouse off: the terminal can select text; m: on again")
+
+    def on_report_screen_exported(self, event: ReportScreen.Exported) -> None:
+        """Write the report, as it is shown, into the current folder."""
+        page = self.get_screen(NAMES[REPORT - 1])
+        assert isinstance(page, ReportScreen)
+        lines = page.text(max(60, page.canvas.size.width))
+        if self.ascii_only:
+            lines = [in_ascii(line) for line in lines]
+        try:
+            data, picture = export(event.report, lines, self.current_theme, not self.no_color)
+        except OSError as error:
+            self.notify(f"The report could not be written: {error}", severity="error")
+        else:
+            self.notify(f"The report is in {data} and {picture}")
 
     async def action_quit(self) -> None:
         """Textual's own way out (Ctrl+Q, the palette) is the same as ours."""

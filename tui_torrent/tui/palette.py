@@ -45,6 +45,12 @@ THEMES = (
     ),
 )
 
+
+def _sources(colours: str, ground: str) -> dict[str, str]:
+    """The colours that tell clients apart; a letter does so too."""
+    return {f"source-{at}": colour + ground for at, colour in enumerate(colours.split())}
+
+
 _DARK = {
     "text": "#c6cdd6",
     "strong": "bold #e8edf3",
@@ -68,6 +74,14 @@ _DARK = {
     "alarm": "bold #11151a on #e69f00",
     "gauge": "#2fb58c",
     "gauge-rest": "#3d4855",
+    "tab": "#8a96a5 on #171c23",
+    "tab-now": "bold #f2f6fa on #2c3947",
+    "chosen": "bold #e69f00",
+    "limit": "#c9b3dc",
+    "asked": "bold #d9c84a on #1a2129",
+    "partly": "#56616f on #1a2129",
+    "missing-text": "#56616f",
+    **_sources("#56b4e9 #e69f00 #2fb58c #f0e442 #ee7733 #cc79a7 #7f9bff #c6cdd6", " on #1a2129"),
 }
 
 _LIGHT = {
@@ -93,6 +107,14 @@ _LIGHT = {
     "alarm": "bold #fbfaf7 on #a85a00",
     "gauge": "#007a58",
     "gauge-rest": "#c9c4b9",
+    "tab": "#5d656e on #f2f0eb",
+    "tab-now": "bold #11161c on #d3cdc0",
+    "chosen": "bold #8a5700",
+    "limit": "#6c4a8c",
+    "asked": "bold #7a6c00 on #eeebe4",
+    "partly": "#a09a8f on #eeebe4",
+    "missing-text": "#a09a8f",
+    **_sources("#0072b2 #9a6200 #007a58 #7a6c00 #b54a00 #a0457a #3b4fc0 #2b3138", " on #eeebe4"),
 }
 
 _ANSI = {
@@ -118,6 +140,14 @@ _ANSI = {
     "alarm": "bold reverse yellow",
     "gauge": "green",
     "gauge-rest": "dim",
+    "tab": "dim",
+    "tab-now": "bold reverse",
+    "chosen": "bold yellow",
+    "limit": "magenta",
+    "asked": "bold yellow",
+    "partly": "dim",
+    "missing-text": "dim",
+    **_sources("blue yellow green cyan red magenta bright_blue default", ""),
 }
 
 

@@ -35,6 +35,13 @@ class Canvas(Widget):
             super().__init__()
             self.lines = lines
 
+    class Clicked(Message):
+        """The mouse was pressed and let go in that cell."""
+
+        def __init__(self, x: int, y: int) -> None:
+            super().__init__()
+            self.x, self.y = x, y
+
     class Resized(Message):
         """There is another size to fill."""
 
@@ -99,6 +106,9 @@ class Canvas(Widget):
 
     def on_resize(self, event: events.Resize) -> None:
         self.post_message(self.Resized())
+
+    def on_click(self, event: events.Click) -> None:
+        self.post_message(self.Clicked(event.x, event.y))
 
     def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
         self.post_message(self.Scrolled(3))

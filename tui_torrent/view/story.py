@@ -17,6 +17,7 @@ from typing import Any, Literal, NamedTuple
 from mpi_core.protocol import events as ev
 from mpi_core.protocol.events import AnyEvent, Event, Stamped
 from mpi_core.protocol.units import Rank
+from tui_torrent.view.log import Log
 
 #: What a sentence is about: the run, a step of the protocol, one segment, something achieved, or trouble.
 Kind = Literal["run", "step", "segment", "done", "trouble"]
@@ -181,15 +182,17 @@ class Told:
 
 
 class Tail:
-    """The newest sentences, at most ``length`` of them."""
+    """The newest sentences, at most ``length`` of them, and behind them the log of the newest events."""
 
     def __init__(self, length: int = 200) -> None:
         self.told: deque[Told] = deque(maxlen=length)
+        self.log = Log()
         #: For each event: until when its lines are counted, how many there are, and the last of them.
         self._quota: dict[type[Event], tuple[float, int, Told]] = {}
 
     def add(self, stamped: Stamped) -> None:
         """Take one event; most cost a dictionary's look-up."""
+        self.log.add(stamped)
         form = _form_of(stamped.event)
         if form is None:
             return

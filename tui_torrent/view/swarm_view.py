@@ -10,83 +10,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
 
 from mpi_core.protocol import events as ev
 from mpi_core.protocol.events import Event, Stamped
+from mpi_core.protocol.messages import SwarmRole
 from mpi_core.protocol.units import Rank
-from tui_torrent.view.rates import Rate
+from tui_torrent.view.parts import ClientState, ClientView, FileView
+from tui_torrent.view.rates import History, Rate
 
-ClientState = Literal["starting", "hashing", "ready", "downloading", "serving", "stopped", "lost"]
-
-
-@dataclass
-class FileView:
-    """What is known of one file of the swarm."""
-
-    segments: int
-    #: Bytes; 0 until the tracker or a downloader has told it.
-    size: int = 0
-    #: Clients that held the whole file from the start.
-    owners: set[Rank] = field(default_factory=set)
-    #: For each segment, how many clients have downloaded it.
-    copies: list[int] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.copies = [0] * self.segments
-
-
-@dataclass
-class ClientView:
-    """What is known of one client."""
-
-    rank: Rank
-    state: ClientState = "starting"
-    #: The tracker has given it up; cleared by nothing.
-    lost: bool = False
-    #: Why it was given up.
-    lost_reason: str = ""
-    hashed_bytes: int = 0
-    share_bytes: int = 0
-    owned: dict[str, int] = field(default_factory=dict)
-    wanted: tuple[str, ...] = ()
-    #: For each file it owns or downloads: one byte a segment, 1 where it holds it.
-    held: dict[str, bytearray] = field(default_factory=dict)
-    #: Segments of each wanted file that were verified and stored here.
-    stored: Counter[str] = field(default_factory=Counter)
-    completed: dict[str, float] = field(default_factory=dict)
-    unavailable: dict[str, str] = field(default_factory=dict)
-    #: Segments and bytes.
-    downloaded: int = 0
-    uploaded: int = 0
-    #: Of the segments uploaded, those of files that it held from the start.
-    uploaded_as_owner: int = 0
-    bytes_down: int = 0
-    bytes_up: int = 0
-    rejects_sent: int = 0
-    rejects_received: int = 0
-    corrupt_received: int = 0
-    expired: int = 0
-    down_rate: Rate = field(default_factory=Rate)
-    up_rate: Rate = field(default_factory=Rate)
-    #: When nothing was left to fetch, seconds since the start.
-    finished_at: float | None = None
-    #: Grows with every event that concerns this client: a row drawn at the same number is the same.
-    version: int = 0
-
-    #: Segments of the wanted files whose manifest is known; those that are here, owned ones included.
-    segments_wanted: int = 0
-    segments_had: int = 0
-    #: The names of ``wanted``, each once.
-    wanting: frozenset[str] = frozenset()
-
-    @property
-    def share_done(self) -> float:
-        """0…1 of what it wants (and can have); 1 where it wants nothing."""
-        wanted = self.segments_wanted
-        if wanted:
-            return self.segments_had / wanted
-        return 0.0 if self.finished_at is None and self.state != "stopped" else 1.0
+__all__ = ["ClientState", "ClientView", "FileView", "SwarmView"]
 
 
 @dataclass
@@ -104,6 +36,14 @@ class SwarmView:
     clients: dict[Rank, ClientView] = field(default_factory=dict)
     #: Messages that the tracker received or sent, by tag.
     tracker_messages: Counter[str] = field(default_factory=Counter)
+    tracker_rates: dict[str, Rate] = field(default_factory=dict)
+    #: The same, all tags together, and the bytes that clients stored: over time.
+    tracker_load: History = field(default_factory=History)
+    moved: History = field(default_factory=History)
+    #: The tracker's swarms: file → client → seed or peer.
+    swarms: dict[str, dict[Rank, SwarmRole]] = field(default_factory=dict)
+    #: Client → [swarm requests answered, members told].
+    served: dict[Rank, list[int]] = field(default_factory=dict)
     #: (from, to) → [segments, bytes], as the senders tell it.
     traffic: dict[tuple[Rank, Rank], list[int]] = field(default_factory=dict)
     events: int = 0
@@ -112,6 +52,8 @@ class SwarmView:
     nonsense: int = 0
     #: The latest stamp, seconds since the start.
     t: float = 0.0
+    #: When the first client was allowed to download.
+    began: float | None = None
 
     def apply(self, stamped: Stamped) -> None:
         """Fold one event in."""
@@ -136,6 +78,19 @@ class SwarmView:
             file = self.files[name] = FileView(segments)
         file.size = max(file.size, size)
         return file
+
+    def tracker_did(self, tag: str, t: float) -> None:
+        """The tracker has received or sent a message."""
+        self.tracker_messages[tag] += 1
+        rate = self.tracker_rates.get(tag)
+        if rate is None:
+            rate = self.tracker_rates[tag] = Rate()
+        rate.add(t, 1)
+        self.tracker_load.add(t, 1)
+
+    def client_is_lost(self, rank: Rank) -> bool:
+        client = self.clients.get(rank)
+        return client is not None and client.lost
 
     @property
     def done(self) -> int:
@@ -170,11 +125,11 @@ def _run_ended(view: SwarmView, rank: Rank, t: float, event: ev.RunEnded) -> Non
 
 def _run_aborted(view: SwarmView, rank: Rank, t: float, event: ev.RunAborted) -> None:
     view.aborted = event
-    view.tracker_messages["ABORT"] += 1
+    view.tracker_did("ABORT", t)
 
 
 def _init_received(view: SwarmView, rank: Rank, t: float, event: ev.InitReceived) -> None:
-    view.tracker_messages["INIT"] += 1
+    view.tracker_did("INIT", t)
 
 
 def _file_registered(view: SwarmView, rank: Rank, t: float, event: ev.FileRegistered) -> None:
@@ -183,24 +138,31 @@ def _file_registered(view: SwarmView, rank: Rank, t: float, event: ev.FileRegist
 
 
 def _init_ack_sent(view: SwarmView, rank: Rank, t: float, event: ev.InitAckSent) -> None:
-    view.tracker_messages["INIT_ACK"] += 1
+    view.tracker_did("INIT_ACK", t)
+
+
+def _swarm_listed(view: SwarmView, rank: Rank, t: float, event: ev.SwarmListed) -> None:
+    view.swarms.setdefault(event.file, {})[event.client] = event.role
 
 
 def _swarm_served(view: SwarmView, rank: Rank, t: float, event: ev.SwarmServed) -> None:
-    view.tracker_messages["SWARM_REQUEST"] += 1
-    view.tracker_messages["SWARM_RESPONSE"] += 1
+    view.tracker_did("SWARM_REQUEST", t)
+    view.tracker_did("SWARM_RESPONSE", t)
+    served = view.served.setdefault(event.client, [0, 0])
+    served[0] += 1
+    served[1] += event.members
 
 
 def _file_complete_received(view: SwarmView, rank: Rank, t: float, event: ev.FileCompleteReceived) -> None:
-    view.tracker_messages["FILE_COMPLETE"] += 1
+    view.tracker_did("FILE_COMPLETE", t)
 
 
 def _all_complete_received(view: SwarmView, rank: Rank, t: float, event: ev.AllCompleteReceived) -> None:
-    view.tracker_messages["ALL_COMPLETE"] += 1
+    view.tracker_did("ALL_COMPLETE", t)
 
 
 def _stop_sent(view: SwarmView, rank: Rank, t: float, event: ev.StopSent) -> None:
-    view.tracker_messages["STOP"] += 1
+    view.tracker_did("STOP", t)
 
 
 def _client_lost(view: SwarmView, rank: Rank, t: float, event: ev.ClientLost) -> None:
@@ -226,6 +188,8 @@ def _init_sent(view: SwarmView, rank: Rank, t: float, event: ev.InitSent) -> Non
 def _init_ack_received(view: SwarmView, rank: Rank, t: float, event: ev.InitAckReceived) -> None:
     client = view.client(rank)
     client.state = "downloading"
+    client.detail.last_at = t
+    view.began = t if view.began is None else min(view.began, t)
     client.wanted, client.wanting = event.wanted, frozenset(event.wanted)
     known = [held for name, held in client.held.items() if name in client.wanting]
     client.segments_wanted = sum(map(len, known))
@@ -234,6 +198,7 @@ def _init_ack_received(view: SwarmView, rank: Rank, t: float, event: ev.InitAckR
 
 def _download_started(view: SwarmView, rank: Rank, t: float, event: ev.DownloadStarted) -> None:
     client = view.client(rank)
+    client.detail.start(event.file, event.segments)
     if event.file not in client.held:
         client.held[event.file] = bytearray(max(0, event.segments))
         if event.file in client.wanting:
@@ -241,8 +206,16 @@ def _download_started(view: SwarmView, rank: Rank, t: float, event: ev.DownloadS
     view.file(event.file, event.segments, event.size)
 
 
+def _segment_requested(view: SwarmView, rank: Rank, t: float, event: ev.SegmentRequested) -> None:
+    client = view.clients.get(rank) or view.client(rank)
+    # Nothing in the client's row hangs on it: its version stays.
+    client.detail.requested(t, event)
+
+
 def _segment_stored(view: SwarmView, rank: Rank, t: float, event: ev.SegmentStored) -> None:
     client = view.client(rank)
+    client.detail.stored(t, event)
+    view.moved.add(t, event.size)
     client.downloaded += 1
     client.bytes_down += event.size
     client.down_rate.add(t, event.size)
@@ -253,23 +226,34 @@ def _segment_stored(view: SwarmView, rank: Rank, t: float, event: ev.SegmentStor
         if event.file in client.wanting:
             client.segments_had += not held[event.segment]
         held[event.segment] = 1
-        copies = view.files[event.file].copies
-        if event.segment < len(copies):
-            copies[event.segment] += 1
+        file = view.files[event.file]
+        if event.segment < len(file.copies):
+            file.copies[event.segment] += 1
+            if t < file.first_copy[event.segment]:
+                file.first_copy[event.segment] = t
 
 
 def _segment_dropped(view: SwarmView, rank: Rank, t: float, event: ev.SegmentDropped) -> None:
     client = view.client(rank)
     client.bytes_down += event.size
     client.corrupt_received += event.reason == "corrupt"
+    client.detail.dropped(event)
 
 
 def _request_rejected(view: SwarmView, rank: Rank, t: float, event: ev.RequestRejected) -> None:
-    view.client(rank).rejects_received += event.reason != "cancelled"
+    client = view.client(rank)
+    client.rejects_received += event.reason != "cancelled"
+    client.detail.answered(event)
 
 
 def _request_expired(view: SwarmView, rank: Rank, t: float, event: ev.RequestExpired) -> None:
-    view.client(rank).expired += 1
+    client = view.client(rank)
+    client.expired += 1
+    client.detail.expired(event)
+
+
+def _source_avoided(view: SwarmView, rank: Rank, t: float, event: ev.SourceAvoided) -> None:
+    view.client(rank).detail.avoided[event.source] = event.reason
 
 
 def _file_completed(view: SwarmView, rank: Rank, t: float, event: ev.FileCompleted) -> None:
@@ -284,6 +268,7 @@ def _all_completed(view: SwarmView, rank: Rank, t: float, event: ev.AllCompleted
     client = view.client(rank)
     client.state = "serving"
     client.finished_at = t
+    client.detail.open.clear()
 
 
 def _stopped(view: SwarmView, rank: Rank, t: float, event: ev.Stopped) -> None:
@@ -311,6 +296,10 @@ def _nonsense_received(view: SwarmView, rank: Rank, t: float, event: ev.Nonsense
 
 def _events_dropped(view: SwarmView, rank: Rank, t: float, event: ev.EventsDropped) -> None:
     view.dropped += event.count
+    client = view.clients.get(rank)
+    if client is not None:
+        # The answers may be among what is missing.
+        client.detail.open.clear()
 
 
 _HANDLERS: dict[type[Event], Callable[..., None]] = {
@@ -320,6 +309,7 @@ _HANDLERS: dict[type[Event], Callable[..., None]] = {
     ev.InitReceived: _init_received,
     ev.FileRegistered: _file_registered,
     ev.InitAckSent: _init_ack_sent,
+    ev.SwarmListed: _swarm_listed,
     ev.SwarmServed: _swarm_served,
     ev.FileCompleteReceived: _file_complete_received,
     ev.AllCompleteReceived: _all_complete_received,
@@ -329,10 +319,12 @@ _HANDLERS: dict[type[Event], Callable[..., None]] = {
     ev.InitSent: _init_sent,
     ev.InitAckReceived: _init_ack_received,
     ev.DownloadStarted: _download_started,
+    ev.SegmentRequested: _segment_requested,
     ev.SegmentStored: _segment_stored,
     ev.SegmentDropped: _segment_dropped,
     ev.RequestRejected: _request_rejected,
     ev.RequestExpired: _request_expired,
+    ev.SourceAvoided: _source_avoided,
     ev.FileCompleted: _file_completed,
     ev.FileUnavailable: _file_unavailable,
     ev.AllCompleted: _all_completed,

@@ -7,11 +7,42 @@ from tui_torrent.tui.panels.table import STATES
 from tui_torrent.tui.panels.text import definition
 
 KEYS = (
+    ("1 … 6", "the screens: overview, client, traffic, log, tracker, report; or click their tabs"),
     ("?", "this help; ? or Escape closes it"),
     ("q, Ctrl+C", "leave the monitor; the swarm goes on without it"),
-    ("↑ ↓, j k", "scroll the clients by one; so does the mouse wheel"),
-    ("PgUp PgDn", "scroll by a screen; Home and End: first and last"),
-    ("Ctrl+P", "command palette: themes and more"),
+    ("↑ ↓, j k", "choose a client, point at a message, or scroll; so does the mouse wheel"),
+    ("PgUp PgDn", "the same by a screen; Home and End, g and G: first and last"),
+    ("Enter", "overview: show that client; log: go to that moment, in a replay"),
+    ("s, S", "overview: sort by the next column; turn the order round"),
+    ("n p, ] [", "client: the next one, the previous one"),
+    ("/", "log: filter as you type; Enter keeps it, Escape drops it"),
+    ("f", "log: follow the newest message, or stop"),
+    ("e", "report: save it here, as JSON and as a picture (SVG)"),
+    ("m", "mouse off, so that the terminal selects text; m again: on"),
+    ("Ctrl+P", "command palette: screens, themes and more"),
+)
+
+FILTER = (
+    ("words", "match the message's name or its text: REJECT busy"),
+    ("from: to:", "who sent it and to whom, by rank: from:3 to:tracker from:1,2"),
+    ("seg:", "the segment's number or a range: seg:17 seg:10-20"),
+    ("file:", "the file's name, * and ? stand for anything: file:b*"),
+)
+
+CELLS = (
+    ("1a", "source-0", "got from the client of that letter: 1 to 9 are ranks, a is 10, z 35, A 36, Z 61"),
+    ("·", "missing", "missing"),
+    ("*", "asked", "missing, and asked for"),
+    ("!", "alarm", "missing and rare: one client alone holds it, while most of the rest has more copies"),
+    ("?", "trouble", "missing, and nobody holds it"),
+    (":", "partly", "where a cell is several segments: some of them are here"),
+    ("+", "text", "got from a client above 61"),
+)
+
+LIMIT = (
+    ("limit", "the earliest end that any schedule could reach: the seeds must send every file once,"),
+    ("", "each client must take in all it wants, all uplinks together must send all that"),
+    ("≈", "an estimate: a link counts as fast as it was seen at its best second"),
 )
 
 COLUMNS = (
@@ -75,9 +106,18 @@ def help_lines(width: int) -> list[Line]:
     section("columns")
     for column, text in COLUMNS:
         lines += definition(column, "strong", text, 14, width)
+    section("the limit")
+    for word, text in LIMIT:
+        lines += definition(word, "limit", text, 14, width)
     section("the map")
     for glyphs, style, text in MAP:
         lines += definition(glyphs, style, text, 14, width)
+    section("the cells of a client")
+    for glyphs, style, text in CELLS:
+        lines += definition(glyphs, style, text, 14, width)
+    section("the log's filter")
+    for word, text in FILTER:
+        lines += definition(word, "key", text, 14, width)
     section("states")
     for state, (glyph, word, style) in STATES.items():
         lines += definition(f"{glyph} {word}", style, _STATE_HELP[state], 14, width)

@@ -26,7 +26,8 @@ EMPTY: Line = ()
 _ASCII = str.maketrans(
     {
         **dict(zip("▁▂▃▄▅▆▇█", "1234567#", strict=True)),
-        **dict(zip("━╸─·…→←↑↓–×●○■✓✗", "==-.~><^v-x*o=+x", strict=True)),
+        **dict(zip("━╸─·…→←↑↓–×●○■✓✗▸▴▾≈", "==-.~><^v-x*o=+x>^v~", strict=True)),
+        **dict(zip("░▒▓", ".:%", strict=True)),
     }
 )
 

@@ -6,6 +6,7 @@ anew in one frame. Everything but that cache is a pure function of the view and 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mpi_core.protocol.units import Rank
@@ -22,10 +23,12 @@ from tui_torrent.tui.panels.lines import (
     fit,
     right,
     rule,
-    spread,
     time_text,
 )
-from tui_torrent.tui.panels.table import Layout, heading, make_layout, row
+from tui_torrent.tui.panels.spark import limit_line, pulse_line
+from tui_torrent.tui.panels.table import Layout, heading, in_order, make_layout, row, sort_title, sorts
+from tui_torrent.tui.panels.tabs import hints, title_bar
+from tui_torrent.view.health import health
 from tui_torrent.view.rates import BUCKET
 from tui_torrent.view.story import TAG_WIDTH, Kind, Tail, Told
 from tui_torrent.view.swarm_view import SwarmView
@@ -54,6 +57,8 @@ class Plan:
     """How many lines each part of the overview gets; together they are the height."""
 
     header: int
+    #: The limit, and what changes over time.
+    pulse: int
     heading: int
     rows: int
     copies: int
@@ -64,32 +69,29 @@ class Plan:
 
     @property
     def before_rows(self) -> int:
-        return self.header + self.air + self.heading
+        return self.header + self.pulse + self.air + self.heading
 
 
 def arrange(height: int, clients: int) -> Plan:
     """Room for the parts: rows come first, but a few messages always stay where there is room."""
     header = 2 if height >= 8 else 1
+    pulse = (height >= 14) + (height >= 18)
     heading_ = 1 if height >= 5 else 0
     legend = 1 if height >= 10 else 0
     copies = 1 if height >= 9 else 0
-    air = 1 if height >= 20 else 0
-    room = max(1, height - header - heading_ - legend - copies - 2 * air)
+    rest = height - header - pulse - heading_ - legend - copies
+    # Blank lines only where every client has its row all the same.
+    air = 1 if height >= 20 and rest - 2 - max(5, (rest - 2) // 4) >= clients else 0
+    room = max(1, rest - 2 * air)
     messages = min(room - 1, max(5, room // 4)) if room >= 10 else 0
     rows = max(1, min(clients, room - messages))
     messages = room - rows if messages else 0
-    return Plan(header, heading_, room - messages, copies, messages, legend, air)
+    return Plan(header, pulse, heading_, room - messages, copies, messages, legend, air)
 
 
 def header(view: SwarmView, segments: int, title: str, now: float, width: int) -> tuple[Line, Line]:
     """The bar with the title and the time, and the swarm in figures behind a gauge."""
-    state = "starting" if view.header is None else view.outcome or ("aborted" if view.aborted else "running")
-    top = spread(
-        (Span(f" {clean(title)}", "bar-strong"),),
-        (Span(f"{state}  ", "bar"), Span(f"{time_text(now)} ", "bar-strong")),
-        width,
-        "bar",
-    )
+    top = title_bar(view, title, now, width)
     share = view.share_done
     figures: list[Span] = [Span(f"{int(1000 * share + 1e-9) / 10:.1f}%", "strong")]
     figures.append(Span(f"done {view.done}/{len(view.clients)}", "text"))
@@ -159,26 +161,33 @@ def message(told: Told, width: int) -> Line:
     )
 
 
-def legend(width: int, scrolls: str = "") -> Line:
-    """The keys, and what the glyphs mean as far as there is room."""
-    keys: Line = (Span(" ?", "key"), Span(" help ", "dim"), Span(" q", "key"), Span(" leave ", "dim"))
-    if scrolls:
-        keys = (*keys, Span(" ↑↓", "key"), Span(f" {scrolls} ", "dim"))
-    parts: list[Line] = [
-        (Span("━", "own"), Span(" owned", "dim")),
-        (Span("▁▄█", "got"), Span(" downloaded", "dim")),
-        (Span("·", "missing"), Span(" missing", "dim")),
-        (Span("blank", "dim"), Span(" not wanted", "dim")),
-        (Span("1", "rare"), Span(" one copy", "dim")),
-        (Span("▂▅█", "copies"), Span(" copies", "dim")),
-    ]
-    meaning: Line = EMPTY
-    for part in parts:
-        longer = (*meaning, *((Span("  "),) if meaning else ()), *part)
-        if cells(keys) + cells(longer) + 2 > width:
-            break
-        meaning = longer
-    return spread(keys, (*meaning, Span(" ")), width)
+#: The keys of the overview, and what its glyphs mean.
+KEYS = (("↑↓", "choose"), ("enter", "client"), ("s S", "sort"))
+MEANING: tuple[Line, ...] = (
+    (Span("━", "own"), Span(" owned", "dim")),
+    (Span("▁▄█", "got"), Span(" downloaded", "dim")),
+    (Span("·", "missing"), Span(" missing", "dim")),
+    (Span("blank", "dim"), Span(" not wanted", "dim")),
+    (Span("1", "rare"), Span(" one copy", "dim")),
+    (Span("▂▅█", "copies"), Span(" copies", "dim")),
+)
+
+
+def remark_lines(remarks: Sequence[str], count: int, width: int) -> list[Line]:
+    """What holds now, the worst first; how many more there are stands at the end."""
+    lines: list[Line] = []
+    for at, text in enumerate(remarks[:count]):
+        rest = len(remarks) - count if at == count - 1 else 0
+        more = f"  (+{rest} more: 6) " if rest > 0 else ""
+        body = fit(clean(text), max(0, min(len(text), width - 3 - len(more))))
+        lines.append(crop((Span(" ! ", "trouble"), Span(body, "rare"), Span(more, "dim")), width))
+    return lines
+
+
+def _marked(row: Line) -> Line:
+    """The row with a mark before its rank."""
+    first = row[0]
+    return (Span("▸", "chosen"), Span(first.text[1:], first.style), *row[1:])
 
 
 class Overview:
@@ -188,6 +197,18 @@ class Overview:
         #: The first client shown, and how many fit: the keys that scroll change the one by the other.
         self.first = 0
         self.rows = 1
+        #: The line of the first row.
+        self.top = 0
+        #: The client with a mark at its row.
+        self.chosen: Rank | None = None
+        #: The column that the rows are sorted by, and whether against its usual order.
+        self.sort = "rank"
+        self.reverse = False
+        #: All clients in that order, and what is to be said of the swarm.
+        self.order: list[Rank] = []
+        self.remarks: list[str] = []
+        self._looked: tuple[object, ...] = ()
+        self._pulse: list[Line] = []
         self._view: SwarmView | None = None
         self._shape: tuple[int, ...] = ()
         self._layout = Layout((), 1, 0)
@@ -202,14 +223,16 @@ class Overview:
     ) -> list[Line]:
         """Exactly ``height`` lines of ``width`` cells."""
         plan = arrange(height, len(view.clients))
-        self.rows = plan.rows
+        self.rows, self.top = plan.rows, plan.before_rows
         self.first = max(0, min(self.first, len(view.clients) - plan.rows))
         self._lay_out(view, width)
+        self._look(view, now, width)
         blank = crop(EMPTY, width)
         air = [blank] * plan.air
-        lines = [*header(view, self._axis.segments, title, now, width)[: plan.header], *air]
+        lines = [*header(view, self._axis.segments, title, now, width)[: plan.header]]
+        lines += [*self._pulse[: plan.pulse], *air]
         if plan.heading:
-            lines.append(crop(heading(self._layout, self._axis), width))
+            lines.append(crop(heading(self._layout, self._axis, self.sort, self.reverse), width))
         rows = self._rows(view, now, width)
         if not rows and plan.rows:
             rows = [crop((Span(" waiting for the clients to report …", "dim"),), width)]
@@ -220,17 +243,50 @@ class Overview:
         lines += [blank] * (plan.rows - len(rows))
         note = self._note(len(view.clients))
         if plan.messages:
-            told = [message(told, width) for told in tail.last(plan.messages - 1)]
-            lines += [crop(rule("messages", note, width), width), *told]
-            lines += [blank] * (plan.messages - 1 - len(told))
+            remarks = remark_lines(self.remarks, min(2, plan.messages - 2), width)
+            room = plan.messages - 1 - len(remarks)
+            told = [message(told, width) for told in tail.last(room)]
+            lines += [*remarks, crop(rule("messages", note, width), width), *told]
+            lines += [blank] * (room - len(told))
         if plan.legend:
-            lines.append(legend(width, note if not plan.messages else ""))
+            where = [("", note)] if note and not plan.messages else []
+            lines.append(hints([*KEYS, *where], width, MEANING))
         return lines[:height]
 
+    def sort_by_next(self, view: SwarmView) -> None:
+        """Sort by the next column, in its usual order."""
+        names = sorts(view)
+        at = names.index(self.sort) if self.sort in names else -1
+        self.sort, self.reverse = names[(at + 1) % len(names)], False
+
+    def bring_in(self, rank: Rank | None) -> None:
+        """Scroll as far as it takes to see that client."""
+        if rank in self.order:
+            at = self.order.index(rank)
+            self.first = max(at - self.rows + 1, min(self.first, at))
+
+    def rank_at(self, y: int) -> Rank | None:
+        """The client whose row that line is."""
+        at = y - self.top
+        shown = self.order[self.first : self.first + self.rows]
+        return shown[at] if 0 <= at < len(shown) else None
+
     def _note(self, clients: int) -> str:
-        if clients <= self.rows:
-            return ""
-        return f"clients {self.first + 1}–{self.first + self.rows} of {clients}"
+        notes = []
+        if (self.sort, self.reverse) != ("rank", False):
+            notes.append(f"by {sort_title(self.sort)}{' reversed' if self.reverse else ''}")
+        if clients > self.rows:
+            notes.append(f"clients {self.first + 1}–{self.first + self.rows} of {clients}")
+        return ", ".join(notes)
+
+    def _look(self, view: SwarmView, now: float, width: int) -> None:
+        """Once a bucket of time: who comes in which order, what holds, how near the limit is."""
+        key = (int(now / BUCKET), len(view.clients), width, self.sort, self.reverse, view.outcome)
+        if key != self._looked:
+            self._looked = key
+            self.order = in_order(view, self.sort, self.reverse, now)
+            self.remarks = health(view, now)
+            self._pulse = [limit_line(view, now, width), pulse_line(view, now, width)]
 
     def _lay_out(self, view: SwarmView, width: int) -> None:
         shape = (len(view.files), len(view.clients), width, view.real_bytes)
@@ -240,9 +296,10 @@ class Overview:
         self._layout = make_layout(view, width)
         self._axis = make_axis(view.files, self._layout.map_width)
         self._drawn.clear()
+        self._looked = ()
 
     def _rows(self, view: SwarmView, now: float, width: int) -> list[Line]:
-        shown = sorted(view.clients)[self.first : self.first + self.rows]
+        shown = self.order[self.first : self.first + self.rows]
         budget, bucket = FRAME_BUDGET, int(now / BUCKET)
         cost = self._axis.cost + ROW_COST
         start, self._turn = self._turn % max(1, len(shown)), -1
@@ -261,7 +318,9 @@ class Overview:
             # An equal row stays the same object, so that comparing frames is cheap.
             self._drawn[client.rank] = (key, known[1] if known is not None and known[1] == drawn else drawn)
         self._turn = max(0, self._turn)
-        return [self._drawn[rank][1] for rank in shown]
+        return [
+            _marked(self._drawn[rank][1]) if rank == self.chosen else self._drawn[rank][1] for rank in shown
+        ]
 
     def _copies_line(self, view: SwarmView, now: float, width: int) -> Line:
         small = self._axis.segments <= SMALL_SWARM

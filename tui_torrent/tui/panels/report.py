@@ -37,30 +37,44 @@ _BAR, _LONGEST_BAR = 10, 60
 _NAMES = 12
 
 
-def report_lines(report: Report, view: SwarmView, title: str, width: int) -> list[Line]:
-    """The whole report, as long as it comes; the screen scrolls it."""
+def report_lines(report: Report, view: SwarmView, title: str, width: int, so_far: bool = False) -> list[Line]:
+    """The whole report, as long as it comes; the screen scrolls it. ``so_far``: the run is not over."""
+    outcome = "so far" if so_far else report.outcome
     lines: list[Line] = [
         spread(
             (Span(f" {clean(title)}", "bar-strong"),),
-            (Span(f"{report.outcome}  {time_text(report.elapsed_s)} ", "bar-strong"),),
+            (Span(f"{outcome}  {time_text(report.elapsed_s)} ", "bar-strong"),),
             width,
             "bar",
         ),
         EMPTY,
     ]
     mark, style = ("✓", "done") if report.outcome == "complete" else ("✗", "trouble")
-    lines += wrapped(f"{mark} {_verdict(report)}", width, 1, style)
-    wrong = [*_lost(report), *_missing(report)]
+    if so_far and report.aborted is None:
+        mark, style = "…", "busy"
+    lines += wrapped(f"{mark} {_so_far(view) if mark == '…' else _verdict(report)}", width, 1, style)
+    wrong = [*_lost(report), *_missing(report, so_far)]
     if wrong:
         lines += [EMPTY, rule("what went wrong", "", width)]
         for text in wrong:
             lines += definition("✗", "trouble", text, 1, width)
-    lines += [EMPTY, rule("clients", _totals(report, view), width), *_table(report, view, width)]
+    if report.remarks:
+        lines += [EMPTY, rule("the slowest, and what else stands out", "", width)]
+        for text in report.remarks:
+            lines += definition("!", "rare", f"{clean(text[:1].upper() + text[1:])}.", 1, width)
+    lines += [EMPTY, rule("clients", _totals(report, view), width), *_table(report, view, width, so_far)]
     lines += [EMPTY, rule("balance", "", width), *_balance(report, view, width)]
     if report.conformance:
         lines += [EMPTY, rule("protocol", tally(report.conformance), width)]
         lines += _rules(report.conformance, width)
     return [crop(line, width) for line in lines]
+
+
+def _so_far(view: SwarmView) -> str:
+    done = f"{view.done} of {count_text(len(view.clients), 'client')}"
+    share = int(1000 * view.share_done + 1e-9) / 10
+    have = "has" if view.done == 1 else "have"
+    return f"So far {share:.1f}% of all that is wanted is there, and {done} {have} all."
 
 
 def _verdict(report: Report) -> str:
@@ -82,7 +96,7 @@ def _totals(report: Report, view: SwarmView) -> str:
     return text
 
 
-def _table(report: Report, view: SwarmView, width: int) -> list[Line]:
+def _table(report: Report, view: SwarmView, width: int, so_far: bool) -> list[Line]:
     widths = dict(_WIDTHS)
     if not view.real_bytes:
         del widths["down"], widths["up"]
@@ -97,7 +111,7 @@ def _table(report: Report, view: SwarmView, width: int) -> list[Line]:
     total = max(1, sum(client.uploaded for client in report.clients))
     most = max((client.uploaded for client in report.clients), default=0) or 1
     for client in report.clients:
-        shown = _cells(client)
+        shown = _cells(client, so_far)
         spans = [Span(right(shown[name][0], size), shown[name][1]) for name, size in widths.items()]
         if bar:
             length = max(int(client.uploaded > 0), round(bar * client.uploaded / most))
@@ -108,13 +122,15 @@ def _table(report: Report, view: SwarmView, width: int) -> list[Line]:
     return lines
 
 
-def _cells(client: ClientReport) -> dict[str, tuple[str, str]]:
+def _cells(client: ClientReport, so_far: bool) -> dict[str, tuple[str, str]]:
     """Text and style of each column."""
     whole = all(file.complete for file in client.files)
     if client.lost is not None:
         finished = ("lost", "trouble")
     elif client.finished_at_s is not None and whole:
         finished = (f"at {time_text(client.finished_at_s)}" if client.files else "–", "done")
+    elif so_far:
+        finished = ("not yet", "dim")
     else:
         finished = ("not all", "trouble")
     rejects = client.rejects_sent + client.rejects_received
@@ -159,13 +175,13 @@ def _lost(report: Report) -> list[str]:
     return texts + ([f"and {len(lost) - _NAMES} more clients"] if len(lost) > _NAMES else [])
 
 
-def _missing(report: Report) -> list[str]:
+def _missing(report: Report, so_far: bool) -> list[str]:
     found: dict[tuple[str, str], list[int]] = {}
     for client in report.clients:
         for file in client.files:
             if file.unavailable is not None:
                 found.setdefault((file.name, file.unavailable), []).append(client.rank)
-            elif not file.complete:
+            elif not file.complete and not so_far:
                 why = f"{file.verified} of {file.segments} segments are there"
                 found.setdefault((file.name, why), []).append(client.rank)
     texts = []

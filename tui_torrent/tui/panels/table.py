@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from math import inf
 
+from mpi_core.protocol.units import Rank
 from tui_torrent.tui.panels.axis import Axis, ruler, segment_map
 from tui_torrent.tui.panels.lines import Line, Span, bytes_text, crop, fit, right, time_text
+from tui_torrent.view.limit import seconds_left
 from tui_torrent.view.swarm_view import ClientView, SwarmView
 
 #: The map is never narrower (where there is a map at all).
@@ -46,6 +49,52 @@ _TITLES = {
 }
 _LEFT = frozenset({"state"})
 
+#: What the table can be sorted by, in the order of the columns; ranks and states go up, the rest goes down.
+SORTS = ("rank", "state", "percent", "down", "up", "sent", "rejects", "eta")
+_RISING = frozenset({"rank", "state"})
+
+
+def sorts(view: SwarmView) -> tuple[str, ...]:
+    """The columns that this swarm can be sorted by."""
+    return SORTS if view.real_bytes else tuple(name for name in SORTS if name not in ("down", "up"))
+
+
+def sort_title(name: str) -> str:
+    return _TITLES[name]
+
+
+def falls(name: str, reverse: bool) -> bool:
+    """Whether the largest comes first."""
+    return (name in _RISING) == reverse
+
+
+def in_order(view: SwarmView, name: str, reverse: bool, now: float) -> list[Rank]:
+    """The clients sorted by a column; those that are alike by rank."""
+    ranks = sorted(view.clients)
+    if name != "rank":
+        keys = {rank: _sort_key(view.clients[rank], name, now) for rank in ranks}
+        ranks.sort(key=keys.__getitem__, reverse=falls(name, reverse))
+    elif reverse:
+        ranks.reverse()
+    return ranks
+
+
+def _sort_key(client: ClientView, name: str, now: float) -> float:
+    if name == "state":
+        return list(STATES).index(state_of(client, now))
+    if name == "percent":
+        return client.share_done
+    if name in ("down", "up"):
+        return (client.down_rate if name == "down" else client.up_rate).at(now)
+    if name == "sent":
+        return client.uploaded
+    if name == "rejects":
+        return client.rejects_sent + client.rejects_received
+    if client.finished_at is not None or not client.wanted:
+        return client.finished_at or 0.0
+    left = seconds_left(client, client.down_rate.at(now))
+    return inf if left is None else now + left
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -77,12 +126,17 @@ def make_layout(view: SwarmView, width: int) -> Layout:
     return replace(layout, map_width=max(0, layout.map_width))
 
 
-def heading(layout: Layout, axis: Axis) -> Line:
-    """The titles of the columns, and above the map the names of the files."""
-    text = "".join(
-        (fit if name in _LEFT else right)(_TITLES[name], width) + " " * layout.gap
-        for name, width in layout.widths
-    )
+def heading(layout: Layout, axis: Axis, sort: str = "rank", reverse: bool = False) -> Line:
+    """The titles of the columns, an arrow at the one they are sorted by, and the names of the files."""
+    text = ""
+    for name, width in layout.widths:
+        title = _TITLES[name]
+        start = len(text)
+        text += (fit if name in _LEFT else right)(title, width) + " " * layout.gap
+        if name == sort and (sort, reverse) != ("rank", False):
+            before = start + width - len(title) - 1
+            place = start + len(title) if name in _LEFT or before < 0 else before
+            text = text[:place] + ("▾" if falls(sort, reverse) else "▴") + text[place + 1 :]
     return (Span(text, "head"), *ruler(axis, layout.map_width))
 
 
@@ -103,9 +157,9 @@ def eta_text(client: ClientView, missing: int, rate: float) -> str:
     """When it finished (``at 8.1s``), or when it will at the present rate (``in 12s``)."""
     if client.finished_at is not None:
         return f"at {time_text(client.finished_at)}"
-    if client.lost or not rate or not client.downloaded or missing <= 0:
+    seconds = None if client.lost or missing <= 0 else seconds_left(client, rate)
+    if seconds is None:
         return "–"
-    seconds = missing * (client.bytes_down / client.downloaded) / rate
     return "in " + (f"{max(1, round(seconds))}s" if seconds < 59.5 else time_text(seconds))
 
 

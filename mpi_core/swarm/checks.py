@@ -1,0 +1,26 @@
+"""Whether a message says what only an honest sender could: checked whole, before any of it is believed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from mpi_core.protocol.errors import RemoteProtocolError
+from mpi_core.protocol.messages import SwarmResponse
+from mpi_core.swarm.store import SegmentStore
+
+
+def check_response(
+    message: SwarmResponse, asked: Collection[str], store: SegmentStore, clients: int
+) -> None:
+    """Raise unless a SWARM_RESPONSE speaks of what was asked, once, and of ranks 1…``clients``."""
+    for manifest in message.manifests:
+        if manifest.name not in asked or store.manifest(manifest.name):
+            raise RemoteProtocolError(f"SWARM_RESPONSE with an unasked manifest of {manifest.name!r}")
+    if len({manifest.name for manifest in message.manifests}) != len(message.manifests):
+        raise RemoteProtocolError("SWARM_RESPONSE with two manifests of one name")
+    for name in (*message.unknown, *(swarm.name for swarm in message.swarms)):
+        if name not in asked:
+            raise RemoteProtocolError(f"SWARM_RESPONSE for an unasked file {name!r}")
+    members = [member.rank for swarm in message.swarms for member in swarm.members]
+    if any(not 1 <= rank <= clients for rank in (*members, *message.lost)):
+        raise RemoteProtocolError("SWARM_RESPONSE names a rank that is no client")

@@ -1,0 +1,374 @@
+"""Bad input ends every rank in seconds, with exit code 2 and one line, and nothing is written."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.mpirun import Run, alone, modes_bind, mpirun, needs_mpirun
+from tests.helpers.scenarios import folder_of
+
+pytestmark = [needs_mpirun, pytest.mark.timeout(60)]
+
+#: An owner and two who want.
+OWNER = "1\nfile1 2\naa\nbb\n0\n"
+WANTER = "0\n1\nfile1\n"
+
+#: Ends in seconds; a start of so many Pythons on a busy machine included.
+SECONDS = 10.0
+
+
+def refused(run: Run, *expected: str, out: Path | None = None) -> None:
+    """One line on stderr that holds each of ``expected``, nothing else, and nothing written."""
+    assert run.code == 2, run
+    assert run.seconds < SECONDS, run
+    assert "Traceback" not in run.stdout + run.stderr
+    assert len(run.complaints) == 1, run
+    assert [part for part in expected if part not in run.complaints[0]] == [], run
+    assert run.stdout == ""
+    assert out is None or not out.is_dir() or list(out.rglob("*")) == []
+
+
+def refused_run(folder: Path, ranks: int, scenario: Path, *options: object, says: tuple[str, ...]) -> None:
+    out = folder / "out"
+    run = mpirun(ranks, scenario, "--out", out, *options)
+    refused(run, *says, out=out)
+
+
+# In-files -------------------------------------------------------------------------------------
+
+#: What in2.txt of two holds (None: it is missing), and what the line says of it.
+IN_FILES: Mapping[str, tuple[str | bytes | None, str]] = {
+    "missing": (None, "in2.txt: missing: expected the files that client 2 owns and wants"),
+    "empty": ("", "in2.txt:1: expected the number of files owned (0 or more), found an empty file"),
+    "owned_too_big": ("2\nf 1\naa\n0\n", "in2.txt:4: expected the name and the number of segments"),
+    "owned_too_small": ("0\nf 1\naa\n0\n", "in2.txt:2: expected the number of files wanted"),
+    "owned_negative": ("-1\n0\n", "in2.txt:1: expected the number of files owned (0 or more), found '-1'"),
+    "owned_no_number": ("two\n0\n", "in2.txt:1: expected the number of files owned"),
+    "segments_too_big": ("1\nf 3\naa\nbb\n0\n", "in2.txt:"),
+    "segments_too_small": ("1\nf 1\naa\nbb\n0\n", "in2.txt:4: expected the number of files wanted"),
+    "segments_negative": ("1\nf -3\naa\n0\n", "in2.txt:2: expected the number of segments of 'f'"),
+    "segments_no_number": ("1\nf x\naa\n0\n", "in2.txt:2: expected the number of segments of 'f'"),
+    "segments_huge": ("1\nf 4000000000\naa\n0\n", "in2.txt:"),
+    "wanted_too_big": ("0\n2\nfile1\n", "in2.txt:4: expected the name, without white space, of wanted"),
+    "wanted_too_small": ("0\n1\nfile1\nfile1\n", "in2.txt:4: expected the end of the file"),
+    "wanted_negative": ("0\n-2\nfile1\n", "in2.txt:2: expected the number of files wanted"),
+    "wanted_no_number": ("0\nfile1\n", "in2.txt:2: expected the number of files wanted"),
+    "truncated_in_hashes": ("1\nf 9\naa\nbb", "in2.txt:5: expected a hash without white space (segment 3"),
+    "truncated_before_wanted": ("1\nf 1\naa\n", "in2.txt:4: expected the number of files wanted"),
+    "hash_with_blank": ("1\nf 2\na a\nbb\n0\n", "in2.txt:3: expected a hash without white space"),
+    "name_with_separator": ("1\na/b 1\naa\n0\n", "in2.txt:2: expected a name without a path separator"),
+    "wanted_with_separator": ("0\n1\n../etc/passwd\n", "in2.txt:3: expected a name without a path separator"),
+    "owned_twice": ("2\nf 1\naa\nf 1\naa\n0\n", "in2.txt:4: expected each owned file once"),
+    "nul": (b"1\nf 1\na\0a\n0\n", "in2.txt:3: expected text"),
+    "binary": (b"\xff\xfe\x80\n", "in2.txt:1: expected text in UTF-8"),
+    "more_than_all": ("0\n0\nmore\n", "in2.txt:3: expected the end of the file"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", IN_FILES)
+def test_a_bad_in_file(name: str, tmp_path: Path) -> None:
+    content, says = IN_FILES[name]
+    scenario = folder_of(tmp_path / "in", OWNER, content)
+    if content is None:
+        folder_of(scenario, OWNER, None, WANTER)
+    refused_run(tmp_path, 3 + (content is None), scenario, says=(says,))
+
+
+@pytest.mark.parametrize("rank", [1, 3])
+def test_whichever_rank_it_is(rank: int, tmp_path: Path) -> None:
+    contents: list[str | None] = [OWNER, WANTER, WANTER]
+    contents[rank - 1] = "1\n"
+    scenario = folder_of(tmp_path / "in", *contents)
+    refused_run(tmp_path, 4, scenario, says=(f"in{rank}.txt:2: expected",))
+
+
+def test_every_in_file_bad_is_still_one_line(tmp_path: Path) -> None:
+    scenario = folder_of(tmp_path / "in", "x", "x", "x", "x")
+    refused_run(tmp_path, 5, scenario, says=(".txt:1: expected the number of files owned",))
+
+
+def test_a_folder_in_the_place_of_an_in_file(tmp_path: Path) -> None:
+    scenario = folder_of(tmp_path / "in", OWNER, None, WANTER)
+    (scenario / "in2.txt").mkdir()
+    refused_run(tmp_path, 4, scenario, says=("in2.txt: expected a file, found a folder",))
+
+
+def test_a_pipe_in_the_place_of_an_in_file_is_not_waited_for(tmp_path: Path) -> None:
+    scenario = folder_of(tmp_path / "in", OWNER, None, WANTER)
+    os.mkfifo(scenario / "in2.txt")
+    refused_run(tmp_path, 4, scenario, says=("in2.txt: expected a regular file",))
+
+
+def test_an_in_file_that_may_not_be_read(tmp_path: Path) -> None:
+    if not modes_bind():
+        pytest.skip("modes do not bind this user")
+    scenario = folder_of(tmp_path / "in", OWNER, WANTER)
+    (scenario / "in2.txt").chmod(0)
+    run = mpirun(3, scenario, "--out", tmp_path / "out", powerless=True)
+    refused(run, "in2.txt: expected a file that can be read: Permission denied", out=tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "says"),
+    [
+        ("1\nf 2\naa\nbb\n0\n", "1\nf 2\naa\ncc\n0\n", "different segments"),
+        ("1\nf 2\naa\nbb\n0\n", "1\nf 1\naa\n0\n", "2 and 1 segments"),
+        ("1\nf 0\n0\n", "1\nf 1\naa\n0\n", "0 and 1 segments"),
+    ],
+)
+def test_two_owners_who_differ_are_both_named(first: str, second: str, says: str, tmp_path: Path) -> None:
+    scenario = folder_of(tmp_path / "in", WANTER, first, WANTER, second)
+    refused_run(tmp_path, 5, scenario, says=("2 and 4 both own 'f'", says))
+
+
+# How many ranks -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ranks", [2, 5, 7])
+def test_another_number_of_ranks_is_told_the_right_one(ranks: int, tmp_path: Path) -> None:
+    scenario = folder_of(tmp_path / "in", OWNER, WANTER, WANTER)
+    refused_run(tmp_path, ranks, scenario, says=("mpirun -np 4", f"-np {ranks} "))
+
+
+def test_with_the_monitor_it_is_one_rank_more(tmp_path: Path) -> None:
+    scenario = folder_of(tmp_path / "in", OWNER, WANTER, WANTER)
+    run = mpirun(4, scenario, "--monitor")
+    assert run.code == 2
+    assert [line for line in run.complaints if "mpirun -np 5" in line] == run.complaints
+
+
+@pytest.mark.parametrize(
+    ("ranks", "options", "least"), [(1, (), 2), (2, ("--monitor",), 3), (1, ("--monitor",), 3)]
+)
+def test_too_few_ranks(ranks: int, options: tuple[str, ...], least: int, tmp_path: Path) -> None:
+    refused(
+        mpirun(ranks, *options, cwd=tmp_path), f"at least {least} ranks (mpirun -np {least})", out=tmp_path
+    )
+
+
+# The scenario as a whole ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda path: None, "found nothing"),
+        (lambda path: path.mkdir(), "found none"),
+        (lambda path: path.write_text("[[client]]\n"), "found another file"),
+        (lambda path: path.symlink_to(path), "expected a folder of in<R>.txt files or a TOML file"),
+        (lambda path: folder_of(path, OWNER).joinpath("in0.txt").touch(), "rank 0 is the tracker"),
+    ],
+)
+def test_no_scenario_is_there(make: Callable[[Path], object], says: str, tmp_path: Path) -> None:
+    scenario = tmp_path / "scenario"
+    make(scenario)
+    refused_run(tmp_path, 3, scenario, says=("scenario", says))
+
+
+TOML: Mapping[str, tuple[str | bytes, str]] = {
+    "broken": ("[[client]]\nshare = [\n", "s.toml:3: expected TOML"),
+    "empty": ("", "s.toml:1: expected a [[client]] table"),
+    "single_brackets": ('[client]\nshare = ["a"]\n', "s.toml:1: expected [[client]] in double brackets"),
+    "unknown_key": ('[[client]]\nshares = ["a"]\n[[client]]\n', "s.toml:2: client 1: expected root, share"),
+    "no_list": ('[[client]]\nshare = "a"\n[[client]]\n', "s.toml:2: client 1: expected share to be a list"),
+    "share_that_climbs": ('[[client]]\nshare = ["../a"]\n[[client]]\n', "s.toml:2: client 1:"),
+    "want_that_climbs": ('[[client]]\n[[client]]\nwant = ["../../x"]\n', "s.toml:3: client 2:"),
+    "absolute_share": ('[[client]]\nshare = ["/etc/passwd"]\n[[client]]\n', "s.toml:2: client 1:"),
+    "no_such_share": ('[[client]]\n[[client]]\nshare = ["no"]\n', "s.toml:3: client 2: share 'no': expected"),
+    "no_such_root": ('[[client]]\nroot = "no"\nshare = ["a"]\n[[client]]\n', "s.toml:2: client 1: expected"),
+    "no_match": ('[[client]]\nshare = ["*.none"]\n[[client]]\n', "s.toml:2: client 1: share '*.none'"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TOML)
+def test_a_bad_toml_file(name: str, tmp_path: Path) -> None:
+    content, says = TOML[name]
+    scenario = tmp_path / "s.toml"
+    scenario.write_bytes(content.encode() if isinstance(content, str) else content)
+    refused_run(tmp_path, 3, scenario, says=(says,))
+
+
+def test_toml_for_another_number_of_ranks(tmp_path: Path) -> None:
+    scenario = tmp_path / "s.toml"
+    scenario.write_text("[[client]]\n" * 5)
+    refused_run(tmp_path, 3, scenario, says=("needs 5 clients", "mpirun -np 6"))
+
+
+def test_an_unreadable_share(tmp_path: Path) -> None:
+    if not modes_bind():
+        pytest.skip("modes do not bind this user")
+    (tmp_path / "secret").write_bytes(b"x")
+    (tmp_path / "secret").chmod(0)
+    scenario = tmp_path / "s.toml"
+    scenario.write_text('[[client]]\nwant = ["*"]\n[[client]]\nshare = ["secret"]\n')
+    run = mpirun(3, scenario, "--out", tmp_path / "out", powerless=True)
+    says = ("s.toml:4: client 2:", "secret", "expected a file that can be read: Permission denied")
+    refused(run, *says, out=tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda path: path.symlink_to("nowhere"), "found a link that leads nowhere"),
+        (lambda path: path.symlink_to(path), "expected a file that can be read"),
+        (os.mkfifo, "expected a regular file, found a device, pipe or socket"),
+    ],
+)
+def test_a_share_that_is_no_file(make: Callable[[Path], object], says: str, tmp_path: Path) -> None:
+    make(tmp_path / "share")
+    scenario = tmp_path / "s.toml"
+    scenario.write_text('[[client]]\nshare = ["share"]\n[[client]]\nwant = ["*"]\n')
+    refused_run(tmp_path, 3, scenario, says=("s.toml:2: client 1:", "share", says))
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "says"),
+    [(b"one", b"two", "segments"), (b"one", b"three", "segments"), (b"", b"three", "0 and 1 segments")],
+)
+def test_two_owners_of_real_files_who_differ(first: bytes, second: bytes, says: str, tmp_path: Path) -> None:
+    for folder, data in (("a", first), ("b", second)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "same").write_bytes(data)
+    scenario = tmp_path / "s.toml"
+    tables = [f'[[client]]\nroot = "{root}"\nshare = ["same"]\n' for root in "ab"]
+    scenario.write_text("".join(tables) + '[[client]]\nwant = ["same"]\n')
+    refused_run(tmp_path, 4, scenario, says=("1 and 2 both own 'same'", says))
+
+
+def test_a_file_in_the_place_of_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b" / "x").mkdir(parents=True)
+    (tmp_path / "a" / "x").write_bytes(b"file")
+    (tmp_path / "b" / "x" / "y").write_bytes(b"below it")
+    scenario = tmp_path / "s.toml"
+    tables = [f'[[client]]\nroot = "{root}"\nshare = ["**/*"]\n' for root in "ab"]
+    scenario.write_text("".join(tables) + '[[client]]\nwant = ["**/*"]\n')
+    refused_run(tmp_path, 4, scenario, says=("'x'", "'x/y'"))
+
+
+# Where things are written ---------------------------------------------------------------------
+
+
+def test_an_output_folder_that_is_a_file(tmp_path: Path) -> None:
+    scenario = folder_of(tmp_path / "in", OWNER, WANTER)
+    out = tmp_path / "out"
+    out.write_text("mine")
+    refused(mpirun(3, scenario, "--out", out), "--out", "out'", "expected a folder")
+    assert out.read_text() == "mine"
+
+
+@pytest.mark.parametrize("out", ["/proc/nowhere/out", "below-a-file/out/deep"])
+def test_an_output_folder_that_cannot_be(out: str, tmp_path: Path) -> None:
+    (tmp_path / "below-a-file").touch()
+    folder_of(tmp_path / "in", OWNER, WANTER)
+    refused(mpirun(3, "in", "--out", out, cwd=tmp_path), "--out", out, "expected a folder")
+
+
+def test_an_output_folder_that_may_not_be_written(tmp_path: Path) -> None:
+    if not modes_bind():
+        pytest.skip("modes do not bind this user")
+    scenario = folder_of(tmp_path / "in", OWNER, WANTER)
+    out = tmp_path / "out"
+    out.mkdir()
+    out.chmod(0o555)
+    run = mpirun(3, scenario, "--out", out, powerless=True)
+    refused(run, "--out", "expected a folder that can be written: Permission denied", out=out)
+
+
+@pytest.mark.parametrize("option", ["--report", "--journal"])
+@pytest.mark.parametrize("monitor", [False, True])
+def test_report_and_journal_need_their_folder(option: str, monitor: bool, tmp_path: Path) -> None:
+    scenario = folder_of(tmp_path / "in", OWNER, WANTER)
+    file = tmp_path / "missing" / "file"
+    more = ("--monitor",) if monitor else ()
+    run = mpirun(3 + monitor, scenario, "--out", tmp_path / "out", option, file, *more)
+    assert run.code == 2, run
+    (line,) = run.complaints
+    assert str(file) in line
+    assert "No such file or directory" in line
+    assert not (tmp_path / "out").is_dir() or list((tmp_path / "out").iterdir()) == []
+
+
+# Flags ----------------------------------------------------------------------------------------
+
+FLAGS: Mapping[str, tuple[str, ...]] = {
+    "unrecognized arguments: --nope": ("--nope",),
+    "argument --strategy": ("--strategy", "tit-for-tat"),
+    "argument --window": ("--window", "0"),
+    "argument --swarm-update": ("--swarm-update", "ten"),
+    "argument --rate": ("--rate", "-1"),
+    "argument --rate: expected a number": ("--rate", "nan"),
+    "argument --request-timeout": ("--request-timeout", "0"),
+    "argument --seed": ("--seed", "1.5"),
+    "argument --digest": ("--digest", "md5"),
+    "argument --out": ("--out", ""),
+    "argument --headless": ("--monitor", "--headless"),
+    "expected one argument": ("--report",),
+    "unrecognized arguments: two": ("one", "two"),
+    "check: expected one journal": ("check",),
+}
+
+
+@pytest.mark.parametrize("says", FLAGS)
+def test_a_wrong_flag_is_told_once_without_mpirun(says: str, tmp_path: Path) -> None:
+    run = alone(*FLAGS[says], cwd=tmp_path)
+    refused(run, says, out=tmp_path)
+
+
+@pytest.mark.parametrize("says", ["unrecognized arguments: --nope", "argument --window"])
+def test_a_wrong_flag_is_told_once_under_mpirun(says: str, tmp_path: Path) -> None:
+    refused(mpirun(4, *FLAGS[says], cwd=tmp_path), says, out=tmp_path)
+
+
+def test_help_answers_without_mpirun(tmp_path: Path) -> None:
+    run = alone("--help", cwd=tmp_path)
+    assert run.code == 0
+    assert run.stderr == ""
+    for option in (
+        "--out",
+        "--json",
+        "--report",
+        "--journal",
+        "--seed",
+        "--strategy",
+        "--window",
+        "--digest",
+    ):
+        assert option in run.stdout
+    for option in ("--swarm-update", "--rate", "--request-timeout", "--monitor", "--headless", "SCENARIO"):
+        assert option in run.stdout
+    assert "exit codes" in run.stdout
+
+
+def test_help_is_printed_once_under_mpirun(tmp_path: Path) -> None:
+    run = mpirun(4, "--help", cwd=tmp_path)
+    assert run.code == 0
+    assert len(re.findall("^usage:", run.stdout, re.MULTILINE)) == 1
+    assert run.complaints == []
+
+
+def test_a_run_without_mpirun_says_how_it_is_started(tmp_path: Path) -> None:
+    scenario = folder_of(tmp_path / "in", OWNER, WANTER)
+    refused(alone(scenario), "expected to be started by mpirun")
+
+
+# What is not bad ------------------------------------------------------------------------------
+
+
+def test_json_of_a_refused_run_ends_with_a_report(tmp_path: Path) -> None:
+    scenario = folder_of(tmp_path / "in", OWNER, "x")
+    file = tmp_path / "report.json"
+    run = mpirun(3, scenario, "--out", tmp_path / "out", "--json", "--report", file)
+    assert run.code == 2
+    assert len(run.complaints) == 1
+    report = json.loads(run.stdout.splitlines()[-1])
+    assert report.pop("type") == "report"
+    assert report == json.loads(file.read_bytes())
+    assert report["outcome"] == "failed"
+    assert "in2.txt:1: expected" in report["aborted"]["reason"]

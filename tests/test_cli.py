@@ -1,0 +1,212 @@
+"""The command line as words: what they mean, and what a start costs in imports."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mpi_core.runtime.launcher import find_launcher
+from tests.helpers.mpirun import REPOSITORY
+from tui_torrent.cli import HelpAsked, UsageError, build_parser, parse
+from tui_torrent.config import Options
+
+LAUNCHED = ("OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK", "SLURM_PROCID")
+
+
+def test_nothing_means_the_demo_headless() -> None:
+    assert parse([]) == Options()
+    assert parse(["--headless"]) == Options()
+    options = Options()
+    assert (options.scenario, options.monitor, options.json, options.out) == (None, False, False, None)
+    assert (options.strategy, options.swarm_update, options.seed, options.rate) == ("swarm", 10, 0, None)
+    assert (options.digest, options.report, options.journal) == ("blake3", None, None)
+
+
+def test_every_option() -> None:
+    words = (
+        "data --monitor --out o --json --report r.json --journal j.jsonl --seed -7 --strategy classic "
+        "--window 3 --swarm-update 5 --rate 1e6 --request-timeout 0.5 --digest sha256 --ascii"
+    )
+    assert parse(words.split()) == Options(
+        scenario="data",
+        monitor=True,
+        out=Path("o"),
+        json=True,
+        report=Path("r.json"),
+        journal=Path("j.jsonl"),
+        seed=-7,
+        strategy="classic",
+        window=3,
+        swarm_update=5,
+        rate=1e6,
+        request_timeout=0.5,
+        digest="sha256",
+        ascii=True,
+    )
+
+
+def test_options_may_stand_before_and_after_the_scenario() -> None:
+    assert parse(["--json", "s.toml", "--seed=3"]) == parse(["--seed", "3", "s.toml", "--json"])
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "--nope",
+        "--jso",
+        "one two",
+        "--monitor --headless",
+        "--seed",
+        "--seed x",
+        "--window 0",
+        "--window -1",
+        "--window 1.5",
+        "--swarm-update 0",
+        "--rate 0",
+        "--rate -3",
+        "--rate nan",
+        "--rate inf",
+        "--rate fast",
+        "--request-timeout 0",
+        "--strategy none",
+        "--digest declared",
+        "--digest md5",
+        "--out=",
+        "--report=",
+        "--journal=",
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(words: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse(words.split())
+    line = str(caught.value)
+    assert line.isprintable()
+    assert "--help" in line
+    wrong = next((word for word in words.split() if word.startswith("--")), "two")
+    assert wrong.partition("=")[0] in line or "two" in line
+
+
+@given(
+    st.lists(st.text(max_size=8) | st.sampled_from(["--seed", "--out", "--rate", "--json", "-h"]), max_size=4)
+)
+def test_any_words_are_options_or_one_line(words: list[str]) -> None:
+    line = ""
+    try:
+        assert isinstance(parse(words), Options)
+    except HelpAsked:
+        line = "" if "-h" in words else "unasked"
+    except UsageError as error:
+        line = str(error)
+    assert line.isprintable()
+
+
+@pytest.mark.parametrize("word", ["-h", "--help"])
+def test_help_is_a_text_not_a_print(word: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(HelpAsked) as caught:
+        parse([word])
+    assert "exit codes" in str(caught.value)
+    assert capsys.readouterr().out == ""
+
+
+def test_the_help_tells_every_default() -> None:
+    text = " ".join(build_parser().format_help().split())
+    defaults = Options()
+    for value in (defaults.window, defaults.swarm_update, defaults.request_timeout, defaults.strategy):
+        assert str(value) in text
+
+
+def test_a_rate_of_the_command_line_goes_before_the_scenarios() -> None:
+    assert parse([]).swarm_config(5.0).rate == 5.0
+    assert parse(["--rate", "7"]).swarm_config(5.0).rate == 7.0
+    assert parse([]).swarm_config(None).rate is None
+
+
+def test_the_classic_strategy_has_one_request_in_flight() -> None:
+    config = parse(["--strategy", "classic", "--window", "9"]).swarm_config(None)
+    assert config.requests_in_flight == 1
+    assert parse(["--window", "9"]).swarm_config(None).requests_in_flight == 9
+
+
+def test_patience_grows_with_the_request_timeout() -> None:
+    patient = parse(["--request-timeout", "60"]).swarm_config(None)
+    assert patient.request_timeout < patient.give_up_after
+    assert patient.request_timeout < patient.client_timeout
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({}, None),
+        ({"PMI_RANK": "3", "PMI_SIZE": "7"}, (3, 7)),
+        ({"OMPI_COMM_WORLD_RANK": "0", "OMPI_COMM_WORLD_SIZE": "2", "PMIX_RANK": "0"}, (0, 2)),
+        ({"PMIX_RANK": "1"}, (1, 0)),
+        ({"SLURM_PROCID": "0"}, None),
+        ({"PMI_RANK": "x", "PMI_SIZE": "7"}, None),
+    ],
+)
+def test_the_launchers_word(
+    environment: dict[str, str], expected: tuple[int, int] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in LAUNCHED:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    launcher = find_launcher()
+    assert (launcher and (launcher.rank, launcher.size)) == expected
+
+
+# What a start imports -------------------------------------------------------------------------
+
+
+def imported(statements: str) -> set[str]:
+    """The top-level packages, and our modules, that a fresh Python has after ``statements``."""
+    probe = f"{statements}\nimport sys; print(*sys.modules)"
+    environment = {name: value for name, value in os.environ.items() if name not in LAUNCHED}
+    environment["PYTHONPATH"] = os.pathsep.join([str(REPOSITORY), environment.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [sys.executable, "-c", probe], capture_output=True, text=True, timeout=30, env=environment, check=True
+    )
+    names = done.stdout.splitlines()[-1].split()
+    return {name.partition(".")[0] for name in names} | {name for name in names if name.startswith("tui_")}
+
+
+#: All that a client of a classic scenario or a TOML file comes by, but for MPI itself.
+CLIENT = "\n".join(
+    f"import {name}"
+    for name in [
+        "tui_torrent.cli",
+        "tui_torrent.launch",
+        "tui_torrent.client",
+        "tui_torrent.scenario.classic",
+        "tui_torrent.scenario.toml",
+        "tui_torrent.scenario.shares",
+        *sorted(
+            f"mpi_core.runtime.{path.stem}"
+            for path in (REPOSITORY / "mpi_core" / "runtime").glob("*.py")
+            if path.stem not in ("__init__", "mpi")
+        ),
+    ]
+)
+
+
+def test_a_clients_start_imports_neither_textual_nor_rich() -> None:
+    names = imported(CLIENT)
+    assert {"textual", "rich", "pytest", "asyncio", "mpi4py"}.isdisjoint(names)
+    assert not any(re.match(r"tui_torrent\.(tui|view)\b", name) for name in names)
+
+
+def test_the_trackers_start_without_a_monitor_neither() -> None:
+    names = imported(f"{CLIENT}\nimport tui_torrent.observer, mpi_core.swarm.tracker")
+    assert {"textual", "rich", "asyncio"}.isdisjoint(names)
+
+
+def test_help_and_wrong_flags_need_no_mpi() -> None:
+    names = imported("import tui_torrent.cli as cli\ncli.main(['--nope'])\ncli.main(['check', '/nowhere'])")
+    assert {"textual", "rich", "mpi4py", "numpy"}.isdisjoint(names)

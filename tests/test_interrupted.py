@@ -1,0 +1,59 @@
+"""A run that is ended from outside: no tracebacks, no ranks that live on, nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.mpirun import Job, flavour, needs_mpirun, needs_proc, started
+
+pytestmark = [needs_mpirun, needs_proc, pytest.mark.timeout(60)]
+
+
+def begun(job: Job) -> None:
+    """Wait until segments move."""
+    deadline = time.monotonic() + 20
+    while "swarm" not in job.said():
+        assert time.monotonic() < deadline, job.complained()
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_removes_what_the_run_made(how: signal.Signals, tmp_path: Path) -> None:
+    temporary, out = tmp_path / "tmp", tmp_path / "out"
+    temporary.mkdir()
+    with started(5, "--out", out, environment={"TMPDIR": str(temporary)}) as job:
+        begun(job)
+        os.kill(job.process.pid, how)
+        run = job.wait(15)
+    assert run.code != 0
+    assert "Traceback" not in run.stdout + run.stderr
+    assert [path.name for path in temporary.glob("tui_torrent-*")] == []
+    assert list(out.rglob("*.part")) == []
+
+
+@pytest.mark.parametrize("wait", [0.1, 0.2, 0.3, 0.4])
+def test_ctrl_c_at_the_start_ends_every_rank(wait: float, tmp_path: Path) -> None:
+    with started(5, cwd=tmp_path, environment={"TMPDIR": str(tmp_path)}) as job:
+        time.sleep(wait)
+        os.kill(job.process.pid, signal.SIGINT)
+        job.wait(15)
+    assert list(tmp_path.glob("tui_torrent-*")) == []
+
+
+def test_the_ranks_do_not_outlive_mpirun(tmp_path: Path) -> None:
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    with started(5, "--out", tmp_path / "out", environment={"TMPDIR": str(temporary)}) as job:
+        begun(job)
+        assert sorted(job.ranks()) == [0, 1, 2, 3, 4]
+        os.kill(job.process.pid, signal.SIGKILL)
+        run = job.wait(15)  # which sees that no process is left
+    assert run.code == -signal.SIGKILL
+    if flavour() == "openmpi":
+        # MPICH kills the ranks outright; these notice themselves, and tidy up.
+        assert list(temporary.glob("tui_torrent-*")) == []

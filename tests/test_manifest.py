@@ -1,0 +1,139 @@
+"""A manifest is what all clients agree on; whoever has one can tell a segment from any other bytes."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+from blake3 import blake3
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mpi_core.protocol.errors import RemoteProtocolError
+from mpi_core.protocol.manifest import (
+    MANY_SEGMENTS,
+    MAX_SEGMENT_LENGTH,
+    MIN_SEGMENT_LENGTH,
+    Algorithm,
+    Manifest,
+    name_problem,
+    segment_hasher,
+    segment_length_for,
+)
+
+KIB, MIB = 1024, 1024**2
+
+
+def manifest_of(data: bytes, length: int, algorithm: Algorithm = "blake3", name: str = "file1") -> Manifest:
+    digest = segment_hasher(algorithm)
+    parts = [data[at : at + length] for at in range(0, len(data), length)]
+    return Manifest(name, len(data), length, algorithm, tuple(map(digest, parts)))
+
+
+# Verification -----------------------------------------------------------------------------------
+
+
+@given(st.binary(max_size=50), st.integers(1, 20), st.sampled_from(["blake3", "sha256"]))
+def test_each_segment_verifies_and_nothing_else_does(data: bytes, length: int, algorithm: Algorithm) -> None:
+    manifest = manifest_of(data, length, algorithm)
+    assert sum(manifest.payload_length(index) for index in range(manifest.segments)) == len(data)
+    for index in range(manifest.segments):
+        payload = data[index * length : (index + 1) * length]
+        assert len(payload) == manifest.payload_length(index)
+        assert manifest.verifies(index, memoryview(bytearray(payload)))
+        for other in (b"", payload + b"\0", payload[:-1], bytes([payload[0] ^ 1]) + payload[1:]):
+            assert not manifest.verifies(index, other)
+
+
+def test_the_digests_are_those_of_the_standard_tools() -> None:
+    assert manifest_of(b"abc", 3, "sha256").digests == (hashlib.sha256(b"abc").digest(),)
+    assert manifest_of(b"abc", 3, "blake3").digests == (blake3(b"abc").digest(),)
+
+
+def test_a_declared_segment_is_its_own_hash() -> None:
+    manifest = Manifest.declared("file1", ("3fcf", "NONE", "3fcf"))
+    assert (manifest.segments, manifest.size) == (3, 12)
+    assert [manifest.payload_length(index) for index in range(3)] == [4, 4, 4]
+    assert manifest.verifies(0, b"3fcf")
+    assert manifest.verifies(2, b"3fcf")
+    assert not manifest.verifies(1, b"3fcf")
+    assert manifest.digest_text(b"3fcf") == "3fcf"
+    assert manifest_of(b"abc", 3).digest_text(b"\x01\xff") == "01ff"
+
+
+def test_owners_may_differ_in_the_mode_alone() -> None:
+    ours = manifest_of(b"abcdef", 3)
+    fields = (ours.size, ours.segment_length, ours.algorithm, ours.digests)
+    assert ours.same_content(Manifest(ours.name, *fields, mode=0o755))
+    for other in (manifest_of(b"abcdeg", 3), manifest_of(b"abcdef", 2), manifest_of(b"abcdef", 3, "sha256")):
+        assert not ours.same_content(other)
+
+
+# Shapes that cannot be --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("size", "length", "algorithm", "digests", "problem"),
+    [
+        (-1, 4, "blake3", 0, "size -1"),
+        (4, 0, "blake3", 1, "segment length 0"),
+        (4, -4, "blake3", 1, "segment length -4"),
+        (9, 4, "blake3", 2, "2 digests where 3 segments are"),
+        (8, 4, "sha256", 3, "3 digests where 2 segments are"),
+        (0, 4, "sha256", 1, "1 digests where 0 segments are"),
+        (5, 0, "declared", 1, "1 bytes of digests for a size of 5"),
+    ],
+)
+def test_a_shape_that_cannot_be(size: int, length: int, algorithm: Algorithm, digests: int, problem: str) -> None:
+    with pytest.raises(RemoteProtocolError, match=problem):
+        Manifest("file1", size, length, algorithm, (b"x",) * digests)
+
+
+def test_an_empty_file_has_no_segment() -> None:
+    assert manifest_of(b"", 4).segments == Manifest.declared("file1", ()).segments == 0
+
+
+# Names ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "/", "/etc/passwd", "..", "../x", "a/../../x", "a/..", ".", "./x", "a//b", "a/", "//", "a\0b", "a/./b"],
+)
+def test_a_name_that_escapes_is_refused(name: str) -> None:
+    assert name_problem(name)
+    with pytest.raises(RemoteProtocolError, match="a manifest with "):
+        Manifest.declared(name, ("h",))
+
+
+@pytest.mark.parametrize("name", ["a", "a/b", "...", "..a", "a..", ".hidden", "~", "C:\\x", "é/…", "-rf", "a b"])
+def test_a_name_that_stays_is_taken(name: str) -> None:
+    assert name_problem(name) is None
+    assert Manifest.declared(name, ("h",)).name == name
+
+
+# Segment lengths --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("size", "length"),
+    [
+        (0, 256 * KIB),
+        (512 * MIB, 256 * KIB),
+        (512 * MIB + 1, 512 * KIB),
+        (1024 * MIB + 1, 1 * MIB),
+        (4096 * MIB + 1, 4 * MIB),
+        (10**15, 4 * MIB),
+    ],
+)
+def test_the_length_of_segments_grows_with_the_file(size: int, length: int) -> None:
+    assert segment_length_for(size) == length
+
+
+@given(st.integers(0, 2**60), st.integers(0, 2**60))
+def test_it_stays_in_its_bounds_and_never_falls(size: int, other: int) -> None:
+    length = segment_length_for(size)
+    assert MIN_SEGMENT_LENGTH <= length <= MAX_SEGMENT_LENGTH
+    assert length == MAX_SEGMENT_LENGTH or size <= length * MANY_SEGMENTS
+    assert length == MIN_SEGMENT_LENGTH or size > length // 2 * MANY_SEGMENTS
+    assert (length <= segment_length_for(other)) or other < size

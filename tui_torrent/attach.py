@@ -1,0 +1,164 @@
+"""``python -m tui_torrent attach``: watch a swarm that runs with ``--serve``, from another terminal.
+
+The journal comes over the socket, from its first line on; a thread reads it, and the screen folds it as it
+folds a live run. Losing the connection ends the view, never the swarm.
+"""
+
+from __future__ import annotations
+
+import queue
+import socket
+import sys
+import threading
+import time
+from pathlib import Path
+
+from mpi_core.protocol.codec import from_line
+from mpi_core.protocol.errors import ScenarioError
+from mpi_core.protocol.events import RunEnded, Stamped
+from tui_torrent.serve import GREETING, WELCOME, runtime_folder
+from tui_torrent.view.conformance import Conformance
+from tui_torrent.view.ledger import Finding
+from tui_torrent.view.story import Tail
+from tui_torrent.view.swarm_view import SwarmView
+
+#: Seconds to connect and be welcomed.
+PATIENCE = 5.0
+#: Events folded at one tick of the screen, so that a long history does not freeze it.
+AT_ONCE = 20_000
+
+
+def find_address() -> str:
+    """The one swarm of this user that can be attached to; raises ScenarioError unless there is just one."""
+    folder = runtime_folder()
+    found = [str(path) for path in sorted(folder.glob("*.sock"))]
+    found += [f"127.0.0.1:{path.stem}" for path in sorted(folder.glob("*.token"))]
+    alive = [address for address in found if _answers(address)]
+    if len(alive) == 1:
+        return alive[0]
+    if not alive:
+        raise ScenarioError("attach: expected a swarm that runs with --serve, found none on this host")
+    raise ScenarioError(f"attach: expected one of {', '.join(alive)}, since {len(alive)} swarms run")
+
+
+def _answers(address: str) -> bool:
+    try:
+        _open(address).close()
+    except OSError:
+        return False
+    return True
+
+
+def _open(address: str) -> socket.socket:
+    host, colon, port = address.rpartition(":")
+    if colon and port.isdigit():
+        return socket.create_connection((host or "127.0.0.1", int(port)), timeout=PATIENCE)
+    sock = socket.socket(socket.AF_UNIX)
+    sock.settimeout(PATIENCE)
+    sock.connect(address)
+    return sock
+
+
+def connect(address: str, token: str | None) -> socket.socket:
+    """A welcomed connection; raises ScenarioError. The token is read from its file where none is given."""
+    port = address.rpartition(":")[2]
+    if token is None and port.isdigit() and "/" not in address:
+        file = runtime_folder() / f"{port}.token"
+        token = file.read_text().strip() if file.exists() else ""
+    try:
+        sock = _open(address)
+        sock.sendall(GREETING + (token or "").encode() + b"\n")
+        answer = b""
+        while not answer.endswith(b"\n") and (data := sock.recv(1)):
+            answer += data
+    except OSError as error:
+        raise ScenarioError(f"attach: {address}: {error}") from None
+    if answer != WELCOME:
+        said = answer.decode(errors="replace").strip() or "hung up"
+        raise ScenarioError(f"attach: {address}: {said}")
+    sock.settimeout(None)
+    return sock
+
+
+class Attached:
+    """The source of a screen: the events that come over a socket."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._inbox: queue.SimpleQueue[Stamped] = queue.SimpleQueue()
+        self._checker = Conformance()
+        #: This host's clock less the run's: the least that was seen, since news travel forward in time.
+        self._offset = float("inf")
+        self._hung_up = threading.Event()
+        self.view = SwarmView()
+        self.tail = Tail()
+        self.findings: list[Finding] = []
+        self.over = False
+        threading.Thread(target=self._read, name="attach", daemon=True).start()
+
+    @property
+    def now(self) -> float:
+        return self.view.t if self.over else max(self.view.t, time.monotonic() - self._offset)
+
+    @property
+    def hung_up(self) -> bool:
+        """The connection ended before the run's last event."""
+        return self._hung_up.is_set() and self._inbox.empty() and not self.over
+
+    def poll(self) -> None:
+        for _ in range(AT_ONCE):
+            if self._inbox.empty():
+                break
+            stamped = self._inbox.get_nowait()
+            self._checker.see(stamped)
+            self.view.apply(stamped)
+            self.tail.add(stamped)
+            self.over = isinstance(stamped.event, RunEnded)
+        else:
+            return
+        if self.view.events:
+            self._offset = min(self._offset, time.monotonic() - self.view.t)
+        if (self.over or self.hung_up) and not self.findings:
+            self.findings = self._checker.result()
+            self.over = True
+
+    def _read(self) -> None:
+        try:
+            with self._sock.makefile("rb") as lines:
+                for line in lines:
+                    if line.endswith(b"\n"):
+                        self._inbox.put(from_line(line))
+        except (OSError, ScenarioError):
+            pass
+        self._hung_up.set()
+
+
+def run_attach(address: str | None, token_file: str | None, ascii_only: bool) -> int:
+    """Show the swarm at ``address`` (None: the only one of this user) until its end or until left."""
+    token = None
+    if token_file is not None:
+        try:
+            token = Path(token_file).read_text().strip()
+        except OSError as error:
+            raise ScenarioError(f"attach: {token_file}: {error.strerror}") from None
+    source = Attached(connect(address or find_address(), token))
+    if not sys.stdout.isatty():
+        return _plain(source)
+    from tui_torrent.tui.app import MonitorApp
+
+    app = MonitorApp(source, title=address or "attached", ascii_only=ascii_only)
+    app.run()
+    return app.return_code or 0
+
+
+def _plain(source: Attached) -> int:
+    from tui_torrent.headless import PlainLines
+    from tui_torrent.view.report import build
+
+    sink = PlainLines(sys.stdout.write, sys.stdout.flush)
+    while not source.over:
+        source.poll()
+        sink.update(source.view, source.now)
+        time.sleep(0.05)
+    sink.finish(build(source.view, source.findings))
+    return 0

@@ -1,0 +1,100 @@
+"""``python -m tui_torrent replay JOURNAL``: a journal on the screen, or as the plain lines of its run."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from mpi_core.protocol.errors import ScenarioError
+from mpi_core.runtime.journal import read_journal
+from tui_torrent.headless import LOOK, PlainLines
+from tui_torrent.observer import FIRST_TOLD
+from tui_torrent.recording import Recording
+from tui_torrent.replay import Replay
+from tui_torrent.view.report import exit_code, to_json
+
+#: Reading a larger file takes seconds: then a line says so.
+LARGE = 20_000_000
+#: A run is looked at no more often than this, however long it took.
+LOOKS = 100_000
+
+
+@dataclass(frozen=True)
+class ReplayOptions:
+    """What the command line says."""
+
+    journal: Path
+    #: Seconds of the run in one second.
+    speed: float = 1.0
+    #: Where to begin, in seconds of the run.
+    at: float = 0.0
+    ascii: bool = False
+    report: Path | None = None
+
+
+def run_replay(options: ReplayOptions) -> int:
+    """Show the journal; returns the exit code of the run that it tells of.
+
+    Raises ScenarioError (exit code 2) where the journal cannot be read, or the report not written.
+    """
+    screen = has_screen()
+    recording = _load(options.journal, screen)
+    if options.report is not None:
+        _write(options.report, to_json(recording.report) + b"\n")
+    replay = Replay(recording, speed=options.speed)
+    if not screen:
+        tell(replay)
+    elif not _play(replay, options):
+        return 3
+    return exit_code(recording.report)
+
+
+def has_screen() -> bool:
+    """Whether there is a terminal to draw on and to take keys from."""
+    return sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def tell(replay: Replay) -> None:
+    """The plain lines of the run to its end, at once; the report as a headless run would tell it."""
+    sink = PlainLines(sys.stdout.write)
+    pause = max(LOOK, replay.end / LOOKS)
+    for look in range(1, int(replay.end / pause)):
+        replay.seek(look * pause)
+        if replay.now >= FIRST_TOLD and replay.view.aborted is None:
+            sink.update(replay.view, replay.now)
+    aborted = replay.report.aborted
+    if aborted is not None:
+        print(f"tui_torrent: {aborted.reason}", file=sys.stderr, flush=True)
+    else:
+        sink.finish(replay.report)
+    sys.stdout.flush()
+
+
+def _load(path: Path, screen: bool) -> Recording:
+    journal = read_journal(path)
+    if screen and path.stat().st_size > LARGE:
+        print(f"reading {path} …", file=sys.stderr, flush=True)
+    return Recording(journal)
+
+
+def _play(replay: Replay, options: ReplayOptions) -> bool:
+    """Show it until it is left; whether the screen got that far."""
+    from tui_torrent.tui.replay_app import ReplayApp
+
+    header = replay.recording.header
+    replay.seek(options.at)
+    if not replay.over:
+        replay.play()
+    app = ReplayApp(replay, title=header.scenario if header else "", ascii_only=options.ascii)
+    return app.run() is not None
+
+
+def _write(path: Path, content: bytes) -> None:
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        raise ScenarioError(
+            f"--report {path}: expected a file that can be written: {error.strerror}"
+        ) from None

@@ -1,0 +1,219 @@
+"""Let viewers attach to a running swarm: ``--serve``.
+
+What a viewer gets is the journal, from its first line on, as it grows. It lies in a file, and each viewer
+has a place in it: a slow one falls behind alone, and nothing in the swarm ever waits for it. One thread
+serves all, with sockets that never block.
+
+A Unix socket in the user's runtime folder is open to that user alone. TCP, on loopback only, asks for a
+token of 128 bits which stands in a file that only the user can read.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+import secrets
+import selectors
+import socket
+import stat
+import tempfile
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from mpi_core.protocol.codec import to_lines
+from mpi_core.protocol.errors import ScenarioError
+from mpi_core.protocol.events import Stamped
+
+#: The first words of a viewer, then its token; and the answers.
+GREETING = b"tui_torrent/1 "
+WELCOME = b"welcome\n"
+REFUSED = b"refused: wrong token\n"
+FULL = b"refused: too many viewers\n"
+
+MOST_VIEWERS = 32
+#: Seconds that a viewer may take for its first line, and between two looks at what has grown.
+GREETING_TIME = 5.0
+TICK = 0.05
+#: Bytes sent to one viewer before the next has its turn, and in the longest greeting.
+CHUNK = 256 * 1024
+LONGEST_GREETING = 256
+#: After the run, viewers may take so long (seconds) to read the rest.
+FAREWELL = 3.0
+
+
+def runtime_folder() -> Path:
+    """The user's own folder for sockets and tokens, made if need be; raises ScenarioError where it is not
+    the user's alone."""
+    base = os.environ.get("XDG_RUNTIME_DIR")
+    folder = (
+        Path(base) / "tui_torrent" if base else Path(tempfile.gettempdir()) / f"tui_torrent-{os.getuid()}"
+    )
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        status = folder.lstat()
+    except OSError as error:
+        raise ScenarioError(f"--serve: cannot make {folder}: {error.strerror}") from None
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o077:
+        raise ScenarioError(f"--serve: expected {folder} to be a folder that only you can enter")
+    return folder
+
+
+@dataclass
+class Viewer:
+    """One connection, and its place in the journal."""
+
+    sock: socket.socket
+    since: float
+    greeting: bytearray = field(default_factory=bytearray)
+    welcome: bool = False
+    #: What is on its way out, and the place in the journal behind it.
+    pending: memoryview = field(default_factory=lambda: memoryview(b""))
+    at: int = 0
+
+
+class Server:
+    """Serves the journal of the run that is going on in this process."""
+
+    def __init__(self, kind: Literal["unix", "tcp"]) -> None:
+        """Raises ScenarioError where nothing can be served."""
+        folder = runtime_folder()
+        self._paths: list[Path] = []
+        self._token = b""
+        try:
+            self._spool = tempfile.TemporaryFile(prefix="tui_torrent-")  # noqa: SIM115
+            if kind == "tcp":
+                self._listener = socket.create_server(("127.0.0.1", 0))
+                port = self._listener.getsockname()[1]
+                self._token = secrets.token_hex(16).encode()
+                token_file = folder / f"{port}.token"
+                self._write_private(token_file, self._token)
+                self.address = f"127.0.0.1:{port}"
+                self._paths.append(token_file)
+            else:
+                path = folder / f"{os.getpid()}.sock"
+                path.unlink(missing_ok=True)
+                self._listener = socket.socket(socket.AF_UNIX)
+                self._listener.bind(str(path))
+                path.chmod(0o600)
+                self._listener.listen()
+                self.address = str(path)
+                self._paths.append(path)
+        except OSError as error:
+            raise ScenarioError(f"--serve: {error}") from None
+        self._listener.setblocking(False)
+        self._written = 0
+        self._over = threading.Event()
+        self._viewers: dict[int, Viewer] = {}
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._listener, selectors.EVENT_READ)
+        self._thread = threading.Thread(target=self._run, name="serve", daemon=True)
+        self._thread.start()
+
+    @staticmethod
+    def _write_private(path: Path, text: bytes) -> None:
+        path.unlink(missing_ok=True)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with open(handle, "wb") as file:
+            file.write(text + b"\n")
+
+    def append(self, batch: list[Stamped]) -> None:
+        """Let the journal grow; called by the feed, never waits."""
+        lines = to_lines(batch)
+        self._spool.write(lines)
+        self._spool.flush()
+        self._written += len(lines)
+
+    def close(self) -> None:
+        """The run is over: let the viewers read the rest, for a while, and hang up."""
+        self._over.set()
+        self._thread.join(FAREWELL + 1)
+        for path in self._paths:
+            path.unlink(missing_ok=True)
+        self._spool.close()
+
+    # The thread -------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        farewell = None
+        while farewell is None or (time.monotonic() < farewell and self._behind()):
+            if farewell is None and self._over.is_set():
+                farewell = time.monotonic() + FAREWELL
+            for key, events in self._selector.select(TICK):
+                if key.fileobj is self._listener:
+                    self._accept()
+                elif events & selectors.EVENT_READ:
+                    self._read(self._viewers[key.fd])
+            for viewer in list(self._viewers.values()):
+                self._serve(viewer)
+        for viewer in list(self._viewers.values()):
+            self._drop(viewer)
+        self._selector.close()
+        self._listener.close()
+
+    def _behind(self) -> bool:
+        return any(v.welcome and (v.pending or v.at < self._written) for v in self._viewers.values())
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            sock, _ = self._listener.accept()
+            sock.setblocking(False)
+            if len(self._viewers) >= MOST_VIEWERS:
+                with suppress(OSError):
+                    sock.send(FULL)
+                sock.close()
+                return
+            self._viewers[sock.fileno()] = Viewer(sock, time.monotonic())
+            self._selector.register(sock, selectors.EVENT_READ)
+
+    def _drop(self, viewer: Viewer) -> None:
+        self._selector.unregister(viewer.sock)
+        del self._viewers[viewer.sock.fileno()]
+        viewer.sock.close()
+
+    def _read(self, viewer: Viewer) -> None:
+        try:
+            data = viewer.sock.recv(LONGEST_GREETING)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._drop(viewer)
+        elif not viewer.welcome:
+            viewer.greeting += data
+            if b"\n" in viewer.greeting or len(viewer.greeting) > LONGEST_GREETING:
+                self._judge(viewer)
+
+    def _judge(self, viewer: Viewer) -> None:
+        words = bytes(viewer.greeting.split(b"\n")[0])
+        token = words[len(GREETING) :].strip()
+        if words.startswith(GREETING) and hmac.compare_digest(token, self._token):
+            viewer.welcome = True
+            viewer.pending = memoryview(WELCOME)
+            return
+        with suppress(OSError):
+            viewer.sock.send(REFUSED)
+        self._drop(viewer)
+
+    def _serve(self, viewer: Viewer) -> None:
+        """Send a viewer what it can take now."""
+        if not viewer.welcome:
+            if time.monotonic() > viewer.since + GREETING_TIME:
+                self._drop(viewer)
+            return
+        if not viewer.pending and viewer.at < self._written:
+            size = min(CHUNK, self._written - viewer.at)
+            chunk = os.pread(self._spool.fileno(), size, viewer.at)
+            viewer.pending = memoryview(chunk)
+            viewer.at += len(chunk)
+        if viewer.pending:
+            try:
+                viewer.pending = viewer.pending[viewer.sock.send(viewer.pending) :]
+            except BlockingIOError:
+                pass
+            except OSError:
+                self._drop(viewer)

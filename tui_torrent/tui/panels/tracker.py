@@ -1,0 +1,148 @@
+"""The tracker: its messages by tag, how many come now, whose swarms it keeps, and who asks most."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from tui_torrent.tui.panels.lines import (
+    EMPTY,
+    Line,
+    Span,
+    clean,
+    count_text,
+    crop,
+    fit_end,
+    right,
+    rule,
+)
+from tui_torrent.tui.panels.spark import sparkline
+from tui_torrent.view.swarm_view import SwarmView
+
+KEYS = (("↑↓", "scroll the swarms"),)
+
+#: The tags in the order of the protocol, and which way each goes.
+TAGS = (
+    ("INIT", "in"),
+    ("INIT_ACK", "out"),
+    ("SWARM_REQUEST", "in"),
+    ("SWARM_RESPONSE", "out"),
+    ("FILE_COMPLETE", "in"),
+    ("ALL_COMPLETE", "in"),
+    ("STOP", "out"),
+    ("ABORT", "out"),
+)
+
+
+def tracker_lines(
+    view: SwarmView, now: float, width: int, height: int, first: int = 0
+) -> tuple[list[Line], int]:
+    """Exactly ``height`` lines, and the first swarm that is shown: ``first``, or as near as there is."""
+    left = 46 if width >= 96 else width
+    messages = _messages(view, now, left)
+    head = _head(view, now, width)
+    if left < width:
+        swarms, first = _swarms(view, width - left - 2, height - len(head), first)
+        asking = _asking(view, left, height - len(head) - len(messages))
+        messages = [*messages, *asking]
+        rows = max(len(messages), len(swarms))
+        body: list[Line] = []
+        for at in range(rows):
+            one = crop(messages[at] if at < len(messages) else EMPTY, left)
+            other = swarms[at] if at < len(swarms) else EMPTY
+            body.append((*one, Span("  "), *other))
+    else:
+        room = height - len(head) - len(messages)
+        swarms, first = _swarms(view, width, room, first)
+        body = [*messages, *swarms]
+        body += _asking(view, width, height - len(head) - len(body))
+    lines = [crop(line, width) for line in [*head, *body][:height]]
+    return [*lines, *[crop(EMPTY, width)] * (height - len(lines))], first
+
+
+def _head(view: SwarmView, now: float, width: int) -> list[Line]:
+    """How busy it is, over time."""
+    total = sum(view.tracker_messages.values())
+    rate = sum(rate.at(now) for rate in view.tracker_rates.values())
+    text = f" {count_text(total, 'message')}, {rate:.1f} a second  "
+    if total and view.clients:
+        each = total / len(view.clients)
+        text += f"({each:.0f} a client)  " if width >= 70 else ""
+    room = min(80, width - len(text) - 1)
+    if room < 8:
+        return [(Span(text, "text"),)]
+    return [(Span(text, "text"), *sparkline(view.tracker_load.last(now, room), room, "copies"))]
+
+
+def _messages(view: SwarmView, now: float, width: int) -> list[Line]:
+    """A line a tag; those that never came are not there, but for the protocol's own."""
+    bar = max(0, min(24, width - 40))
+    lines: list[Line] = [
+        rule("messages", "", width),
+        (Span(f" {'tag':<15}      {right('total', 7)}{right('per s', 8)}", "head"),),
+    ]
+    known = [tag for tag, _ in TAGS]
+    rest = [(tag, "") for tag in sorted(view.tracker_messages) if tag not in known]
+    most = max(view.tracker_messages.values(), default=0)
+    for tag, way in (*TAGS, *rest):
+        count = view.tracker_messages[tag]
+        if not count and tag == "ABORT":
+            continue
+        rate = view.tracker_rates[tag].at(now) if tag in view.tracker_rates else 0.0
+        arrow = "→" if way == "in" else "←"
+        style = "trouble" if tag == "ABORT" else "text"
+        line: Line = (
+            Span(f" {tag:<15} ", style if count else "dim"),
+            Span(f"{arrow} {way:<3}", "dim"),
+            Span(right(str(count) if count else "–", 7), "strong" if count else "dim"),
+            Span(right(f"{rate:.1f}" if rate else "–", 8), "text" if rate else "dim"),
+        )
+        if bar >= 4 and count:
+            line = (*line, Span("  " + "━" * max(1, round(bar * count / most)), "gauge"))
+        lines.append(line)
+    return lines
+
+
+def _swarms(view: SwarmView, width: int, height: int, first: int) -> tuple[list[Line], int]:
+    """File → seeds and peers, as the tracker has listed them."""
+    names = sorted({*view.swarms, *view.files})
+    room = max(0, height - 2)
+    first = max(0, min(first, len(names) - room))
+    note = f"{first + 1}–{min(len(names), first + room)} of {len(names)}" if len(names) > room else ""
+    name_room = max(8, min(48, width - 30))
+    titles = f" {'file':<{name_room}}{right('segments', 9)}{right('seeds', 7)}{right('peers', 7)}"
+    lines: list[Line] = [rule("swarms", note, width), (Span(titles, "head"),)]
+    for name in names[first : first + room]:
+        roles = Counter(view.swarms.get(name, {}).values())
+        file = view.files.get(name)
+        seeds, peers = roles["seed"], roles["peer"]
+        lines.append(
+            (
+                Span(" " + fit_end(clean(name), name_room), "text"),
+                Span(right(str(file.segments) if file else "–", 9), "dim"),
+                Span(right(str(seeds), 7), "own" if seeds else "trouble"),
+                Span(right(str(peers) if peers else "–", 7), "text" if peers else "dim"),
+            )
+        )
+    if not names:
+        lines.append((Span(" no file is registered yet", "dim"),))
+    return lines[: max(0, height)], first
+
+
+def _asking(view: SwarmView, width: int, height: int) -> list[Line]:
+    """The clients whose swarm requests were answered most."""
+    if height < 4 or not view.served:
+        return []
+    lines: list[Line] = [
+        rule("swarm requests answered", "", width),
+        (Span(f" {'client':<10}{right('answers', 10)}{right('members told', 15)}", "head"),),
+    ]
+    ranked = sorted(view.served.items(), key=lambda served: (-served[1][0], served[0]))
+    for rank, (answers, members) in ranked[: height - 2]:
+        lines.append(
+            (
+                Span(f" {rank:<10}", "strong"),
+                Span(right(str(answers), 10), "text"),
+                Span(right(str(members), 15), "text"),
+            )
+        )
+    return lines

@@ -1,0 +1,205 @@
+"""Who sent how much to whom: a row an uploader, a column a downloader, as the senders tell it.
+
+Cells are numbers where all columns fit as numbers, else shades of the largest cell. Where there are more
+clients than columns, a column stands for several.
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import chain
+from math import ceil
+from typing import NamedTuple
+
+from mpi_core.protocol.units import Rank
+from tui_torrent.tui.panels.axis import LEVELS
+from tui_torrent.tui.panels.lines import (
+    EMPTY,
+    Line,
+    Span,
+    bytes_text,
+    cells,
+    count_text,
+    crop,
+    right,
+    rule,
+    runs,
+)
+from tui_torrent.view.report import fairness
+from tui_torrent.view.swarm_view import SwarmView
+
+#: From a little to the most; nothing is a dot.
+SHADES = "░▒▓█"
+NOTHING = "·"
+
+#: Cells are no wider than this, and the bars at the right have so many cells where there is room.
+WIDEST, BAR = 9, 10
+
+KEYS = (("↑↓", "scroll"),)
+
+MEANING: tuple[Line, ...] = (
+    (Span("*", "strong"), Span(" owns files", "dim")),
+    (Span("·", "missing-text"), Span(" nothing", "dim")),
+    (Span("░▒▓█", "gauge"), Span(" a quarter of the most … the most", "dim")),
+)
+
+
+class Matrix(NamedTuple):
+    """Segments by uploader and by group of downloaders, and the sums of both."""
+
+    uploaders: list[Rank]
+    groups: list[list[Rank]]
+    cells: list[list[int]]
+    sent: list[int]
+    received: list[int]
+
+
+def matrix(view: SwarmView, columns: int) -> Matrix:
+    """The traffic, with at most ``columns`` groups of downloaders."""
+    ranks = sorted({*view.clients, *(rank for pair in view.traffic for rank in pair)})
+    size = max(1, ceil(len(ranks) / max(1, columns)))
+    groups = [ranks[at : at + size] for at in range(0, len(ranks), size)]
+    row = {rank: at for at, rank in enumerate(ranks)}
+    segments = [[0] * len(groups) for _ in ranks]
+    for (source, target), (count, _) in view.traffic.items():
+        segments[row[source]][row[target] // size] += count
+    received = [sum(column) for column in zip(*segments, strict=True)]
+    return Matrix(ranks, groups, segments, [sum(line) for line in segments], received)
+
+
+class _Layout(NamedTuple):
+    label: int
+    cell: int
+    total: int
+    bar: int
+    numbers: bool
+
+
+def _lay_out(view: SwarmView, width: int) -> tuple[_Layout, Matrix]:
+    table = matrix(view, max(1, len(view.clients)))
+    digits = len(str(max(table.uploaders, default=0)))
+    label = max(4, digits + 2)
+    total = max(5, len(str(sum(table.sent))) + 1)
+    bar = BAR + 6 if width >= 70 else 0
+    room, columns = max(1, width - label - total - bar), max(1, len(table.groups))
+    most = max((max(line, default=0) for line in table.cells), default=0)
+    least = max(2, len(str(most)), digits) + 1
+    numbers = columns * least <= room
+    if numbers:
+        cell = min(max(least, room // columns), max(WIDEST, least))
+    else:
+        cell = next((size for size in (3, 2) if columns * size <= room), 1)
+        if columns > room:
+            table = matrix(view, room)
+    return _Layout(label, cell, total, bar, numbers), table
+
+
+def traffic_lines(view: SwarmView, width: int, height: int, first: int = 0) -> tuple[list[Line], int]:
+    """Exactly ``height`` lines, and the first row that is shown: ``first``, or as near as there is."""
+    layout, table = _lay_out(view, width)
+    head = _head(view, width)
+    room = max(1, height - len(head) - 3)
+    rows = len(table.uploaders)
+    first = max(0, min(first, rows - room))
+    note = f"rows {first + 1}–{min(rows, first + room)} of {rows}" if rows > room else ""
+    title = "segments from the row's client to the column's"
+    if table.groups and len(table.groups[0]) > 1:
+        title += f", {len(table.groups[0])} clients a column"
+    lines = [*head, rule(title, note, width), _titles(table, layout)]
+    highest = max((max(line, default=0) for line in table.cells), default=0)
+    usual = sum(table.sent) / max(1, sum(map(bool, chain(*table.cells))))
+    longest, everything = max(table.sent, default=0), max(1, sum(table.sent))
+    for at in range(first, min(first + room, rows)):
+        rank, sent = table.uploaders[at], table.sent[at]
+        client = view.clients.get(rank)
+        owner = client is not None and bool(client.owned)
+        line: list[Span] = [Span(right(f"{rank}{'*' if owner else ' '}", layout.label), "strong")]
+        line += _cells(table, at, layout, highest, usual)
+        line.append(Span(right(str(sent), layout.total), "strong"))
+        if layout.bar:
+            length = max(int(sent > 0), round(BAR * sent / longest)) if longest else 0
+            line.append(Span(" " + "━" * length, "own" if owner else "gauge"))
+            line.append(Span(f" {100 * sent / everything:.0f}%", "dim"))
+        lines.append(tuple(line))
+    lines.append(_sums(table, layout) if rows else (Span(" no client yet", "dim"),))
+    lines = [crop(line, width) for line in lines[:height]]
+    return [*lines, *[crop(EMPTY, width)] * (height - len(lines))], first
+
+
+def _head(view: SwarmView, width: int) -> list[Line]:
+    """The balance in words, as many of them as there is room for."""
+    balance = fairness(view)
+    if balance.jain is None or balance.origin_share is None:
+        return [(Span(" No segment was sent yet.", "dim"),)]
+    segments = sum(cell[0] for cell in view.traffic.values())
+    moved = count_text(segments, "segment")
+    if view.real_bytes:
+        moved += f", {bytes_text(sum(cell[1] for cell in view.traffic.values()))}"
+    share, jain = f"{100 * balance.origin_share:.0f}%", f"{balance.jain:.2f}"
+    for origin, index in (
+        ("of them from the original owners", "Jain's index (1: all sent alike)"),
+        ("from the owners", "Jain's index (1: all alike)"),
+        ("from the owners", "Jain's index"),
+        ("owners", "Jain"),
+    ):
+        line = (
+            Span(f" {moved}   ", "text"),
+            *(Span(share, "strong"), Span(f" {origin}   ", "dim")),
+            *(Span(jain, "strong"), Span(f" {index}", "dim")),
+        )
+        if cells(line) <= width:
+            break
+    return [line]
+
+
+def _titles(table: Matrix, layout: _Layout) -> Line:
+    """The ranks above the columns, as many as there is room for."""
+    cell = layout.cell
+    if layout.numbers:
+        names = "".join(right(str(group[0]), cell) for group in table.groups)
+    else:
+        marks = [" "] * (len(table.groups) * cell)
+        free = 0
+        for at, group in enumerate(table.groups):
+            name = str(group[0])
+            if at * cell >= free and at * cell + len(name) <= len(marks):
+                marks[at * cell : at * cell + len(name)] = name
+                free = at * cell + len(name) + 1
+        names = "".join(marks)
+    corner = right("from", layout.label)
+    end = right("sent", layout.total) + ("  share of all" if layout.bar else "")
+    return (Span(corner + names + end, "head"),)
+
+
+def _cells(table: Matrix, at: int, layout: _Layout, highest: int, usual: float) -> Line:
+    counts, cell = table.cells[at], layout.cell
+    own = table.groups.index([table.uploaders[at]]) if [table.uploaders[at]] in table.groups else -1
+    if not layout.numbers:
+        shades = [SHADES[4 * step // 256] * cell for step in range(256)]
+        text = "".join([shades[255 * n // highest] if n else NOTHING * cell for n in counts])
+        if own >= 0 and not counts[own]:
+            text = text[: own * cell] + " " * cell + text[(own + 1) * cell :]
+        return tuple(
+            Span(part, "missing-text" if part[0] in " ·" else "gauge") for part in _PARTS.findall(text)
+        )
+    texts = [right(str(n) if n else NOTHING, cell) for n in counts]
+    if own >= 0 and not counts[own]:
+        texts[own] = " " * cell
+    return runs(texts, ["missing-text" if not n else "strong" if n > 2 * usual else "text" for n in counts])
+
+
+#: Stretches of nothing, and of something.
+_PARTS = re.compile("[ ·]+|[^ ·]+")
+
+
+def _sums(table: Matrix, layout: _Layout) -> Line:
+    """What each column received: a number where it fits, else a bar."""
+    label = Span(right("got ", layout.label), "head")
+    total = Span(right(str(sum(table.received)), layout.total), "strong")
+    most = max(table.received, default=0)
+    if layout.numbers and len(str(most)) < layout.cell:
+        sums = "".join(right(str(received), layout.cell) for received in table.received)
+        return (label, Span(sums, "strong"), total)
+    bars = [LEVELS[max(1, 8 * n // most) - 1] if n else NOTHING for n in table.received]
+    fill = "".join(bar * layout.cell for bar in bars)
+    return (label, Span(fill, "copies"), total)

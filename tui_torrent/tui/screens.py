@@ -1,0 +1,319 @@
+"""The screens over their panels: which keys they take, and what they ask of the app."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.events import Key
+from textual.message import Message
+from textual.widgets import Input
+
+from tui_torrent.tui.pages import SEEN_TO_THE_END, Page, Stage, TextScreen
+from tui_torrent.tui.panels import client, log, tracker, traffic
+from tui_torrent.tui.panels.help import help_lines
+from tui_torrent.tui.panels.lines import Line
+from tui_torrent.tui.panels.log import LogPanel
+from tui_torrent.tui.panels.overview import Overview
+from tui_torrent.tui.panels.report import report_lines
+from tui_torrent.tui.panels.tabs import hints, title_bar
+from tui_torrent.tui.widgets import Canvas
+from tui_torrent.view.rates import BUCKET
+from tui_torrent.view.report import Report, build
+
+
+class OverviewScreen(Page):
+    """The swarm at a glance."""
+
+    number = 1
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "open", "Show the client", show=False),
+        Binding("s", "sort", "Sort by the next column", show=False),
+        Binding("S", "reverse", "Turn the order round", show=False),
+    ]
+
+    def __init__(self, stage: Stage) -> None:
+        super().__init__(stage)
+        self.overview = Overview()
+
+    def picture(self, width: int, height: int) -> list[Line]:
+        source, self.overview.chosen = self.stage.source, self.stage.chosen
+        return self.overview.lines(source.view, source.tail, source.now, width, height, self.stage.title)
+
+    @property
+    def rows(self) -> int:
+        return self.overview.rows
+
+    def action_move(self, lines: int) -> None:
+        overview = self.overview
+        if self.stage.chosen not in overview.order:
+            # The first key only shows where one is, unless it goes far.
+            self.stage.chosen = next(iter(overview.order[overview.first :]), None)
+            lines = 0 if abs(lines) == 1 else lines
+        overview.bring_in(self.stage.choose(lines, overview.order))
+        self.frame()
+
+    def on_canvas_scrolled(self, event: Canvas.Scrolled) -> None:
+        self.overview.first += event.lines
+        self.frame()
+
+    def clicked(self, x: int, y: int) -> None:
+        rank = self.overview.rank_at(y)
+        if rank is not None and rank == self.stage.chosen:
+            self.post_message(self.Wanted(2))
+        elif rank is not None:
+            self.stage.chosen = rank
+            self.frame()
+
+    def action_open(self) -> None:
+        if self.stage.chosen not in self.overview.order:
+            self.stage.chosen = next(iter(self.overview.order[self.overview.first :]), None)
+        self.post_message(self.Wanted(2))
+
+    def action_sort(self) -> None:
+        self.overview.sort_by_next(self.stage.source.view)
+        self.frame()
+
+    def action_reverse(self) -> None:
+        self.overview.reverse = not self.overview.reverse
+        self.frame()
+
+
+class BarScreen(Page):
+    """A panel between the bar above and the keys below."""
+
+    def panel(self, width: int, height: int) -> list[Line]:
+        """Exactly ``height`` lines of ``width`` cells."""
+        raise NotImplementedError
+
+    def meaning(self) -> tuple[Line, ...]:
+        """What the glyphs mean."""
+        return ()
+
+    def picture(self, width: int, height: int) -> list[Line]:
+        source = self.stage.source
+        if height < 4:
+            return self.panel(width, height)
+        bar = title_bar(source.view, self.stage.title, source.now, width)
+        return [bar, *self.panel(width, height - 2), hints(self.keys, width, self.meaning())]
+
+
+class ClientScreen(BarScreen):
+    """One client: its segments, the others, its requests."""
+
+    number = 2
+    keys = client.KEYS
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("n,right_square_bracket", "other(1)", "Next client", show=False),
+        Binding("p,left_square_bracket", "other(-1)", "Previous client", show=False),
+    ]
+
+    def __init__(self, stage: Stage) -> None:
+        super().__init__(stage)
+        self.first = 0
+
+    def meaning(self) -> tuple[Line, ...]:
+        return client.MEANING
+
+    def panel(self, width: int, height: int) -> list[Line]:
+        view, stage = self.stage.source.view, self.stage
+        if stage.chosen not in view.clients:
+            stage.chosen = min(view.clients, default=None)
+        return client.client_lines(view, stage.chosen, stage.source.now, width, height, self.first)
+
+    def action_move(self, lines: int) -> None:
+        self.first = max(0, min(self.first + lines, len(self.stage.source.view.clients) - 2))
+        self.frame()
+
+    def action_other(self, step: int) -> None:
+        self.stage.choose(step, sorted(self.stage.source.view.clients))
+        self.first = 0
+        self.frame()
+
+
+class TrafficScreen(BarScreen):
+    """Who sent how much to whom."""
+
+    number = 3
+    keys = traffic.KEYS
+
+    def __init__(self, stage: Stage) -> None:
+        super().__init__(stage)
+        self.first = 0
+
+    def meaning(self) -> tuple[Line, ...]:
+        return traffic.MEANING
+
+    def panel(self, width: int, height: int) -> list[Line]:
+        lines, self.first = traffic.traffic_lines(self.stage.source.view, width, height, self.first)
+        return lines
+
+    def action_move(self, lines: int) -> None:
+        self.first += lines
+        self.frame()
+
+
+class TrackerScreen(BarScreen):
+    """What the tracker has to do."""
+
+    number = 5
+    keys = tracker.KEYS
+
+    def __init__(self, stage: Stage) -> None:
+        super().__init__(stage)
+        self.first = 0
+
+    def panel(self, width: int, height: int) -> list[Line]:
+        source = self.stage.source
+        lines, self.first = tracker.tracker_lines(source.view, source.now, width, height, self.first)
+        return lines
+
+    def action_move(self, lines: int) -> None:
+        self.first += lines
+        self.frame()
+
+
+class LogScreen(BarScreen):
+    """Every message, filtered as one types."""
+
+    number = 4
+    keys = log.KEYS
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("slash", "filter", "Filter", show=False),
+        Binding("f", "follow", "Follow", show=False),
+        Binding("enter", "go", "Go to that moment", show=False),
+        Binding("escape", "clear", "No filter", show=False),
+    ]
+
+    class Sought(Message):
+        """Somebody wants to see the run at that time, in its seconds."""
+
+        def __init__(self, t: float) -> None:
+            super().__init__()
+            self.t = t
+
+    DEFAULT_CSS = """
+    LogScreen Input, LogScreen Input:focus {
+        display: none; height: 1; border: none; padding: 0 1; background: $surface; dock: bottom;
+    }
+    LogScreen Input.open { display: block; }
+    """
+
+    def __init__(self, stage: Stage) -> None:
+        super().__init__(stage)
+        self.log_panel = LogPanel()
+        self.input = Input(placeholder="REQUEST from:3 to:5 seg:17 file:b*", select_on_focus=False)
+
+    def compose(self) -> ComposeResult:
+        yield self.canvas
+        yield self.input
+        yield from self.stage.below()
+
+    def panel(self, width: int, height: int) -> list[Line]:
+        return self.log_panel.lines(self.stage.source.tail.log, width, height)
+
+    @property
+    def rows(self) -> int:
+        return self.log_panel.rows
+
+    def action_move(self, lines: int) -> None:
+        self.log_panel.move(lines)
+        self.frame()
+
+    def action_follow(self) -> None:
+        self.log_panel.follow = not self.log_panel.follow
+        self.frame()
+
+    def action_go(self) -> None:
+        t = self.log_panel.time_at(self.stage.source.tail.log)
+        if t is not None:
+            self.post_message(self.Sought(t))
+
+    def action_filter(self) -> None:
+        self.input.add_class("open")
+        self.input.focus()
+
+    def action_clear(self) -> None:
+        self.input.value = ""
+        self._close()
+
+    def _close(self) -> None:
+        self.input.remove_class("open")
+        self.set_focus(None)
+        self.frame()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        self.log_panel.set_filter(event.value)
+        self.frame()
+
+    def on_input_submitted(self) -> None:
+        self._close()
+
+
+class HelpScreen(TextScreen):
+    """Keys, columns, words."""
+
+    number = 0
+    keys = (("?", "closes"),)
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("question_mark,escape,enter", "app.pop_screen", "Close", show=False),
+        Binding("space", "turn(1)", "Page down", show=False),
+    ]
+
+    def text(self, width: int) -> list[Line]:
+        return help_lines(width)
+
+
+class ReportScreen(TextScreen):
+    """What came of the run, or of what there is of it so far; at the end any other key leaves."""
+
+    number = 6
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("e", "export", "Export", show=False),
+        Binding("space", "turn(1)", "Page down", show=False),
+    ]
+
+    class Exported(Message):
+        """Somebody wants that report in files."""
+
+        def __init__(self, report: Report) -> None:
+            super().__init__()
+            self.report = report
+
+    _SCROLLING = frozenset({"down", "j", "up", "k", "pagedown", "space", "pageup", "home", "end"})
+
+    def __init__(self, stage: Stage) -> None:
+        super().__init__(stage)
+        #: What the text was made from, and the text.
+        self._made: tuple[tuple[object, ...], Report, list[Line]] | None = None
+
+    def report(self) -> Report:
+        source = self.stage.source
+        return build(source.view, source.findings if source.over else ())
+
+    def hints(self) -> tuple[tuple[str, str], ...]:
+        return (("e", "export"), *([("any other key", "leaves")] if self.stage.source.over else []))
+
+    def text(self, width: int) -> list[Line]:
+        source = self.stage.source
+        key = (width, source.over, int(source.now / BUCKET))
+        if self._made is None or self._made[0] != key:
+            report = self.report()
+            lines = report_lines(report, source.view, self.stage.title, width, not source.over)
+            self._made = (key, report, lines)
+        return self._made[2]
+
+    def action_export(self) -> None:
+        self.post_message(self.Exported(self.report()))
+
+    def on_key(self, event: Key) -> None:
+        """At the end, a key that means nothing else leaves."""
+        if not self.stage.may_leave or not self.stage.source.over:
+            return
+        if event.key in self._SCROLLING and not self.scrolls:
+            pass
+        elif event.key in self.active_bindings:
+            return
+        event.stop()
+        self.app.exit(SEEN_TO_THE_END)
