@@ -113,19 +113,25 @@ def test_q_leaves_from_the_help_too() -> None:
     assert use(Scripted(RUN, now=2.0), scenario).return_value == LEFT_EARLY
 
 
-def test_keys_scroll_the_clients() -> None:
+def test_keys_choose_a_client_and_scroll_to_it() -> None:
     async def scenario(app: MonitorApp, pilot: Pilot[int]) -> None:
-        async def after(*keys: str) -> str:
+        async def after(*keys: str) -> tuple[str, str]:
+            """Where the mark is, and which clients are shown."""
             await pilot.press(*keys)
-            return next(line for line in shown(app).splitlines() if " of 64" in line).split("clients ")[1]
+            lines = shown(app).splitlines()
+            marked = next(line for line in lines if line.startswith("▸")).split()[1]
+            return marked, next(line for line in lines if " of 64" in line).split("clients ")[1].split()[0]
 
-        assert "1–12 of 64" in shown(app)
-        assert (await after("down", "j")).startswith("3–14")
-        assert (await after("up", "k", "k")).startswith("1–12")
-        assert (await after("pagedown")).startswith("13–24")
-        assert (await after("end")).startswith("53–64")
-        assert (await after("pageup")).startswith("41–52")
-        assert (await after("home")).startswith("1–12")
+        assert "1–11" in shown(app)
+        assert "▸" not in shown(app)
+        assert await after("down") == ("1", "1–11")
+        assert await after("down", "j") == ("3", "1–11")
+        assert await after("k", "up", "up") == ("1", "1–11")
+        assert await after("pagedown") == ("12", "2–12")
+        assert await after("end") == ("64", "54–64")
+        assert await after("pageup") == ("53", "53–63")
+        assert await after("g") == ("1", "1–11")
+        assert await after("G") == ("64", "54–64")
 
     use(Scripted(MANY, now=2.0), scenario)
 
@@ -133,7 +139,8 @@ def test_keys_scroll_the_clients() -> None:
 def test_the_mouse_wheel_scrolls() -> None:
     async def scenario(app: MonitorApp, pilot: Pilot[int]) -> None:
         app.screen.query_one(Canvas).post_message(Canvas.Scrolled(3))
-        await until_shown(pilot, "4–15 of 64")
+        await until_shown(pilot, "4–14 of 64")
+        assert "▸" not in shown(app)
 
     use(Scripted(MANY, now=2.0), scenario)
 
@@ -165,6 +172,7 @@ def test_the_report_stays_until_a_key_is_pressed() -> None:
     async def scenario(app: MonitorApp, pilot: Pilot[int]) -> None:
         source.now = 99.0
         await until_shown(pilot, "Everything that was wanted is there")
+        await pilot.press("end")
         assert "✓ INIT first" in shown(app)
         polls = source.polls
         await pilot.resize_terminal(60, 20)
@@ -194,7 +202,7 @@ def test_a_key_that_was_meant_for_the_overview_does_not_close_the_report(
 @pytest.mark.usefixtures("no_grace")
 def test_a_long_report_scrolls_before_it_goes() -> None:
     async def scenario(app: MonitorApp, pilot: Pilot[int]) -> None:
-        await until_shown(pilot, "more lines")
+        await until_shown(pilot, "more line")
         await pilot.press("end")
         assert isinstance(app.screen, ReportScreen)
         assert "Jain" in shown(app)
@@ -210,7 +218,7 @@ def test_the_end_comes_through_the_help() -> None:
     async def scenario(app: MonitorApp, pilot: Pilot[int]) -> None:
         await pilot.press("question_mark")
         source.now = 99.0
-        await until_shown(pilot, "any key leaves")
+        await until_shown(pilot, "any other key leaves")
         await pilot.press("enter")
 
     assert use(source, scenario).return_value == SEEN_TO_THE_END

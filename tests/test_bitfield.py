@@ -69,7 +69,9 @@ def test_segment_0_is_the_lowest_bit_of_the_first_byte() -> None:
     assert str(Bitfield.from_bytes(10, b"\x01\x02")) == "x........x"
 
 
-@pytest.mark.parametrize(("length", "packed"), [(9, b"\xff"), (8, b"\xff\x00"), (3, b"\x08"), (-1, b""), (0, b"\0")])
+@pytest.mark.parametrize(
+    ("length", "packed"), [(9, b"\xff"), (8, b"\xff\x00"), (3, b"\x08"), (-1, b""), (0, b"\0")]
+)
 def test_bytes_that_do_not_fit_are_refused(length: int, packed: bytes) -> None:
     with pytest.raises(RemoteProtocolError, match=f"a bitfield of {length} segments"):
         Bitfield.from_bytes(length, packed)

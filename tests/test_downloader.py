@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -184,7 +185,7 @@ def test_a_client_that_waits_asks_for_its_swarms_again_less_and_less_often() -> 
 
 def test_who_lacks_holders_asks_for_other_members_before_it_gives_up() -> None:
     client = leecher({"file1": 2, "file2": 9}, swarm_update=1000)
-    client.joins({"file2": [2]}, {"file1": [3]})
+    client.joins({"file1": [], "file2": [2]})
     for _ in range(8):
         client.wait(0.25)
         client.hear(2, payload(client.requests()[-1]))
@@ -213,7 +214,7 @@ def test_20_000_files_begin_in_a_moment() -> None:
     names = [f"data/shards/part-{number:05}" for number in range(20_000)]
     client = leecher(dict.fromkeys(names, 1))
     begin = time.process_time()
-    client.joins(dict.fromkeys(names, [2]))
+    client.joins({name: [2] for name in names})
     # Measured 0.3 s; where each name is sought in a list, 10.
     assert time.process_time() - begin < 4
 
@@ -229,7 +230,7 @@ def test_a_client_that_is_never_idle_shows_the_tracker_that_it_lives() -> None:
         if len(client.messages(msg.SwarmRequest)) > before:
             heard.append(client.now)
     assert client.now == 200
-    assert max(later - earlier for earlier, later in zip(heard, heard[1:], strict=False)) <= 60 / 4 + 1
+    assert max(later - earlier for earlier, later in pairwise(heard)) <= 60 / 4 + 1
 
 
 # With neighbours ----------------------------------------------------------------------------------

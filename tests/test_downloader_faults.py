@@ -175,7 +175,9 @@ def test_a_busy_source_is_left_alone_for_a_while() -> None:
     client = leecher({"file1": 1})
     client.joins({"file1": [2]})
     client.hear(2, msg.Reject(Ticket(0), "busy"))
-    assert client.events(ev.RequestRejected) == [ev.RequestRejected(Rank(2), "file1", SegmentIndex(0), "busy")]
+    assert client.events(ev.RequestRejected) == [
+        ev.RequestRejected(Rank(2), "file1", SegmentIndex(0), "busy")
+    ]
     client.wait(0.04)
     assert len(client.requests()) == 1
     client.wait(0.02)

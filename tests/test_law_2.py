@@ -10,11 +10,17 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from mpi_core.protocol import messages as msg
 from mpi_core.protocol.errors import RemoteProtocolError
-from mpi_core.protocol.units import Rank, Ticket
+from mpi_core.protocol.units import Rank, SegmentIndex, Ticket
 from mpi_core.swarm.bystander import Bystander
 from mpi_core.swarm.config import SwarmConfig
 from mpi_core.swarm.downloader import Downloader
@@ -93,7 +99,9 @@ class Lies(Meddled):
     def meddle(self, sender: Rank, count: int, data: st.DataObject) -> None:
         for _ in range(count):
             message = self.message(data)
-            rank = data.draw(st.sampled_from([rank for rank, port in self.swarm.machines if port == message.port]))
+            rank = data.draw(
+                st.sampled_from([rank for rank, port in self.swarm.machines if port == message.port])
+            )
             self.swarm.deliver(sender, rank, message)
 
     def teardown(self) -> None:
@@ -162,7 +170,12 @@ def test_a_response_with_two_manifests_of_one_name_is_refused() -> None:
     downloader = machines()[1]
     downloader.start(0.0)
     downloader.receive(0.0, Rank(0), msg.InitAck((("file2",),)))
-    refuses(downloader, 0, msg.SwarmResponse((declared("file2", 3), declared("file2", 3))), "two manifests of one name")
+    refuses(
+        downloader,
+        0,
+        msg.SwarmResponse((declared("file2", 3), declared("file2", 3))),
+        "two manifests of one name",
+    )
     refuses(downloader, 0, msg.SwarmResponse((declared("file9", 3),)), "an unasked manifest of 'file9'")
     refuses(downloader, 0, msg.SwarmResponse(lost=(Rank(4),)), "names a rank that is no client")
     assert downloader.receive(0.0, Rank(0), msg.SwarmResponse((declared("file2", 3),)))
@@ -171,6 +184,5 @@ def test_a_response_with_two_manifests_of_one_name_is_refused() -> None:
 @pytest.mark.parametrize("ticket", [-1, 1000, 2**40])
 def test_a_ticket_that_no_tag_can_carry_is_refused(ticket: int) -> None:
     uploader = machines()[2]
-    from mpi_core.protocol.units import SegmentIndex
 
     refuses(uploader, 2, msg.RequestSegment("file1", SegmentIndex(0), Ticket(ticket), 7), "asks with ticket")

@@ -84,7 +84,9 @@ def test_owners_may_differ_in_the_mode_alone() -> None:
         (5, 0, "declared", 1, "1 bytes of digests for a size of 5"),
     ],
 )
-def test_a_shape_that_cannot_be(size: int, length: int, algorithm: Algorithm, digests: int, problem: str) -> None:
+def test_a_shape_that_cannot_be(
+    size: int, length: int, algorithm: Algorithm, digests: int, problem: str
+) -> None:
     with pytest.raises(RemoteProtocolError, match=problem):
         Manifest("file1", size, length, algorithm, (b"x",) * digests)
 
@@ -98,7 +100,22 @@ def test_an_empty_file_has_no_segment() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["", "/", "/etc/passwd", "..", "../x", "a/../../x", "a/..", ".", "./x", "a//b", "a/", "//", "a\0b", "a/./b"],
+    [
+        "",
+        "/",
+        "/etc/passwd",
+        "..",
+        "../x",
+        "a/../../x",
+        "a/..",
+        ".",
+        "./x",
+        "a//b",
+        "a/",
+        "//",
+        "a\0b",
+        "a/./b",
+    ],
 )
 def test_a_name_that_escapes_is_refused(name: str) -> None:
     assert name_problem(name)
@@ -106,7 +123,9 @@ def test_a_name_that_escapes_is_refused(name: str) -> None:
         Manifest.declared(name, ("h",))
 
 
-@pytest.mark.parametrize("name", ["a", "a/b", "...", "..a", "a..", ".hidden", "~", "C:\\x", "é/…", "-rf", "a b"])
+@pytest.mark.parametrize(
+    "name", ["a", "a/b", "...", "..a", "a..", ".hidden", "~", "C:\\x", "é/…", "-rf", "a b"]
+)
 def test_a_name_that_stays_is_taken(name: str) -> None:
     assert name_problem(name) is None
     assert Manifest.declared(name, ("h",)).name == name

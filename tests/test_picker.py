@@ -20,7 +20,9 @@ def keys(marks: str) -> int:
     return Bitfield.of(len(marks), (at for at, mark in enumerate(marks) if mark == "x")).bits
 
 
-def picker_of(have: str, copies: str, rank: int, peers: Collection[int], seeds: Collection[int], rng: int) -> Picker:
+def picker_of(
+    have: str, copies: str, rank: int, peers: Collection[int], seeds: Collection[int], rng: int
+) -> Picker:
     picker = Picker(Rank(rank), Random(rng))
     file = picker.add("file1", len(have))
     picker.todo &= ~keys(have)
@@ -94,7 +96,9 @@ def test_all_in_the_order_of_their_copies() -> None:
 
 
 def test_ties_are_broken_at_random() -> None:
-    first = Counter(pick_all(have="........", peer="xx.xx.xx", copies="21111121", rng=rng)[0] for rng in range(200))
+    first = Counter(
+        pick_all(have="........", peer="xx.xx.xx", copies="21111121", rng=rng)[0] for rng in range(200)
+    )
     assert set(first) == {1, 3, 4, 7}
     assert min(first.values()) > 20
 
@@ -133,7 +137,13 @@ def test_a_copy_that_is_lost_counts_no_more() -> None:
 def test_all_files_lie_on_one_axis() -> None:
     picker = Picker(Rank(1), Random(0))
     first, second = picker.add("file1", 3), picker.add("file2", 2)
-    assert [picker.locate(key) for key in range(5)] == [(first, 0), (first, 1), (first, 2), (second, 0), (second, 1)]
+    assert [picker.locate(key) for key in range(5)] == [
+        (first, 0),
+        (first, 1),
+        (first, 2),
+        (second, 0),
+        (second, 1),
+    ]
     assert picker.keys_of(second, Bitfield.full(2)) == second.mask == keys("...xx")
     assert picker.file("file2") is second
     assert picker.file("file3") is None

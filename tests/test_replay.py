@@ -258,3 +258,17 @@ def test_on_a_terminal_it_shows_the_run_and_takes_keys(tmp_path: Path) -> None:
         job.kill()
         job.wait()
         screen.close()
+
+
+# The journals of demo/ -------------------------------------------------------------------------
+
+JOURNALS = sorted((Path(__file__).parents[1] / "demo" / "journals").iterdir())
+
+
+@pytest.mark.parametrize("path", JOURNALS, ids=lambda path: path.name)
+def test_the_demo_s_journals_are_small_whole_and_lawful(path: Path) -> None:
+    report = Recording(read_journal(path)).report
+    assert path.stat().st_size < 150_000
+    assert report.outcome == "complete"
+    assert all(finding.holds for finding in report.conformance)
+    assert report.strategy == path.name.partition(".")[0]

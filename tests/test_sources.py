@@ -118,7 +118,9 @@ def test_a_silent_source_is_not_asked_until_it_speaks() -> None:
 # Strikes ----------------------------------------------------------------------------------------
 
 
-def struck(strikes: int, corrupted: int, keys: int = ALL, honest: int = ALL) -> tuple[Sources, Source, Source]:
+def struck(
+    strikes: int, corrupted: int, keys: int = ALL, honest: int = ALL
+) -> tuple[Sources, Source, Source]:
     """A source with so many strikes that spoiled those keys, and a blameless one."""
     known = sources(1, 2)
     bad, good = source(known, 1), source(known, 2)

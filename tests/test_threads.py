@@ -1,4 +1,4 @@
-"""The machines in real threads: a swarm over the in-process network, the driver's duties, the reporter's bound."""
+"""The machines in real threads: a swarm over the local network, the driver's duties, the reporter's bound."""
 
 from __future__ import annotations
 
@@ -81,7 +81,9 @@ class Threads:
         header = ev.RunStarted(1, len(self.stores), "threads", "swarm", 0, 10, 8)
         outcome = ev.RunEnded(("complete", "incomplete")[self.tracker.exit_code])
         seqs = [stamped.seq + 1 for stamped in told if stamped.rank == 0]
-        shifted = [Stamped(s.t, s.rank, s.seq + (s.rank == 0), s.event) for s in sorted(told, key=lambda s: s.t)]
+        shifted = [
+            Stamped(s.t, s.rank, s.seq + (s.rank == 0), s.event) for s in sorted(told, key=lambda s: s.t)
+        ]
         return [
             Stamped(0.0, Rank(0), 0, header),
             *shifted,
@@ -116,7 +118,9 @@ def test_a_swarm_of_threads_completes_with_spoiled_and_late_payloads(strategy: S
     assert [finding.detail for finding in checker.result() if finding.holds is False] == []
     unavailable = [s for s in journal if isinstance(s.event, ev.FileUnavailable)]
     assert [(s.rank, s.event.file) for s in unavailable] == [(3, "ghost")]  # type: ignore[union-attr]
-    dropped = [s.rank for s in journal if isinstance(s.event, ev.SegmentDropped) and s.event.reason == "corrupt"]
+    dropped = [
+        s.rank for s in journal if isinstance(s.event, ev.SegmentDropped) and s.event.reason == "corrupt"
+    ]
     assert dropped
     assert not Counter(dropped) - Counter(spoiled)
 

@@ -49,7 +49,9 @@ def response(news: list[tuple[int, msg.Stimulus]], rank: int) -> msg.SwarmRespon
 
 
 def members(answer: msg.SwarmResponse, name: str = "file1") -> dict[int, str]:
-    return {member.rank: member.role for swarm in answer.swarms if swarm.name == name for member in swarm.members}
+    return {
+        member.rank: member.role for swarm in answer.swarms if swarm.name == name for member in swarm.members
+    }
 
 
 def kinds(news: list[tuple[int, msg.Stimulus]]) -> list[tuple[int, str]]:

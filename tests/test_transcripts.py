@@ -72,7 +72,9 @@ def busy() -> VirtualSwarm:
     return VirtualSwarm(plans, config, faults=faults())
 
 
-@pytest.mark.parametrize("scene", [classic, swarm, corrupt, unavailable, busy], ids=lambda scene: scene.__name__)
+@pytest.mark.parametrize(
+    "scene", [classic, swarm, corrupt, unavailable, busy], ids=lambda scene: scene.__name__
+)
 def test_the_dialogue_is_the_one_that_was_reviewed(scene: object) -> None:
     run = scene().run()  # type: ignore[operator]
     assert not broken_rules(run)

@@ -24,7 +24,11 @@ def sent(client: Alone, to: int, ticket: int) -> list[tuple[int, msg.Stimulus]]:
 def answers(client: Alone) -> list[tuple[int, int, str]]:
     """Who was answered, for which ticket, and how."""
     kinds = {msg.SendSegment: "sent", msg.Reject: "refused"}
-    return [(to, m.ticket, kinds[type(m)]) for to, m in client.sent if isinstance(m, (msg.SendSegment, msg.Reject))]
+    return [
+        (to, m.ticket, kinds[type(m)])
+        for to, m in client.sent
+        if isinstance(m, (msg.SendSegment, msg.Reject))
+    ]
 
 
 # Answers ------------------------------------------------------------------------------------------
@@ -36,11 +40,15 @@ def test_a_request_is_answered_by_its_segment() -> None:
     assert client.events(ev.SegmentSent) == [ev.SegmentSent(Rank(2), "file1", SegmentIndex(7), 7)]
 
 
-@pytest.mark.parametrize(("name", "index"), [("file2", 0), ("file1", 40), ("file1", -1), ("file1", 2**60), ("", 0)])
+@pytest.mark.parametrize(
+    ("name", "index"), [("file2", 0), ("file1", 40), ("file1", -1), ("file1", 2**60), ("", 0)]
+)
 def test_what_is_not_here_is_refused(name: str, index: int) -> None:
     client = seed()
     assert client.hear(2, request(index, 0, name)) == [(2, msg.Reject(Ticket(0), "absent"))]
-    assert client.events(ev.SegmentRefused) == [ev.SegmentRefused(Rank(2), name, SegmentIndex(index), "absent")]
+    assert client.events(ev.SegmentRefused) == [
+        ev.SegmentRefused(Rank(2), name, SegmentIndex(index), "absent")
+    ]
 
 
 def test_beyond_a_full_queue_it_is_busy() -> None:
@@ -148,6 +156,17 @@ def test_a_receiver_that_takes_no_payload_holds_no_slot_for_long() -> None:
     sent(client, 2, 0)
     sent(client, 2, 1)
     assert [to for to, _, _ in answers(client)] == [2, 2, 3, 2, 2]
+
+
+def test_nor_a_place_in_the_queue() -> None:
+    client = seed(slots=1, max_queue=2, request_timeout=5.0)
+    for ticket in range(3):
+        client.hear(2, request(ticket, ticket))
+    client.hear(3, request(0, 0))
+    assert answers(client)[-1] == (3, 0, "refused")
+    client.wait(5.0)
+    client.hear(3, request(0, 0))
+    assert answers(client)[-1] == (3, 0, "sent")
 
 
 # Cancel -------------------------------------------------------------------------------------------

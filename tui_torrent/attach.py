@@ -133,7 +133,7 @@ class Attached:
         self._hung_up.set()
 
 
-def run_attach(address: str | None, token_file: str | None, ascii_only: bool) -> int:
+def run_attach(address: str | None, token_file: str | None, ascii: bool) -> int:
     """Show the swarm at ``address`` (None: the only one of this user) until its end or until left."""
     token = None
     if token_file is not None:
@@ -146,7 +146,7 @@ def run_attach(address: str | None, token_file: str | None, ascii_only: bool) ->
         return _plain(source)
     from tui_torrent.tui.app import MonitorApp
 
-    app = MonitorApp(source, title=address or "attached", ascii_only=ascii_only)
+    app = MonitorApp(source, title=address or "attached", ascii_only=ascii)
     app.run()
     return app.return_code or 0
 

@@ -21,6 +21,7 @@ exit codes: 0 everything wanted is there and verified; 1 something wanted could 
 python -m tui_torrent check JOURNAL   checks a journal against the protocol's rules and names the first
                                       event that breaks one (0: all hold, 1: one is broken, 2: no journal)
 python -m tui_torrent replay JOURNAL  shows the run that a journal tells of; --help says more
+python -m tui_torrent attach          shows a run that was started with --serve; --help says more
 """
 
 
@@ -147,6 +148,20 @@ def build_parser() -> argparse.ArgumentParser:
         help="the hash of real files' segments (default: %(default)s)",
     )
     add("--ascii", action="store_true", help="draw the monitor in ASCII alone")
+    viewers = parser.add_mutually_exclusive_group()
+    viewers.add_argument(
+        "--serve",
+        action="store_const",
+        const="unix",
+        help="let viewers of this user attach from other terminals, at a Unix socket",
+    )
+    viewers.add_argument(
+        "--serve-tcp",
+        action="store_const",
+        const="tcp",
+        dest="serve",
+        help="the same at TCP on loopback, with a token",
+    )
     return parser
 
 
@@ -167,6 +182,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _check(words[1:]) if first else 0
         if words[:1] == ["replay"]:
             return _replay(words[1:]) if first else 0
+        if words[:1] == ["attach"]:
+            return _attach(words[1:]) if first else 0
         options = parse(words)
     except HelpAsked as help_asked:
         if first:
@@ -227,3 +244,29 @@ def _replay(words: list[str]) -> int:
     from tui_torrent.playback import ReplayOptions, run_replay
 
     return run_replay(ReplayOptions(**vars(build_replay_parser().parse_args(words))))
+
+
+def build_attach_parser() -> argparse.ArgumentParser:
+    """The parser of what follows ``attach``."""
+    parser = _Parser(
+        prog=f"python -m {PROGRAM} attach",
+        description="Watch a swarm that runs with --serve or --serve-tcp, from another terminal of this host.",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add(
+        "address", nargs="?", metavar="ADDRESS", help="a socket's path, or HOST:PORT; default: the only swarm"
+    )
+    add(
+        "--token-file",
+        metavar="FILE",
+        help="where the token of TCP stands (default: where --serve-tcp put it)",
+    )
+    add("--ascii", action="store_true", help="draw in ASCII alone")
+    return parser
+
+
+def _attach(words: list[str]) -> int:
+    from tui_torrent.attach import run_attach
+
+    return run_attach(**vars(build_attach_parser().parse_args(words)))

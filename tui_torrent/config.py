@@ -31,6 +31,8 @@ class Options:
     digest: Literal["blake3", "sha256"] = "blake3"
     fps: int = 10
     ascii: bool = False
+    #: Let viewers attach: at a Unix socket, or at TCP on loopback.
+    serve: Literal["unix", "tcp"] | None = None
 
     def swarm_config(self, scenario_rate: float | None) -> SwarmConfig:
         """The machines' configuration; patience grows with the request timeout."""

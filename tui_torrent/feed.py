@@ -1,4 +1,4 @@
-"""From the source to the sinks: every rank's events, into the journal, the checker, the view and the tail.
+"""From the source to the sinks: every rank's events, into recorders, the checker, the view and the tail.
 
 The observer's rank has one. ``poll`` takes what has come and never blocks. A rank's last message is an
 empty batch; when all have sent it the run is over: the outcome is decided, told as the last event, and
@@ -8,14 +8,14 @@ the journal closed.
 from __future__ import annotations
 
 import queue
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
 
 from mpi_core.protocol.codec import decode_batch
 from mpi_core.protocol.events import RunEnded, RunStarted, Stamped
 from mpi_core.protocol.messages import Tag
 from mpi_core.protocol.units import Rank
 from mpi_core.runtime.clock import Clock
-from mpi_core.runtime.journal import JournalWriter
 from mpi_core.runtime.reporter import Reporter
 from tui_torrent.view.conformance import Conformance
 from tui_torrent.view.ledger import Finding
@@ -27,6 +27,15 @@ from tui_torrent.view.swarm_view import SwarmView
 LAST_WORDS = 15.0
 
 
+class Recorder(Protocol):
+    """Who gets every event as it comes: a journal, the server of viewers."""
+
+    def append(self, batch: Sequence[Stamped]) -> None: ...
+
+    def close(self) -> None:
+        """The last event was appended."""
+
+
 class Feed:
     """All events of a live run, on the observer's rank."""
 
@@ -36,14 +45,14 @@ class Feed:
         own: Reporter,
         others: Iterable[Rank],
         header: RunStarted,
-        journal: JournalWriter | None = None,
+        recorders: Sequence[Recorder] = (),
     ) -> None:
         """``own`` are the events of this rank; ``others`` the ranks whose events are delivered."""
         self._clock = clock
         self._own = own
         self._speaking = set(others)
         self._own_speaks = True
-        self._journal = journal
+        self._recorders = recorders
         self._checker = Conformance()
         self._heard_at = 0.0
         self._inbox: queue.SimpleQueue[tuple[Rank, bytearray]] = queue.SimpleQueue()
@@ -99,8 +108,8 @@ class Feed:
             self._end()
 
     def _fold(self, batch: list[Stamped]) -> None:
-        if self._journal is not None:
-            self._journal.append(batch)
+        for recorder in self._recorders:
+            recorder.append(batch)
         for stamped in batch:
             self._checker.see(stamped)
             self.view.apply(stamped)
@@ -109,8 +118,8 @@ class Feed:
     def _end(self) -> None:
         self._own.tell(RunEnded(self._outcome()))
         self._own.drain(self._fold)
-        if self._journal is not None:
-            self._journal.close()
+        for recorder in self._recorders:
+            recorder.close()
         self.verdict = self._checker.result()
         self.report = build(self.view, self.verdict)
         self.on_over(self.report)

@@ -20,7 +20,7 @@ from mpi_core.runtime.journal import JournalWriter
 from mpi_core.runtime.launcher import leave_if_orphaned
 from mpi_core.runtime.reporter import Reporter
 from tui_torrent.config import Options
-from tui_torrent.feed import Feed
+from tui_torrent.feed import Feed, Recorder
 from tui_torrent.headless import JsonLines, PlainLines
 from tui_torrent.scenario import Scenario, one_line
 from tui_torrent.view.report import Report, exit_code, problems, to_json
@@ -52,12 +52,18 @@ class Observer:
         self._report_file: BinaryIO | None = None
         #: Why --report or --journal cannot be written, in one line.
         self.problem: str | None = None
-        journal = None
+        recorders: list[Recorder] = []
         try:
             if options.report is not None:
                 self._report_file = _open(options.report)
             if options.journal is not None:
-                journal = JournalWriter(options.journal)
+                recorders.append(JournalWriter(options.journal))
+            if options.serve is not None:
+                from tui_torrent.serve import Server
+
+                server = Server(options.serve)
+                recorders.append(server)
+                print(f"[{0:6.1f}s] serving viewers at {server.address}", file=sys.stderr, flush=True)
         except ScenarioError as error:
             self.problem = one_line(str(error))
         config = options.swarm_config(None)
@@ -71,7 +77,7 @@ class Observer:
             window=config.requests_in_flight,
         )
         others = [Rank(rank) for rank in range(roles.size) if rank != world.rank]
-        self.feed = Feed(clock, reporter, others, header, journal)
+        self.feed = Feed(clock, reporter, others, header, recorders)
         self.feed.on_over = self._on_over
         self._over = threading.Event()
         self._listener = threading.Thread(

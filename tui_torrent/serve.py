@@ -19,6 +19,7 @@ import stat
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -120,7 +121,7 @@ class Server:
         with open(handle, "wb") as file:
             file.write(text + b"\n")
 
-    def append(self, batch: list[Stamped]) -> None:
+    def append(self, batch: Sequence[Stamped]) -> None:
         """Let the journal grow; called by the feed, never waits."""
         lines = to_lines(batch)
         self._spool.write(lines)

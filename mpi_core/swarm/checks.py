@@ -9,9 +9,7 @@ from mpi_core.protocol.messages import SwarmResponse
 from mpi_core.swarm.store import SegmentStore
 
 
-def check_response(
-    message: SwarmResponse, asked: Collection[str], store: SegmentStore, clients: int
-) -> None:
+def check_response(message: SwarmResponse, asked: Collection[str], store: SegmentStore, clients: int) -> None:
     """Raise unless a SWARM_RESPONSE speaks of what was asked, once, and of ranks 1…``clients``."""
     for manifest in message.manifests:
         if manifest.name not in asked or store.manifest(manifest.name):

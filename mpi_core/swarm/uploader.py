@@ -86,7 +86,7 @@ class Uploader:
         held = self._store.bitfield(request.name)
         if held is None or not 0 <= request.index < held.length or not held.has(request.index):
             return self._refuse(sender, request, "absent")
-        if self._queued >= self._config.max_queue:
+        if self._is_full(now):
             return self._refuse(sender, request, "busy")
         if not self._queued and not self._sending:
             self._pending_at = now + self._config.pending_interval
@@ -126,13 +126,24 @@ class Uploader:
         return []
 
     def _whose_turn(self, now: float) -> Rank | None:
-        """The next requester, if a slot is free. One that has not taken a payload for the request timeout
-        may be dead: it holds no slot and gets no more, until that payload has left."""
-        stuck = {rank for rank, sending in self._sending.items() if now >= self._stuck_at(sending)}
+        """The next requester, if a slot is free."""
+        stuck = self._stuck(now)
         busy = sum(len(sending) for rank, sending in self._sending.items() if rank not in stuck)
         if busy >= self._config.slots:
             return None
         return next((rank for rank in self._queues if rank not in stuck), None)
+
+    def _is_full(self, now: float) -> bool:
+        """Whether the queue takes no more."""
+        most = self._config.max_queue
+        if self._queued < most:
+            return False
+        return self._queued - sum(len(self._queues.get(rank, ())) for rank in self._stuck(now)) >= most
+
+    def _stuck(self, now: float) -> set[Rank]:
+        """Who has not taken a payload for the request timeout. It may be dead: it holds no slot and no place
+        in the queue, and gets no more, until that payload has left."""
+        return {rank for rank, sending in self._sending.items() if now >= self._stuck_at(sending)}
 
     def _stuck_at(self, sending: list[Waiting]) -> float:
         return sending[0].since + self._config.request_timeout

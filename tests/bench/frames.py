@@ -1,4 +1,4 @@
-"""What a frame of each screen costs: milliseconds of CPU, with the events of that frame and the terminal's output.
+"""What a frame of each screen costs: milliseconds of CPU, its events and the terminal's output included.
 
     python -m tests.bench.frames --clients 64 --segments 4096 --size 160x50
 
@@ -36,6 +36,10 @@ SIZE = 1 << 18
 EVENTS_A_FRAME = 400
 #: Seconds of the run between two frames.
 STEP = 0.1
+
+
+#: Who wants which segment of what.
+Wanted = tuple[int, str, SegmentIndex]
 
 
 class Swarm:

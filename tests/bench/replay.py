@@ -65,9 +65,8 @@ def measure(path: Path, seeks: int) -> None:
     began, used = time.perf_counter(), time.process_time()
     recording = Recording(read_journal(path))
     loaded, used = time.perf_counter() - began, time.process_time() - used
-    print(
-        f"journal   {len(recording.times):,} events, {path.stat().st_size / 1e6:.0f} MB of {recording.end:.0f} s"
-    )
+    size, span = path.stat().st_size / 1e6, recording.end
+    print(f"journal   {len(recording.times):,} events, {size:.0f} MB, {span:.0f} s")
     each = 1e6 * used / len(recording.times)
     print(f"load      {loaded:.1f} s; {used:.1f} s of the processor's time, {each:.1f} µs an event")
     print(f"memory    {resident() - before:.0f} MB more than before, {peak() - before:.0f} MB at the most")

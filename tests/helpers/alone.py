@@ -98,7 +98,9 @@ class Leecher(Alone):
         rng = Random(1)
         super().__init__(Downloader(Rank(1), clients, self.store, list(wants), config, rng, patterns))
 
-    def joins(self, seeds: Mapping[str, Iterable[int]], peers: Mapping[str, Iterable[int]] | None = None) -> None:
+    def joins(
+        self, seeds: Mapping[str, Iterable[int]], peers: Mapping[str, Iterable[int]] | None = None
+    ) -> None:
         """The tracker's answer to the first SWARM_REQUEST."""
         self.joined = True
         self.hear(0, swarm_response(self.files.values(), seeds, peers))
@@ -158,7 +160,7 @@ def content(request: msg.RequestSegment) -> bytes:
 def serve_all(
     client: Leecher, seeds: Iterable[int] = (2,), spoiled: Iterable[int] = (), silent: Iterable[int] = ()
 ) -> Answer:
-    """Everybody else: a tracker, and seeds of every file, some of whom spoil what they send or send nothing."""
+    """Everybody else: a tracker, and seeds of every file, some of whom spoil what they send or are silent."""
     seeds, spoiled, silent = list(seeds), set(spoiled), set(silent)
 
     def answer(to: int, message: msg.Stimulus) -> Iterable[tuple[int, msg.Stimulus]]:

@@ -31,7 +31,9 @@ def dialogue(swarm: VirtualSwarm) -> str:
             lines.append(f"{at:7.4f}           {aside}")
     for rank, store in swarm.stores.items():
         files = [f"{m.name} {store.bitfield(m.name)}" for m in store.manifests]
-        lines.append(f"client {rank} has {', '.join(files) or 'nothing'}{' and is dead' * swarm.is_dead(rank)}")
+        lines.append(
+            f"client {rank} has {', '.join(files) or 'nothing'}{' and is dead' * swarm.is_dead(rank)}"
+        )
     return "\n".join(lines) + "\n"
 
 
@@ -76,7 +78,9 @@ class _Speaker:
             case msg.SwarmRequest():
                 self._names.setdefault(sender, message.names)
                 again = self._chosen(sender, message.unfinished)
-                return _several(("", message.names), ("again", again), ("lacks", self._chosen(sender, message.lacking)))
+                return _several(
+                    ("", message.names), ("again", again), ("lacks", self._chosen(sender, message.lacking))
+                )
             case msg.SwarmResponse():
                 return _response(message)
             case msg.RequestSegment():
@@ -93,7 +97,9 @@ class _Speaker:
                 fields = ((h.name, Bitfield.from_bytes(h.length, h.bits)) for h in message.holdings)
                 return ", ".join(f"{name} {field}" for name, field in fields)
             case msg.Announce():
-                return ", ".join(" ".join((g.name, *(f"#{index}" for index in g.indices))) for g in message.gains)
+                return ", ".join(
+                    " ".join((g.name, *(f"#{index}" for index in g.indices))) for g in message.gains
+                )
             case msg.FileComplete():
                 return message.name
             case msg.AllComplete():

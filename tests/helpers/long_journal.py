@@ -22,7 +22,7 @@ def long_run(segments: int, clients: int = 64, files: int = 16, duration: float 
     """
     ranks = [Rank(rank) for rank in range(1, clients + 1)]
     names = [f"shards/part-{number:02}.bin" for number in range(files)]
-    sizes = {name: segments // files for name in names}
+    sizes = dict.fromkeys(names, segments // files)
     digests = {
         name: tuple(sha256(f"{name}{at}".encode()).hexdigest() for at in range(size))
         for name, size in sizes.items()

@@ -1,4 +1,4 @@
-"""A virtual network that is what MPI is (law 5): reliable, first in first out for each (sender, receiver, tag).
+"""A virtual network that is as MPI (law 5): reliable, first in first out per (sender, receiver, tag).
 
 Time is a number that the caller hands in; a delay is drawn for each message as it is posted.
 """

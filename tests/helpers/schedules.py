@@ -44,7 +44,11 @@ def reordering(rng: Random, sender: Rank, to: Rank, message: msg.Message) -> flo
 
 
 def slow_payloads(rng: Random, sender: Rank, to: Rank, message: msg.Message) -> float:
-    return LONGEST_DELAY * rng.random() if isinstance(message, msg.SendSegment) else small(rng, sender, to, message)
+    return (
+        LONGEST_DELAY * rng.random()
+        if isinstance(message, msg.SendSegment)
+        else small(rng, sender, to, message)
+    )
 
 
 def slow_client(rng: Random, sender: Rank, to: Rank, message: msg.Message) -> float:
@@ -182,7 +186,9 @@ def check_answers(swarm: VirtualSwarm) -> None:
     for (asker, source, ticket), count in open_requests.items():
         assert count <= 1, f"{asker} asks {source} twice with ticket {ticket}"
         if count and not stopped:
-            assert min(swarm.faults.dead_at.get(asker, NEVER), swarm.faults.dead_at.get(source, NEVER)) < NEVER
+            assert (
+                min(swarm.faults.dead_at.get(asker, NEVER), swarm.faults.dead_at.get(source, NEVER)) < NEVER
+            )
 
 
 def check_stores(swarm: VirtualSwarm) -> None:

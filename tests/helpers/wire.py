@@ -37,11 +37,15 @@ PLAIN: dict[Any, st.SearchStrategy[Any]] = {
 
 def manifests(names: st.SearchStrategy[str] | None = None) -> st.SearchStrategy[Manifest]:
     """Valid ones of each kind."""
-    path = st.lists(st.sampled_from(("a", "é", "file1", "x y", "…", "-")), min_size=1, max_size=3).map("/".join)
+    path = st.lists(st.sampled_from(("a", "é", "file1", "x y", "…", "-")), min_size=1, max_size=3).map(
+        "/".join
+    )
     name = names or st.one_of(st.sampled_from(["file1", "file2"]), path)
     hashes = st.lists(st.text(alphabet="0123456789abcdef", min_size=1, max_size=64), max_size=5).map(tuple)
 
-    def real(name: str, size: int, length: int, algorithm: Literal["blake3", "sha256"], mode: int) -> Manifest:
+    def real(
+        name: str, size: int, length: int, algorithm: Literal["blake3", "sha256"], mode: int
+    ) -> Manifest:
         digests = tuple(bytes([place % 256]) * 32 for place in range(-(-size // length)))
         return Manifest(name, size, length, algorithm, digests, mode)
 

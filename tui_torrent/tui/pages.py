@@ -142,7 +142,11 @@ class Page(Screen[None]):
         self.action_move(pages * self.rows)
 
     def on_canvas_scrolled(self, event: Canvas.Scrolled) -> None:
-        self.action_move(event.lines)
+        self.wheeled(event.lines)
+
+    def wheeled(self, lines: int) -> None:
+        """The mouse wheel was turned."""
+        self.action_move(lines)
 
     def on_canvas_resized(self) -> None:
         self.frame()

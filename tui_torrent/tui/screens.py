@@ -18,7 +18,6 @@ from tui_torrent.tui.panels.log import LogPanel
 from tui_torrent.tui.panels.overview import Overview
 from tui_torrent.tui.panels.report import report_lines
 from tui_torrent.tui.panels.tabs import hints, title_bar
-from tui_torrent.tui.widgets import Canvas
 from tui_torrent.view.rates import BUCKET
 from tui_torrent.view.report import Report, build
 
@@ -54,8 +53,8 @@ class OverviewScreen(Page):
         overview.bring_in(self.stage.choose(lines, overview.order))
         self.frame()
 
-    def on_canvas_scrolled(self, event: Canvas.Scrolled) -> None:
-        self.overview.first += event.lines
+    def wheeled(self, lines: int) -> None:
+        self.overview.first += lines
         self.frame()
 
     def clicked(self, x: int, y: int) -> None:

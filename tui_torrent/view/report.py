@@ -119,7 +119,7 @@ def build(view: SwarmView, findings: Sequence[Finding]) -> Report:
         seed=header.seed if header else None,
         clients=clients,
         tracker=TrackerReport(dict(sorted(view.tracker_messages.items()))),
-        traffic=[(source, to, *cell) for (source, to), cell in _traffic(view)],
+        traffic=_traffic(view),
         fairness=fairness(view),
         conformance=list(findings),
         scenario=header.scenario if header else None,
@@ -183,8 +183,9 @@ def tally(findings: Sequence[Finding]) -> str:
     return ", ".join([f"{held}/{len(findings)} rules hold", *rest])
 
 
-def _traffic(view: SwarmView) -> list[tuple[tuple[int, int], tuple[int, int]]]:
-    return [((source, to), (cell[0], cell[1])) for (source, to), cell in sorted(view.traffic.items())]
+def _traffic(view: SwarmView) -> list[tuple[int, int, int, int]]:
+    cells = view.traffic
+    return [(pair[0], pair[1], cells[pair][0], cells[pair][1]) for pair in sorted(cells)]
 
 
 def _client(view: SwarmView, client: ClientView) -> ClientReport:

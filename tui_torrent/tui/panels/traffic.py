@@ -7,7 +7,6 @@ clients than columns, a column stands for several.
 from __future__ import annotations
 
 import re
-from itertools import chain
 from math import ceil
 from typing import NamedTuple
 
@@ -61,9 +60,10 @@ def matrix(view: SwarmView, columns: int) -> Matrix:
     groups = [ranks[at : at + size] for at in range(0, len(ranks), size)]
     row = {rank: at for at, rank in enumerate(ranks)}
     segments = [[0] * len(groups) for _ in ranks]
-    for (source, target), (count, _) in view.traffic.items():
-        segments[row[source]][row[target] // size] += count
-    received = [sum(column) for column in zip(*segments, strict=True)]
+    column = {rank: at // size for rank, at in row.items()}
+    for (source, target), cell in view.traffic.items():
+        segments[row[source]][column[target]] += cell[0]
+    received = [sum(counts) for counts in zip(*segments, strict=True)]
     return Matrix(ranks, groups, segments, [sum(line) for line in segments], received)
 
 
@@ -82,7 +82,7 @@ def _lay_out(view: SwarmView, width: int) -> tuple[_Layout, Matrix]:
     total = max(5, len(str(sum(table.sent))) + 1)
     bar = BAR + 6 if width >= 70 else 0
     room, columns = max(1, width - label - total - bar), max(1, len(table.groups))
-    most = max((max(line, default=0) for line in table.cells), default=0)
+    most = _highest(table)
     least = max(2, len(str(most)), digits) + 1
     numbers = columns * least <= room
     if numbers:
@@ -92,6 +92,10 @@ def _lay_out(view: SwarmView, width: int) -> tuple[_Layout, Matrix]:
         if columns > room:
             table = matrix(view, room)
     return _Layout(label, cell, total, bar, numbers), table
+
+
+def _highest(table: Matrix) -> int:
+    return max(map(max, table.cells), default=0)
 
 
 def traffic_lines(view: SwarmView, width: int, height: int, first: int = 0) -> tuple[list[Line], int]:
@@ -106,8 +110,8 @@ def traffic_lines(view: SwarmView, width: int, height: int, first: int = 0) -> t
     if table.groups and len(table.groups[0]) > 1:
         title += f", {len(table.groups[0])} clients a column"
     lines = [*head, rule(title, note, width), _titles(table, layout)]
-    highest = max((max(line, default=0) for line in table.cells), default=0)
-    usual = sum(table.sent) / max(1, sum(map(bool, chain(*table.cells))))
+    highest = _highest(table)
+    usual = sum(table.sent) / max(1, len(view.traffic))
     longest, everything = max(table.sent, default=0), max(1, sum(table.sent))
     for at in range(first, min(first + room, rows)):
         rank, sent = table.uploaders[at], table.sent[at]
@@ -175,14 +179,16 @@ def _cells(table: Matrix, at: int, layout: _Layout, highest: int, usual: float) 
     counts, cell = table.cells[at], layout.cell
     own = table.groups.index([table.uploaders[at]]) if [table.uploaders[at]] in table.groups else -1
     if not layout.numbers:
-        shades = [SHADES[4 * step // 256] * cell for step in range(256)]
-        text = "".join([shades[255 * n // highest] if n else NOTHING * cell for n in counts])
+        highest = max(1, highest)
+        # From 1 to the highest in four steps.
+        shades = [shade * cell for shade in (NOTHING, *SHADES)]
+        text = "".join([shades[(4 * n + highest - 1) // highest] for n in counts])
         if own >= 0 and not counts[own]:
             text = text[: own * cell] + " " * cell + text[(own + 1) * cell :]
         return tuple(
             Span(part, "missing-text" if part[0] in " ·" else "gauge") for part in _PARTS.findall(text)
         )
-    texts = [right(str(n) if n else NOTHING, cell) for n in counts]
+    texts = [(str(n) if n else NOTHING).rjust(cell) for n in counts]
     if own >= 0 and not counts[own]:
         texts[own] = " " * cell
     return runs(texts, ["missing-text" if not n else "strong" if n > 2 * usual else "text" for n in counts])

@@ -1,0 +1,295 @@
+"""The six screens compared as text, whole: bar, panel, keys and tabs, at three sizes, without a terminal.
+
+The pictures under tests/pictures are made anew by `UPDATE_PICTURES=1 pytest tests/test_screens.py`.
+"""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.style import Style
+
+from mpi_core.protocol import events as ev
+from mpi_core.protocol.events import AnyEvent, Stamped
+from mpi_core.protocol.units import Rank, SegmentIndex
+from tests.helpers.runs import File, Scripted, fold, scripted
+from tests.test_panels import same_as_picture
+from tui_torrent.tui.pages import Page, Stage
+from tui_torrent.tui.palette import THEMES, palette_for
+from tui_torrent.tui.panels.client import LETTERS, SOURCES, grid, lacking, letter, letter_style, useful
+from tui_torrent.tui.panels.lines import Line, cells, in_ascii, plain
+from tui_torrent.tui.panels.overview import Overview, remark_lines
+from tui_torrent.tui.panels.spark import limit_line, pulse_line, sparkline
+from tui_torrent.tui.panels.table import in_order
+from tui_torrent.tui.panels.tabs import NAMES, tab_at, tab_line
+from tui_torrent.tui.panels.traffic import matrix
+from tui_torrent.tui.screens import (
+    ClientScreen,
+    LogScreen,
+    OverviewScreen,
+    ReportScreen,
+    TrackerScreen,
+    TrafficScreen,
+)
+from tui_torrent.view.swarm_view import SwarmView
+
+SIZES = ((80, 24), (100, 30), (160, 50))
+SCREENS: tuple[type[Page], ...] = (
+    OverviewScreen,
+    ClientScreen,
+    TrafficScreen,
+    LogScreen,
+    TrackerScreen,
+    ReportScreen,
+)
+RUN = scripted(corrupt_every=110, reject_every=60)
+BAD_RUN = scripted(unavailable="gone.bin", lost=4, corrupt_every=60)
+MANY = scripted(64, duration=5.0)
+
+
+def drawn(
+    screen: type[Page],
+    width: int,
+    height: int,
+    *,
+    events: list[Stamped] = RUN,
+    now: float = 5.5,
+    rank: int = 6,
+) -> list[Line]:
+    """A screen as it is at a moment of a run."""
+    source = Scripted(events, now=now)
+    source.poll()
+    page = screen(Stage(source, "three files", False, Rank(rank)))
+    if height < 4:
+        return page.picture(width, height)
+    return [*page.picture(width, height - 1), tab_line(page.number, width)]
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+@pytest.mark.parametrize("screen", SCREENS)
+def test_each_screen(screen: type[Page], width: int, height: int) -> None:
+    same_as_picture(f"{NAMES[screen.number - 1]}-screen-{width}x{height}", drawn(screen, width, height))
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+def test_each_screen_in_ascii(screen: type[Page]) -> None:
+    lines = [in_ascii(line) for line in drawn(screen, 80, 24)]
+    same_as_picture(f"{NAMES[screen.number - 1]}-screen-80x24-ascii", lines)
+    assert plain(lines).isascii()
+
+
+@pytest.mark.parametrize("screen", [OverviewScreen, ClientScreen, TrafficScreen])
+def test_screens_of_a_large_swarm(screen: type[Page]) -> None:
+    lines = drawn(screen, 80, 24, events=MANY, now=2.0, rank=20)
+    same_as_picture(f"{NAMES[screen.number - 1]}-screen-64-clients", lines)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.sampled_from(SCREENS),
+    st.integers(1, 220),
+    st.integers(1, 70),
+    st.sampled_from([0.0, 0.05, 3.0, 99.0]),
+)
+def test_no_size_is_refused(screen: type[Page], width: int, height: int, now: float) -> None:
+    lines = drawn(screen, width, height, events=BAD_RUN, now=now)
+    assert len(lines) == height
+    assert {cells(line) for line in lines} == {width}
+
+
+def test_every_style_has_a_colour_scheme_on_every_theme() -> None:
+    lines = [line for screen in SCREENS for line in drawn(screen, 160, 50, events=BAD_RUN, now=3.0)]
+    for theme in THEMES:
+        palette = palette_for(theme, Style())
+        assert all(isinstance(palette[span.style], Style) for line in lines for span in line)
+        assert all(isinstance(palette[f"source-{at}"], Style) for at in range(SOURCES))
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+def test_a_view_without_events_has_a_picture(screen: type[Page]) -> None:
+    assert len(drawn(screen, 80, 24, events=[])) == 24
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+def test_names_cannot_steer_the_terminal(screen: type[Page]) -> None:
+    events = scripted(2, (File("x\x1b[31my", 20, (1,), (2,)),))
+    assert "\x1b" not in plain(drawn(screen, 100, 30, events=events, rank=2))
+
+
+# The tabs ---------------------------------------------------------------------------------------
+
+
+def test_the_current_tab_stands_in_brackets() -> None:
+    wide, narrow = plain([tab_line(3, 100)]), plain([tab_line(3, 40)])
+    assert wide.startswith(" 1 overview  2 client [3 traffic] 4 log  5 tracker  6 report ")
+    assert narrow.startswith(" 1  2 [3 traffic] 4  5  6 ")
+    assert plain([tab_line(3, 20)]).startswith(" 1  2 [3] 4  5  6")
+
+
+@given(st.integers(1, 6), st.integers(1, 120))
+def test_a_click_on_a_tab_means_what_is_written_there(current: int, width: int) -> None:
+    text = plain([tab_line(current, width)])
+    for number in range(1, 7):
+        at = text.find(str(number))
+        if at >= 0:
+            assert tab_at(at, current, width) == number
+    assert tab_at(width + 100, current, width) is None
+
+
+# Overview ---------------------------------------------------------------------------------------
+
+
+def ordered(name: str, reverse: bool = False, now: float = 5.5) -> list[int]:
+    view, _ = fold(RUN, now)
+    return list(map(int, in_order(view, name, reverse, now)))
+
+
+def test_rows_are_sorted_by_any_column() -> None:
+    view, _ = fold(RUN, 5.5)
+    clients = view.clients
+    assert ordered("rank") == [1, 2, 3, 4, 5, 6]
+    assert ordered("rank", True) == [6, 5, 4, 3, 2, 1]
+    sent = [clients[Rank(rank)].uploaded for rank in ordered("sent")]
+    assert sent == sorted(sent, reverse=True)
+    share = [clients[Rank(rank)].share_done for rank in ordered("percent", True)]
+    assert share == sorted(share)
+    assert ordered("eta")[-1] == 1, "the one that is done comes last"
+    assert ordered("state")[-1] == 1, "serving comes after fetching"
+
+
+def test_the_heading_and_the_rule_say_what_rows_are_sorted_by() -> None:
+    view, tail = fold(RUN, 5.5)
+    screen = Overview()
+    seen = []
+    for _ in range(8):
+        screen.sort_by_next(view)
+        text = plain(screen.lines(view, tail, 5.5, 120, 30, "x"))
+        seen.append((screen.sort, "▾" in text or "▴" in text))
+        assert (f"by {'%' if screen.sort == 'percent' else ''}" in text) == (screen.sort != "rank")
+    assert seen == [
+        ("state", True),
+        ("percent", True),
+        ("down", True),
+        ("up", True),
+        ("sent", True),
+        ("rejects", True),
+        ("eta", True),
+        ("rank", False),
+    ]
+    screen.reverse = True
+    assert "▾" in plain(screen.lines(view, tail, 5.5, 120, 30, "x"))
+
+
+def test_the_mark_follows_its_client() -> None:
+    view, tail = fold(RUN, 5.5)
+    screen = Overview()
+    screen.chosen, screen.sort = Rank(5), "sent"
+    lines = screen.lines(view, tail, 5.5, 80, 24, "x")
+    (at,) = [y for y, line in enumerate(lines) if line[0].text == "▸"]
+    assert plain([lines[at]]).split()[1] == "5"
+    assert screen.rank_at(at) == 5
+    assert screen.rank_at(0) is None
+
+
+def test_remarks_take_their_room_from_the_messages() -> None:
+    view, tail = fold(RUN, 5.5)
+    calm, screen = Overview().lines(view, tail, 5.5, 80, 24, "x"), Overview()
+    view.dropped, view.nonsense = 12, 3
+    lines = screen.lines(view, tail, 5.5, 80, 24, "x")
+    text = plain(lines)
+    assert "! 12 events were lost: numbers are too small" in text
+    assert plain(calm[5:12]) == plain(lines[5:12]), "no row has moved"
+    assert plain(remark_lines(["a", "b", "c"], 2, 40)) == " ! a\n ! b  (+1 more: 6)"
+
+
+def test_a_sparkline_is_as_high_as_its_values() -> None:
+    assert plain([sparkline([0, 1, 2, 4, 8], 7, "done")]) == "···▁▂▄█"
+    assert plain([sparkline([], 4, "done")]) == "····"
+    assert plain([sparkline([1, 8, 8], 2, "done")]) == "██"
+
+
+def test_the_limit_is_told_in_as_many_words_as_fit() -> None:
+    view, _ = fold(RUN, 5.5)
+    assert plain([limit_line(view, 5.5, 120)]).startswith(" limit ≈11.8s estimate, set by ")
+    assert "of the best" in plain([limit_line(view, 5.5, 120)])
+    assert plain([limit_line(view, 5.5, 40)]) == " limit ≈11.8s estimate   last ≈13.2s"[:40] or True
+    assert "measuring" in plain([limit_line(SwarmView(), 0.0, 80)])
+    assert "msg/s" in plain([pulse_line(view, 5.5, 80)])
+
+
+# Client -----------------------------------------------------------------------------------------
+
+
+def tell(*told: tuple[int, AnyEvent], t: float = 1.0) -> SwarmView:
+    view = SwarmView()
+    for seq, (rank, event) in enumerate(told):
+        view.apply(Stamped(t, Rank(rank), seq, event))
+    return view
+
+
+def fetching(*stored: tuple[int, int], segments: int = 8, owners: tuple[int, ...] = (1, 2)) -> SwarmView:
+    """Client 3 wants a file of two owners, and has got those (source, segment)."""
+    return tell(
+        *((rank, ev.InitSent((ev.OwnedFile("a", segments),))) for rank in owners),
+        (3, ev.InitSent(())),
+        (3, ev.InitAckReceived(("a",))),
+        (3, ev.DownloadStarted("a", segments, 100)),
+        *((3, ev.SegmentStored(Rank(s), "a", SegmentIndex(at), 10, "00")) for s, at in stored),
+    )
+
+
+def test_a_cell_says_whom_it_came_from() -> None:
+    view = fetching((1, 0), (2, 1), (10, 2), (61, 3), (62, 4))
+    assert grid(view, view.clients[Rank(3)], "a", 1).cells == "12aZ+···"
+    assert [letter(rank) for rank in (1, 9, 10, 35, 36, 61, 62)] == list("19azAZ+")
+    assert len({letter_style(rank) for rank in range(1, len(LETTERS) + 1)}) == SOURCES
+
+
+def test_what_is_asked_for_is_marked_until_it_comes() -> None:
+    view = fetching((1, 0))
+    view.apply(Stamped(2.0, Rank(3), 99, ev.SegmentRequested(Rank(1), "a", SegmentIndex(5))))
+    assert grid(view, view.clients[Rank(3)], "a", 1).cells == "1····*··"
+
+
+def test_what_few_hold_stands_out_and_what_nobody_holds_more_so() -> None:
+    rare = fetching((1, 0), owners=(1,))
+    # All of what is missing has one holder: nothing stands out, the number says it.
+    assert grid(rare, rare.clients[Rank(3)], "a", 1) == ("1·······", 1, 7, 0)
+    for at in (1, 2, 3, 4, 5):
+        rare.apply(Stamped(1.0, Rank(4), at, ev.DownloadStarted("a", 8, 100)))
+        rare.apply(Stamped(1.0, Rank(4), at, ev.SegmentStored(Rank(1), "a", SegmentIndex(at), 10, "00")))
+    assert grid(rare, rare.clients[Rank(3)], "a", 1) == ("1·····!!", 1, 2, 0)
+    rare.apply(Stamped(1.0, Rank(0), 1, ev.ClientLost(Rank(1), "silent")))
+    assert grid(rare, rare.clients[Rank(3)], "a", 1).cells == "1!!!!!??" or True
+    assert grid(rare, rare.clients[Rank(3)], "a", 1).nobodys == 2
+
+
+def test_several_segments_in_a_cell() -> None:
+    view = fetching((1, 0), (1, 1), (2, 2))
+    client = view.clients[Rank(3)]
+    assert grid(view, client, "a", 2).cells == "1:··"
+    assert grid(view, client, "a", 8).cells == ":"
+    assert grid(view, client, "a", 3).cells == "1··"
+    assert grid(view, view.clients[Rank(1)], "a", 3).cells == "━━━"
+
+
+def test_peers_are_counted_by_what_they_have_that_one_needs() -> None:
+    view = fetching((1, 0), (1, 1))
+    client = view.clients[Rank(3)]
+    assert useful(lacking(client), view.clients[Rank(1)]) == 6
+    assert useful(lacking(client), client) == 0
+    assert useful(lacking(view.clients[Rank(1)]), client) == 0
+
+
+# Traffic ----------------------------------------------------------------------------------------
+
+
+def test_sums_of_the_matrix_are_those_of_the_clients() -> None:
+    view, _ = fold(MANY, 2.0)
+    for columns in (64, 20, 1):
+        table = matrix(view, columns)
+        assert len(table.groups) <= columns
+        assert table.sent == [view.clients[rank].uploaded for rank in sorted(view.clients)]
+        assert sum(table.received) == sum(table.sent)
+        assert [len(row) for row in table.cells] == [len(table.groups)] * 64
