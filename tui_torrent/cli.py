@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -178,12 +179,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     launcher = find_launcher()
     first = launcher is None or launcher.rank == 0
     try:
-        if words[:1] == ["check"]:
-            return _check(words[1:]) if first else 0
-        if words[:1] == ["replay"]:
-            return _replay(words[1:]) if first else 0
-        if words[:1] == ["attach"]:
-            return _attach(words[1:]) if first else 0
+        if words and words[0] in COMMANDS:
+            return _run_command(words[0], words[1:]) if first else 0
         options = parse(words)
     except HelpAsked as help_asked:
         if first:
@@ -200,6 +197,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     from tui_torrent.launch import launch
 
     return launch(options)
+
+
+def _run_command(name: str, words: list[str]) -> int:
+    """A command that needs no MPI, on one process."""
+    try:
+        return COMMANDS[name](words)
+    except BrokenPipeError:
+        # Whoever read our lines has read enough; nothing may be flushed to it at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
 
 
 def _refuse(line: str, together: bool, first: bool) -> int:
@@ -250,7 +257,7 @@ def build_attach_parser() -> argparse.ArgumentParser:
     """The parser of what follows ``attach``."""
     parser = _Parser(
         prog=f"python -m {PROGRAM} attach",
-        description="Watch a swarm that runs with --serve or --serve-tcp, from another terminal of this host.",
+        description="Watch a swarm that runs with --serve or --serve-tcp, from another terminal.",
         allow_abbrev=False,
     )
     add = parser.add_argument
@@ -270,3 +277,7 @@ def _attach(words: list[str]) -> int:
     from tui_torrent.attach import run_attach
 
     return run_attach(**vars(build_attach_parser().parse_args(words)))
+
+
+#: What is run without MPI, by its first word.
+COMMANDS: dict[str, Callable[[list[str]], int]] = {"check": _check, "replay": _replay, "attach": _attach}
