@@ -132,7 +132,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "str": NAMES,
     "Algorithm": NAMES,
     "SwarmRole": NAMES,
-    "RejectReason": st.sampled_from(["absent", "busy", "cancelled"]),
+    "RejectReason": st.sampled_from(["absent", "unreadable", "busy", "cancelled"]),
     "tuple[str, ...]": st.lists(NAMES, max_size=3).map(tuple),
     "tuple[OwnedFile, ...]": st.lists(st.builds(ev.OwnedFile, NAMES, NUMBERS), max_size=3).map(tuple),
 }

@@ -155,17 +155,20 @@ def test_a_source_that_dies_after_its_request_expired_is_silent_too() -> None:
 
 
 def test_a_source_that_owes_only_cancelled_answers_is_silent_too() -> None:
-    client = leecher({"file1": 3}, window=2, request_timeout=5.0)
-    client.joins({"file1": [2]})
-    client.hear(3, announce("file1", 0, 1, 2))
-    # Client 2 answers nothing; what was asked of it comes from 3, and the requests to it are cancelled.
-    while client.held().count("x") < 2:
+    client = leecher({"file1": 4}, window=4)
+    client.joins({"file1": [2, 3]})
+    # Client 2 is dead: what was asked of it comes from 3, and the requests to it are cancelled.
+    first, last = client.requests(to=3)
+    client.hear(3, payload(first))
+    for asked in (2, 3):
         client.wait(0.3)
-        client.drain(serve_all(client, silent=[2]))
-    assert client.messages(msg.Cancel, to=2)
-    client.hear(0, msg.SwarmResponse(lost=(Rank(3),)))
-    client.wait(60)
-    assert client.held() == "xxx" or client.messages(msg.AllComplete) == [msg.AllComplete(("file1",))]
+        client.hear(3, payload(client.requests(to=3)[asked]))
+    assert len(client.messages(msg.Cancel, to=2)) == len(client.requests(to=2)) == 2
+    # Now 3 says that it lacks the fourth after all, and 2 has all of its requests outstanding.
+    client.hear(3, msg.Reject(last.ticket, "absent"))
+    client.wait(40)
+    assert client.events(ev.SourceAvoided) == [ev.SourceAvoided(Rank(2), "silent")]
+    assert client.messages(msg.AllComplete) == [msg.AllComplete(("file1",))]
 
 
 # Refused ------------------------------------------------------------------------------------------

@@ -132,7 +132,7 @@ def test_a_journal_in_zstd_cut_anywhere_gives_all_its_whole_batches(tmp_path: Pa
         content = (tmp_path / "run.jsonl.zst").read_bytes()
         ends.append(len(content))
     writer.close()
-    for cut in sorted({*ends, *range(ends[0], len(content) + 1, 7)}):
+    for cut in sorted({*ends, *range(ends[0], len(content) + 1, 15)}):
         events = list(read_journal(written(tmp_path, content[:cut])))
         whole = 7 * sum(end <= cut for end in ends)
         assert events == EVENTS[: len(events)]

@@ -77,6 +77,7 @@ def _show(observer: Observer, options: Options, terminal: Terminal) -> None:
         title=header.scenario if header else "",
         driver_class=driver,
         ascii_only=options.ascii,
+        fps=options.fps,
     )
     with Guardian(terminal):
         app.run()

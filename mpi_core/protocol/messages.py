@@ -43,8 +43,9 @@ class Tag(IntEnum):
 
 Port = Literal["tracker", "downloader", "uploader", "observer"]
 
-#: Why an uploader did not send: it does not have the segment, it is too busy, or it was asked not to.
-RejectReason = Literal["absent", "busy", "cancelled"]
+#: Why an uploader did not send: it does not have the segment, can no longer read it (its share was cut
+#: short, say), is too busy, or was asked not to.
+RejectReason = Literal["absent", "unreadable", "busy", "cancelled"]
 
 #: What a member is in a swarm: a seed has the whole file, a peer is still fetching it.
 SwarmRole = Literal["seed", "peer"]

@@ -34,12 +34,13 @@ from mpi_core.protocol.units import Rank, Ticket
 from mpi_core.runtime.launcher import find_launcher, leave_if_orphaned
 from mpi_core.runtime.transport import Delivery
 
-#: Seconds between two tests: the first, the longest while there is traffic, and the longest in an idle
-#: time, which begins after so many seconds without a message.
+#: Seconds between two tests: the first, and the longest while there is traffic.
 FIRST_PAUSE = 10e-6
 BUSY_PAUSE = 1e-3
-IDLE_PAUSE = 4e-3
+#: After so many seconds without a message a pause may be this part of the quiet time, up to so many seconds.
 IDLE_AFTER = 0.1
+IDLE_PART = 0.04
+IDLE_PAUSE = 8e-3
 
 _PORTS: tuple[Port, ...] = ("tracker", "downloader", "uploader", "observer")
 
@@ -61,7 +62,8 @@ class Backoff:
 
     def sleep(self, now: float, at_most: float) -> None:
         """Sleep a little, and a little longer the next time."""
-        longest = IDLE_PAUSE if now - self._quiet_since > IDLE_AFTER else BUSY_PAUSE
+        quiet = now - self._quiet_since
+        longest = min(IDLE_PART * quiet, IDLE_PAUSE) if quiet > IDLE_AFTER else BUSY_PAUSE
         time.sleep(min(self._pause, longest, at_most))
         self._pause = min(2 * self._pause, IDLE_PAUSE)
 

@@ -245,7 +245,7 @@ class Requests:
     def rejected(self, now: float, sender: Rank, request: Request, reason: RejectReason) -> None:
         source = self._sources.of(sender, now)
         bit = 1 << request.key
-        if reason == "absent":
+        if reason in ("absent", "unreadable"):
             self._picker.lost(source.peer_keys & bit)
             source.peer_keys &= ~bit
             source.seed_keys &= ~bit

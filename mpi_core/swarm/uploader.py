@@ -163,7 +163,7 @@ class Uploader:
             request = self._take(to)
             payload = self._store.read(request.name, request.index)
             if payload is None:
-                effects += self._refuse(to, request, "absent")
+                effects += self._refuse(to, request, "unreadable")
                 continue
             self._sending.setdefault(to, []).append(Waiting(request, now))
             if self._config.rate:

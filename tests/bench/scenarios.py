@@ -15,6 +15,7 @@ import tempfile
 from pathlib import Path
 from random import Random
 from statistics import median
+from typing import Any
 
 from tests.helpers.generated import Generated, generate, one_seed, wrong_outputs
 from tests.helpers.mpirun import Run, find_mpirun, flavour, missing, started
@@ -22,7 +23,9 @@ from tests.helpers.mpirun import Run, find_mpirun, flavour, missing, started
 STRATEGIES = ("swarm", "classic")
 
 
-def run(scenario: Generated, folder: Path, strategy: str, seed: int) -> tuple[Run | None, list[str], dict]:
+def run(
+    scenario: Generated, folder: Path, strategy: str, seed: int
+) -> tuple[Run | None, list[str], dict[str, Any]]:
     """One run of a scenario: None where it hung, what is wrong with it, and its report."""
     out, report_file = folder / "out", folder / "report.json"
     where = scenario.write(folder / "in")
