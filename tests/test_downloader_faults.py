@@ -71,6 +71,15 @@ def test_twelve_corrupt_in_a_row_and_it_is_given_up_by_name() -> None:
     assert client.sent[-1] == (0, msg.AllComplete(("file1",)))
 
 
+def test_a_client_with_one_bad_file_still_serves_its_good_ones() -> None:
+    client = leecher({"file1": 2, "file2": 3})
+    client.joins({"file1": [3], "file2": [3]})
+    client.drain(serve_all(client, spoiled_files=["file1"]))
+    client.wait(20)
+    assert client.held("file2") == "xxx"
+    assert client.sent[-1] == (0, msg.AllComplete(("file1",)))
+
+
 # Late, or never -----------------------------------------------------------------------------------
 
 

@@ -154,19 +154,20 @@ def test_but_asked_for_what_nobody_else_holds() -> None:
     assert ALL & ~known.last_resort(bad, known.trusted_keys()) == 0b0000_1111
 
 
-def test_twelve_corrupt_in_a_row_and_nothing_is_hoped_of_it() -> None:
+def test_nothing_is_hoped_of_a_source_in_a_file_that_is_barred_to_it() -> None:
     known, bad, _ = struck(12, corrupted=ALL, honest=0b1)
-    bad.corrupt_in_a_row = 11
     assert known.hopeful_keys() == ALL
-    bad.corrupt_in_a_row = 12
+    bad.barred = 0b1110
+    assert known.hopeful_keys() == ALL & ~0b1110
+    bad.barred = ALL
     assert (turns(known), known.hopeful_keys()) == ([2], 0b1)
 
 
 def test_a_good_segment_ends_the_row_but_forgives_no_strike() -> None:
     known, bad, _ = struck(3, corrupted=0b0111)
-    bad.corrupt_in_a_row = 3
-    bad.delivered(1.0)
-    assert (bad.corrupt_in_a_row, bad.strikes, known.avoided(bad)) == (0, 3, True)
+    bad.corrupt_in_a_row = {"file1": 3, "file2": 1}
+    bad.delivered("file1")
+    assert (bad.corrupt_in_a_row, bad.strikes, known.avoided(bad)) == ({"file2": 1}, 3, True)
 
 
 def test_a_source_that_owes_a_key_is_not_asked_for_it_twice() -> None:

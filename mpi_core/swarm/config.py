@@ -32,7 +32,8 @@ class SwarmConfig:
     give_up_after: float = 15.0
     #: A client with work left that is silent for so long is lost to the tracker.
     client_timeout: float = 60.0
-    #: Corrupt segments after which a sender is avoided, and those in a row after which it is banned.
+    #: Corrupt segments after which a sender is avoided, and those of one file in a row after which it is
+    #: asked for nothing of that file.
     strikes: int = 3
     ban_after: int = 12
 

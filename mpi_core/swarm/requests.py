@@ -106,7 +106,7 @@ class Requests:
             return False
         trusted = self._sources.trusted_keys()
         sources = self._sources.in_turn(now)
-        barred = [source.asked | self._sources.last_resort(source, trusted) for source in sources]
+        barred = [s.asked | s.barred | self._sources.last_resort(s, trusted) for s in sources]
         if self._config.strategy == "classic":
             key = self._picker.first(s.keys & ~bar for s, bar in zip(sources, barred, strict=True))
             if key is not None:
@@ -226,7 +226,7 @@ class Requests:
         self._stored |= bit
         self._picker.todo &= ~bit
         self._expiries.pop(request.key, None)
-        self._sources.of(sender, now).delivered(now)
+        self._sources.of(sender, now).delivered(self._picker.locate(request.key)[0].name)
         took = now - request.asked_at
         self._usual = took if self._usual is None else self._usual + SMOOTHING * (took - self._usual)
         return [effect for other in self._by_key.get(request.key, ()) for effect in self._cancel(other)]
@@ -235,9 +235,14 @@ class Requests:
         """A payload failed its digest: count it against its sender, and ask again."""
         source = self._sources.of(sender, now)
         source.strikes += 1
-        source.corrupt_in_a_row += 1
         source.corrupted |= 1 << key
+        file, _ = self._picker.locate(key)
+        row = source.corrupt_in_a_row[file.name] = source.corrupt_in_a_row.get(file.name, 0) + 1
         self._need(key)
+        if row == self._config.ban_after:
+            # Its copy of this file is bad; what else it holds may be sound.
+            source.barred |= file.mask
+            return [Emit(ev.SourceAvoided(sender, f"{row} corrupt segments of {file.name} in a row"))]
         if source.strikes == self._config.strikes:
             return [Emit(ev.SourceAvoided(sender, f"{source.strikes} corrupt segments"))]
         return []

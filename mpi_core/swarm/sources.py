@@ -4,13 +4,13 @@ Round robin over the sources, the least loaded first: a source with fewer of our
 before one with more; among equals the one that was asked less often so far, and then the one that was asked
 longest ago. A source is passed over while it
 is at its share of the window, while it backs off after a REJECT, or while it is silent; one with three
-strikes is asked only for what nobody else holds.
+strikes is asked only for what nobody else holds, and for nothing of a file that it sent corrupt too often.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mpi_core.protocol.units import Rank, Ticket
 from mpi_core.swarm.config import SwarmConfig
@@ -54,14 +54,16 @@ class Source:
     #: Keys of which it sent a corrupt payload: asked of others first.
     corrupted: int = 0
     strikes: int = 0
-    corrupt_in_a_row: int = 0
+    #: Corrupt payloads since the last good one, by file; and keys of files of which there were too many.
+    corrupt_in_a_row: dict[str, int] = field(default_factory=dict)
+    barred: int = 0
     silent: bool = False
     paused_until: float = 0.0
     pause: float = FIRST_PAUSE
 
     @property
     def keys(self) -> int:
-        return self.peer_keys | self.seed_keys
+        return (self.peer_keys | self.seed_keys) & ~self.barred
 
     def heard(self, now: float) -> None:
         self.last_heard = now
@@ -72,8 +74,9 @@ class Source:
         self.paused_until = now + self.pause
         self.pause = min(2 * self.pause, LAST_PAUSE)
 
-    def delivered(self, now: float) -> None:
-        self.corrupt_in_a_row = 0
+    def delivered(self, name: str) -> None:
+        """It sent a good segment of that file."""
+        self.corrupt_in_a_row.pop(name, None)
         self.pause = FIRST_PAUSE
 
 
@@ -103,7 +106,7 @@ class Sources:
 
     def hopeful(self, source: Source) -> bool:
         """Whether a segment may still come from it."""
-        return not source.silent and source.corrupt_in_a_row < self._config.ban_after
+        return not source.silent
 
     def in_turn(self, now: float) -> list[Source]:
         """The sources that may be asked now, in the order in which to ask them."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from random import Random
 from typing import TypeVar
 
@@ -158,7 +158,11 @@ def content(request: msg.RequestSegment) -> bytes:
 
 
 def serve_all(
-    client: Leecher, seeds: Iterable[int] = (2,), spoiled: Iterable[int] = (), silent: Iterable[int] = ()
+    client: Leecher,
+    seeds: Iterable[int] = (2,),
+    spoiled: Iterable[int] = (),
+    silent: Iterable[int] = (),
+    spoiled_files: Container[str] = (),
 ) -> Answer:
     """Everybody else: a tracker, and seeds of every file, some of whom spoil what they send or are silent."""
     seeds, spoiled, silent = list(seeds), set(spoiled), set(silent)
@@ -169,7 +173,7 @@ def serve_all(
             client.joined = True
             yield TRACKER, swarm_response(news.values(), dict.fromkeys(news, seeds))
         elif isinstance(message, msg.RequestSegment) and to not in silent:
-            yield to, payload(message, to in spoiled)
+            yield to, payload(message, to in spoiled or message.name in spoiled_files)
 
     return answer
 
