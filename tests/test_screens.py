@@ -17,7 +17,8 @@ from tests.helpers.runs import File, Scripted, fold, scripted
 from tests.test_panels import same_as_picture
 from tui_torrent.tui.pages import Page, Stage
 from tui_torrent.tui.palette import THEMES, palette_for
-from tui_torrent.tui.panels.client import LETTERS, SOURCES, grid, lacking, letter, letter_style, useful
+from tui_torrent.tui.panels.cells import LETTERS, SOURCES, grid, letter, letter_style
+from tui_torrent.tui.panels.client import lacking, useful
 from tui_torrent.tui.panels.lines import Line, cells, in_ascii, plain
 from tui_torrent.tui.panels.overview import Overview, remark_lines
 from tui_torrent.tui.panels.spark import limit_line, pulse_line, sparkline
@@ -69,23 +70,23 @@ def drawn(
 @pytest.mark.parametrize(("width", "height"), SIZES)
 @pytest.mark.parametrize("screen", SCREENS)
 def test_each_screen(screen: type[Page], width: int, height: int) -> None:
-    same_as_picture(f"{NAMES[screen.number - 1]}-screen-{width}x{height}", drawn(screen, width, height))
+    same_as_picture(f"{NAMES[screen.number - 1]}-{width}x{height}", drawn(screen, width, height))
 
 
 @pytest.mark.parametrize("screen", SCREENS)
 def test_each_screen_in_ascii(screen: type[Page]) -> None:
     lines = [in_ascii(line) for line in drawn(screen, 80, 24)]
-    same_as_picture(f"{NAMES[screen.number - 1]}-screen-80x24-ascii", lines)
+    same_as_picture(f"{NAMES[screen.number - 1]}-80x24-ascii", lines)
     assert plain(lines).isascii()
 
 
 @pytest.mark.parametrize("screen", [OverviewScreen, ClientScreen, TrafficScreen])
 def test_screens_of_a_large_swarm(screen: type[Page]) -> None:
     lines = drawn(screen, 80, 24, events=MANY, now=2.0, rank=20)
-    same_as_picture(f"{NAMES[screen.number - 1]}-screen-64-clients", lines)
+    same_as_picture(f"{NAMES[screen.number - 1]}-64-clients", lines)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=80)
 @given(
     st.sampled_from(SCREENS),
     st.integers(1, 220),
@@ -123,10 +124,11 @@ def test_names_cannot_steer_the_terminal(screen: type[Page]) -> None:
 def test_the_current_tab_stands_in_brackets() -> None:
     wide, narrow = plain([tab_line(3, 100)]), plain([tab_line(3, 40)])
     assert wide.startswith(" 1 overview  2 client [3 traffic] 4 log  5 tracker  6 report ")
-    assert narrow.startswith(" 1  2 [3 traffic] 4  5  6 ")
+    assert narrow.startswith(" 1  2 [3 traffic] 4  5  6")
     assert plain([tab_line(3, 20)]).startswith(" 1  2 [3] 4  5  6")
 
 
+@settings(max_examples=60)
 @given(st.integers(1, 6), st.integers(1, 120))
 def test_a_click_on_a_tab_means_what_is_written_there(current: int, width: int) -> None:
     text = plain([tab_line(current, width)])
@@ -166,7 +168,7 @@ def test_the_heading_and_the_rule_say_what_rows_are_sorted_by() -> None:
         screen.sort_by_next(view)
         text = plain(screen.lines(view, tail, 5.5, 120, 30, "x"))
         seen.append((screen.sort, "▾" in text or "▴" in text))
-        assert (f"by {'%' if screen.sort == 'percent' else ''}" in text) == (screen.sort != "rank")
+        assert ("─ by " in text) == (screen.sort != "rank")
     assert seen == [
         ("state", True),
         ("percent", True),
@@ -213,7 +215,7 @@ def test_the_limit_is_told_in_as_many_words_as_fit() -> None:
     view, _ = fold(RUN, 5.5)
     assert plain([limit_line(view, 5.5, 120)]).startswith(" limit ≈11.8s estimate, set by ")
     assert "of the best" in plain([limit_line(view, 5.5, 120)])
-    assert plain([limit_line(view, 5.5, 40)]) == " limit ≈11.8s estimate   last ≈13.2s"[:40] or True
+    assert plain([limit_line(view, 5.5, 40)]) == " limit ≈11.8s   last ≈13.2s (89%)"
     assert "measuring" in plain([limit_line(SwarmView(), 0.0, 80)])
     assert "msg/s" in plain([pulse_line(view, 5.5, 80)])
 
@@ -261,8 +263,7 @@ def test_what_few_hold_stands_out_and_what_nobody_holds_more_so() -> None:
         rare.apply(Stamped(1.0, Rank(4), at, ev.SegmentStored(Rank(1), "a", SegmentIndex(at), 10, "00")))
     assert grid(rare, rare.clients[Rank(3)], "a", 1) == ("1·····!!", 1, 2, 0)
     rare.apply(Stamped(1.0, Rank(0), 1, ev.ClientLost(Rank(1), "silent")))
-    assert grid(rare, rare.clients[Rank(3)], "a", 1).cells == "1!!!!!??" or True
-    assert grid(rare, rare.clients[Rank(3)], "a", 1).nobodys == 2
+    assert grid(rare, rare.clients[Rank(3)], "a", 1) == ("1·····??", 1, 5, 2)
 
 
 def test_several_segments_in_a_cell() -> None:

@@ -110,6 +110,8 @@ class _Script:
             size = f.segments * self.segment_size
             algorithm: Algorithm = "blake3" if self.segment_size > 1024 else "declared"
             self.tell(0, ev.FileRegistered(f.name, size, f.segments, algorithm, ()))
+            for owner in f.owners:
+                self.tell(0, ev.SwarmListed(Rank(owner), f.name, "seed"))
         for rank in self.clients:
             self.t += 0.01
             self.tell(0, ev.InitAckSent(rank))
@@ -120,6 +122,8 @@ class _Script:
             self.tell(rank, ev.InitAckReceived(names))
             if names:
                 self.tell(rank, ev.SwarmRequested(len(names), names))
+                for f in self.wanted(rank):
+                    self.tell(0, ev.SwarmListed(rank, f.name, "peer"))
                 self.tell(0, ev.SwarmServed(rank, len(names), len(names), len(self.clients)))
             for f in self.wanted(rank):
                 self.tell(rank, ev.DownloadStarted(f.name, f.segments, f.segments * self.segment_size))
@@ -163,6 +167,7 @@ class _Script:
         if len(mine) == f.segments:
             self.tell(rank, ev.FileCompleted(f.name))
             self.tell(0, ev.FileCompleteReceived(rank, f.name))
+            self.tell(0, ev.SwarmListed(rank, f.name, "seed"))
         unfinished = tuple(name.name for name in self.wanted(rank) if self.missing(rank))
         if self.got[rank] % 10 == 0 and unfinished:
             self.tell(rank, ev.SwarmRequested(len(unfinished), unfinished))

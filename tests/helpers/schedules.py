@@ -77,13 +77,13 @@ class Schedule:
         return list(dict.fromkeys(self.plans[rank - 1].wants))
 
 
-def files(most: int = 4, segments: int = 12) -> st.SearchStrategy[list[Manifest]]:
+def files(most: int = 4, segments: int = 16) -> st.SearchStrategy[list[Manifest]]:
     lengths = st.lists(st.integers(0, segments), max_size=most)
     return lengths.map(lambda ls: [declared(f"file{place}", length) for place, length in enumerate(ls, 1)])
 
 
 @st.composite
-def plans(draw: st.DrawFn, most: int = 5) -> list[Plan]:
+def plans(draw: st.DrawFn, most: int = 6) -> list[Plan]:
     """1 to ``most`` clients, random owners and wants; some files are owned by nobody."""
     shared = draw(files())
     clients = draw(st.integers(1, most))

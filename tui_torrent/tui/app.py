@@ -8,7 +8,7 @@ caller's. The six screens are one keypress from each other; at the end of the ru
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar
 
 from textual.app import App, SystemCommand
@@ -48,6 +48,13 @@ GRACE = 0.4
 OVERVIEW, REPORT = 1, 6
 
 
+def speaks_utf8(environment: Mapping[str, str]) -> bool:
+    """Whether the locale's encoding is UTF-8. Where nobody chose one it is, as for Python itself."""
+    names = (environment.get(name) for name in ("LC_ALL", "LC_CTYPE", "LANG"))
+    name = next(filter(None, names), "C")
+    return name in ("C", "POSIX") or "utf" in name.lower()
+
+
 class MonitorApp(App[int]):
     """The live monitor; ``run()`` returns SEEN_TO_THE_END or LEFT_EARLY, None after a crash."""
 
@@ -77,8 +84,8 @@ class MonitorApp(App[int]):
         # colours asked for here, it would write shades of grey.
         super().__init__(driver_class=driver_class, ansi_color=True if "NO_COLOR" in os.environ else None)
         self.source, self.heading, self.fps = source, title, fps
-        self.ascii_only, self._on_over = ascii_only, on_over
-        self.stage = Stage(source, title, ascii_only, below=self.foot)
+        self.ascii_only, self._on_over = ascii_only or not speaks_utf8(os.environ), on_over
+        self.stage = Stage(source, title, self.ascii_only, below=self.foot)
         self._reported = False
         #: The screen that the report took the place of at the end.
         self._before_report = OVERVIEW
@@ -184,9 +191,9 @@ class MonitorApp(App[int]):
         try:
             data, picture = export(event.report, lines, self.current_theme, not self.no_color)
         except OSError as error:
-            self.notify(f"The report could not be written: {error}", severity="error")
+            self.notify(f"The report could not be written: {error}", severity="error", markup=False)
         else:
-            self.notify(f"The report is in {data} and {picture}")
+            self.notify(f"The report is in {data} and {picture}", markup=False)
 
     async def action_quit(self) -> None:
         """Textual's own way out (Ctrl+Q, the palette) is the same as ours."""

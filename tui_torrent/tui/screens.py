@@ -20,6 +20,10 @@ from tui_torrent.tui.panels.report import report_lines
 from tui_torrent.tui.panels.tabs import hints, title_bar
 from tui_torrent.view.rates import BUCKET
 from tui_torrent.view.report import Report, build
+from tui_torrent.view.swarm_view import SwarmView
+
+#: A swarm of more clients has its traffic counted twice a second.
+LARGE = 48
 
 
 class OverviewScreen(Page):
@@ -140,16 +144,27 @@ class TrafficScreen(BarScreen):
     def __init__(self, stage: Stage) -> None:
         super().__init__(stage)
         self.first = 0
+        #: What the lines were made from, and the lines.
+        self._view: SwarmView | None = None
+        self._key: tuple[object, ...] = ()
+        self._lines: list[Line] = []
 
     def meaning(self) -> tuple[Line, ...]:
         return traffic.MEANING
 
     def panel(self, width: int, height: int) -> list[Line]:
-        lines, self.first = traffic.traffic_lines(self.stage.source.view, width, height, self.first)
-        return lines
+        source = self.stage.source
+        view = source.view
+        # A large matrix is made twice a second, not in every frame.
+        moment = int(source.now / BUCKET) if len(view.clients) > LARGE else view.events
+        key = (width, height, self.first, moment, view.outcome)
+        if view is not self._view or key != self._key:
+            self._lines, self.first = traffic.traffic_lines(view, width, height, self.first)
+            self._view, self._key = view, (width, height, self.first, *key[3:])
+        return self._lines
 
     def action_move(self, lines: int) -> None:
-        self.first += lines
+        self.first = max(0, self.first + lines)
         self.frame()
 
 
@@ -285,11 +300,11 @@ class ReportScreen(TextScreen):
     def __init__(self, stage: Stage) -> None:
         super().__init__(stage)
         #: What the text was made from, and the text.
-        self._made: tuple[tuple[object, ...], Report, list[Line]] | None = None
+        self._made: tuple[tuple[object, ...], list[Line]] | None = None
 
-    def report(self) -> Report:
+    def report(self, traffic: bool = True) -> Report:
         source = self.stage.source
-        return build(source.view, source.findings if source.over else ())
+        return build(source.view, source.findings if source.over else (), traffic=traffic)
 
     def hints(self) -> tuple[tuple[str, str], ...]:
         return (("e", "export"), *([("any other key", "leaves")] if self.stage.source.over else []))
@@ -298,10 +313,10 @@ class ReportScreen(TextScreen):
         source = self.stage.source
         key = (width, source.over, int(source.now / BUCKET))
         if self._made is None or self._made[0] != key:
-            report = self.report()
+            report = self.report(traffic=False)
             lines = report_lines(report, source.view, self.stage.title, width, not source.over)
-            self._made = (key, report, lines)
-        return self._made[2]
+            self._made = (key, lines)
+        return self._made[1]
 
     def action_export(self) -> None:
         self.post_message(self.Exported(self.report()))

@@ -149,8 +149,11 @@ def corrupt_sources(view: SwarmView, now: float) -> Iterator[Remark]:
         for source, reason in client.detail.avoided.items():
             if reason != "silent":
                 avoided_by.setdefault(source, []).append(client.rank)
+    suspects = sorted(source for source, count in sent.items() if count and source not in avoided_by)
+    if len(suspects) > 1:
+        yield Remark(WRONG, f"{some(suspects)} sent {sum(sent[rank] for rank in suspects)} corrupt segments")
     for source, count in sorted(sent.items()):
-        if not count:
+        if not count or (len(suspects) > 1 and source in suspects):
             continue
         noun = "corrupt segment" if count == 1 else "corrupt segments"
         avoiding = avoided_by.get(source)

@@ -107,8 +107,11 @@ class Report(msgspec.Struct, frozen=True):
         return sum(client.downloaded for client in self.clients)
 
 
-def build(view: SwarmView, findings: Sequence[Finding]) -> Report:
-    """The report of the run that ``view`` has seen to its end."""
+def build(view: SwarmView, findings: Sequence[Finding], *, traffic: bool = True) -> Report:
+    """The report of the run that ``view`` has seen, to its end or so far.
+
+    Without its ``traffic``, which is much in a large swarm, it is quickly made.
+    """
     clients = [_client(view, client) for _, client in sorted(view.clients.items())]
     header, aborted = view.header, view.aborted
     return Report(
@@ -119,7 +122,7 @@ def build(view: SwarmView, findings: Sequence[Finding]) -> Report:
         seed=header.seed if header else None,
         clients=clients,
         tracker=TrackerReport(dict(sorted(view.tracker_messages.items()))),
-        traffic=_traffic(view),
+        traffic=_traffic(view) if traffic else [],
         fairness=fairness(view),
         conformance=list(findings),
         scenario=header.scenario if header else None,

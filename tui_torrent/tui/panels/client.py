@@ -1,24 +1,18 @@
-"""One client: each of its segments and whom it came from, the others, and what it waits for.
-
-A cell of the map stands for one segment, or for several where they do not fit. Its letter is the sender's:
-1 to 9 for those ranks, a for 10 up to z for 35, A for 36 up to Z for 61. A colour repeats it.
-"""
+"""One client: each of its segments and whom it came from, the others, and what it waits for."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from functools import lru_cache
-from itertools import groupby
-from math import ceil
-from typing import NamedTuple
 
 from mpi_core.protocol.units import Rank
+from tui_torrent.tui.panels.cells import letter, letter_style, segment_lines
 from tui_torrent.tui.panels.lines import (
     EMPTY,
     Line,
     Span,
     bytes_text,
+    cells,
     clean,
     count_text,
     crop,
@@ -31,14 +25,6 @@ from tui_torrent.tui.panels.lines import (
 from tui_torrent.tui.panels.table import STATES, eta_text, percent, state_of
 from tui_torrent.view.swarm_view import ClientView, SwarmView
 
-OWNED, MISSING, ASKED, RARE, NOBODYS, PARTLY, OTHER = "━", "·", "*", "!", "?", ":", "+"
-
-#: The letters of the ranks from 1.
-LETTERS = "123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-
-#: How many colours repeat them.
-SOURCES = 8
-
 KEYS = (("n p", "next, previous"), ("↑↓", "scroll"))
 
 MEANING: tuple[Line, ...] = (
@@ -50,173 +36,6 @@ MEANING: tuple[Line, ...] = (
     (Span(":", "partly"), Span(" in part", "dim")),
     (Span("?", "trouble"), Span(" nobody's", "dim")),
 )
-
-_STYLES = {
-    OWNED: "own",
-    MISSING: "missing",
-    ASKED: "asked",
-    RARE: "alarm",
-    NOBODYS: "trouble",
-    PARTLY: "partly",
-    " ": "none",
-}
-
-
-#: The glyph of a segment by the rank that it came from.
-_MARKS = MISSING + LETTERS
-
-
-def letter(rank: int) -> str:
-    return LETTERS[rank - 1] if 0 < rank <= len(LETTERS) else OTHER
-
-
-def letter_style(rank: int) -> str:
-    return f"source-{(rank - 1) % SOURCES}" if 0 < rank <= len(LETTERS) else "text"
-
-
-_STYLES |= {mark: letter_style(rank) for rank, mark in enumerate(LETTERS, 1)} | {OTHER: "text"}
-
-
-@lru_cache(4096)
-def _spans(text: str) -> Line:
-    """Cells with their styles: these hang on the glyphs alone."""
-    return tuple(Span("".join(cells), style) for style, cells in groupby(text, lambda mark: _STYLES[mark]))
-
-
-class Grid(NamedTuple):
-    """The cells of one file, and how many of its segments are missing and rare."""
-
-    cells: str
-    had: int
-    rare: int
-    nobodys: int
-
-
-def grid(view: SwarmView, client: ClientView, name: str, per_cell: int) -> Grid:
-    """A file's segments as ``client`` has them, ``per_cell`` of them in a cell."""
-    file, held = view.files.get(name), client.held.get(name)
-    segments = len(held) if held is not None else file.segments if file is not None else 0
-    if name in client.owned:
-        return Grid(OWNED * ceil(segments / per_cell), segments, 0, 0)
-    sources = client.detail.sources.get(name) or [0] * segments
-    marks = [_MARKS[source] if source < len(_MARKS) else OTHER for source in sources]
-    owners = sum(not view.client_is_lost(rank) for rank in file.owners) if file is not None else 0
-    copies = file.copies if file is not None and len(file.copies) == segments else [2] * segments
-    missing = [segment for segment, source in enumerate(sources) if not source]
-    for segment in missing:
-        if not copies[segment] and not owners:
-            marks[segment] = NOBODYS
-    nobodys = marks.count(NOBODYS)
-    rare = [segment for segment in missing if copies[segment] + owners == 1]
-    # Where most of what is missing is rare, nothing of it stands out: the number says it.
-    if 2 * len(rare) <= len(missing):
-        for segment in rare:
-            marks[segment] = RARE
-    for asked, segment in client.detail.open:
-        if asked == name and 0 <= segment < segments and marks[segment] == MISSING:
-            marks[segment] = ASKED
-    if per_cell > 1:
-        marks = [_joined(marks[start : start + per_cell]) for start in range(0, segments, per_cell)]
-    return Grid("".join(marks), segments - len(missing), len(rare), nobodys)
-
-
-def _joined(marks: list[str]) -> str:
-    """One glyph for several: what stands out first, then whether all is here, and mostly from whom."""
-    for mark in (NOBODYS, RARE):
-        if mark in marks:
-            return mark
-    absent = marks.count(MISSING) + marks.count(ASKED)
-    if absent == len(marks):
-        return ASKED if ASKED in marks else MISSING
-    return PARTLY if absent else Counter(marks).most_common(1)[0][0]
-
-
-#: A file's name and how much of it is there stand before its cells, where these fit beside them.
-_NAME, _HAVE = 20, 11
-
-
-def _size(view: SwarmView, client: ClientView, name: str) -> int:
-    held, file = client.held.get(name), view.files.get(name)
-    return len(held) if held is not None else file.segments if file is not None else 0
-
-
-def _files(view: SwarmView, client: ClientView) -> list[str]:
-    """What it wants and lacks, then what is complete, then what it owned from the start."""
-    names = [name for name in dict.fromkeys([*client.wanted, *client.owned]) if _size(view, client, name)]
-    return sorted(names, key=lambda name: (name in client.owned, name in client.completed, name))
-
-
-def _lines(cells: int, width: int) -> int:
-    """Lines of a file with so many cells."""
-    beside = width - _label(width)
-    return 1 if cells <= beside else 1 + ceil(cells / max(1, width))
-
-
-def _label(width: int) -> int:
-    return min(_NAME, max(6, width // 4)) + _HAVE
-
-
-def _per_cell(sizes: Sequence[int], width: int, height: int) -> int:
-    """How many segments a cell must stand for, so that files of those sizes fit."""
-    per_cell = 1
-    while sum(_lines(ceil(size / per_cell), width) for size in sizes) > height:
-        if all(size <= per_cell for size in sizes):
-            break
-        per_cell += 1 if per_cell < 16 else per_cell // 4
-    return per_cell
-
-
-def segment_lines(view: SwarmView, client: ClientView, width: int, height: int) -> list[Line]:
-    """What is missing in words, and the cells of all files, in at most ``height`` lines."""
-    room = max(1, width - 2)
-    names = _files(view, client)
-    if not names:
-        wants = "it wants no file" if client.wanted == () and client.state != "starting" else "no file yet"
-        return [crop((Span(f" {wants}", "dim"),), width)][:height]
-    space = height - 1
-    shown = names if len(names) <= space else names[: max(1, space - 1)]
-    # What is owned takes one line: its cells are all alike.
-    sizes = [_size(view, client, name) if name not in client.owned else 1 for name in shown]
-    per_cell = _per_cell(sizes, room, space - (len(shown) < len(names)))
-    lines: list[Line] = []
-    missing = rare = nobodys = 0
-    for name in shown:
-        file = grid(view, client, name, per_cell)
-        size = _size(view, client, name)
-        missing, rare, nobodys = missing + size - file.had, rare + file.rare, nobodys + file.nobodys
-        lines += _file_lines(client, name, file, size, room)
-    if len(shown) < len(names):
-        lines.append((Span(f" and {count_text(len(names) - len(shown), 'more file')}", "dim"),))
-    text = f" {missing} missing" if missing else " nothing is missing"
-    if rare:
-        text += f", {rare} of them held by one client only"
-    notes = [Span(text, "text" if missing else "done")]
-    if nobodys:
-        notes.append(Span(f", {nobodys} held by nobody", "trouble"))
-    if per_cell > 1:
-        notes.append(Span(f"   a cell is {per_cell} segments", "dim"))
-    return [crop(line, width) for line in [tuple(notes), *lines][:height]]
-
-
-def _file_lines(client: ClientView, name: str, file: Grid, size: int, width: int) -> list[Line]:
-    label = _label(width)
-    style = "strong" if name not in client.completed else "text"
-    if name in client.owned:
-        have = "owned"
-    elif name in client.unavailable:
-        have, style = "never", "trouble"
-    else:
-        have = f"{file.had}/{size}"
-    title: Line = (
-        Span(" " + fit_end(clean(name), label - _HAVE), style),
-        Span(right(have, _HAVE - 1) + " ", "head"),
-    )
-    cells = file.cells[: width - label] if name in client.owned else file.cells
-    if len(cells) <= width - label:
-        return [(*title, *_spans(cells))]
-    parts = [cells[start : start + width] for start in range(0, len(cells), width)]
-    return [title, *((Span(" "), *_spans(part)) for part in parts)]
-
 
 # The others -------------------------------------------------------------------------------------
 
@@ -324,8 +143,8 @@ def client_lines(
     others = len(view.clients)
     below = min(others, max(4, (height - len(lines)) // 2))
     map_room = max(0, height - len(lines) - below - 1)
-    cells = segment_lines(view, client, width, map_room) if map_room else []
-    lines += cells
+    if map_room:
+        lines += segment_lines(view, client, width, map_room)
     room = height - len(lines) - 1
     if room >= 2:
         lines += [
@@ -341,12 +160,13 @@ def _tables(
     beside = width >= 76
     left = 52 if beside and width < 90 else min(64, width * 3 // 5) if beside else width
     head, *others = peer_lines(view, client, now, left)
-    room = height - 1
-    first = max(0, min(scrolled, len(others) - room))
-    shown = [head, *others[first : first + room]]
-    if len(others) > room and room > 1:
-        more = f" peers {first + 1}–{first + room - 1} of {len(others)}"
-        shown[-1] = crop((Span(more, "dim"),), left)
+    room, more = height - 1, len(others) > height - 1 > 1
+    rows = room - more
+    first = max(0, min(scrolled, len(others) - rows))
+    shown = [head, *others[first : first + rows]]
+    if more:
+        note = f" peers {first + 1}–{first + rows} of {len(others)}"
+        shown.append(crop((Span(note, "dim"),), left))
     if not beside:
         return shown
     requests = flight_lines(client, now, width - left - 2, height)
@@ -369,12 +189,12 @@ def _head(view: SwarmView, client: ClientView, now: float, width: int) -> list[L
         figures.append(Span(f"{client.segments_had}/{client.segments_wanted}", "text"))
     if client.lost and client.lost_reason:
         figures.append(Span(clean(client.lost_reason), "trouble"))
-    if view.real_bytes:
-        figures.append(Span(f"↓ {bytes_text(down)}/s  ↑ {bytes_text(up)}/s", "text"))
     missing = client.segments_wanted - client.segments_had
     eta = eta_text(client, missing, down)
     if eta != "–":
         figures.append(Span(f"done {eta}", "text"))
+    if view.real_bytes:
+        figures.append(Span(f"↓ {bytes_text(down)}/s ↑ {bytes_text(up)}/s", "text"))
     corrupt, rejects = client.corrupt_received, client.rejects_sent + client.rejects_received
     if corrupt:
         figures.append(Span(f"{corrupt} corrupt", "trouble"))
@@ -385,7 +205,10 @@ def _head(view: SwarmView, client: ClientView, now: float, width: int) -> list[L
     letter_of = Span(f" {letter(client.rank)} ", letter_style(client.rank))
     line: Line = (letter_of, Span(f" client {client.rank}", "strong"))
     for figure in figures:
-        line = (*line, Span("   " if width >= 100 else "  "), figure)
+        longer = (*line, Span("   " if width >= 100 else "  "), figure)
+        if cells(longer) > width:
+            break
+        line = longer
     return [crop(line, width)]
 
 

@@ -40,9 +40,12 @@ CELLS = (
 )
 
 LIMIT = (
-    ("limit", "the earliest end that any schedule could reach: the seeds must send every file once,"),
-    ("", "each client must take in all it wants, all uplinks together must send all that"),
-    ("≈", "an estimate: a link counts as fast as it was seen at its best second"),
+    (
+        "limit",
+        "the earliest end that any schedule could reach: the seeds must send every file once, each client "
+        "must take in all it wants, and all uplinks together must send all of that",
+    ),
+    ("≈", "an estimate: a link counts as fast as it was seen in its best second"),
 )
 
 COLUMNS = (

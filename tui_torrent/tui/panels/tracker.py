@@ -112,14 +112,18 @@ def _swarms(view: SwarmView, width: int, height: int, first: int) -> tuple[list[
     titles = f" {'file':<{name_room}}{right('segments', 9)}{right('seeds', 7)}{right('peers', 7)}"
     lines: list[Line] = [rule("swarms", note, width), (Span(titles, "head"),)]
     for name in names[first : first + room]:
-        roles = Counter(view.swarms.get(name, {}).values())
+        listed = view.swarms.get(name)
+        roles = Counter(listed.values() if listed is not None else ())
         file = view.files.get(name)
         seeds, peers = roles["seed"], roles["peer"]
         lines.append(
             (
                 Span(" " + fit_end(clean(name), name_room), "text"),
                 Span(right(str(file.segments) if file else "–", 9), "dim"),
-                Span(right(str(seeds), 7), "own" if seeds else "trouble"),
+                Span(
+                    right(str(seeds) if listed else "–", 7),
+                    "own" if seeds else "trouble" if listed else "dim",
+                ),
                 Span(right(str(peers) if peers else "–", 7), "text" if peers else "dim"),
             )
         )

@@ -76,22 +76,20 @@ class _Layout(NamedTuple):
 
 
 def _lay_out(view: SwarmView, width: int) -> tuple[_Layout, Matrix]:
-    table = matrix(view, max(1, len(view.clients)))
-    digits = len(str(max(table.uploaders, default=0)))
-    label = max(4, digits + 2)
-    total = max(5, len(str(sum(table.sent))) + 1)
+    clients = len(view.clients)
+    counts = [cell[0] for cell in view.traffic.values()]
+    digits = len(str(max(view.clients, default=0)))
+    label = max(5, digits + 3)
+    total = max(5, len(str(sum(counts))) + 1)
     bar = BAR + 6 if width >= 70 else 0
-    room, columns = max(1, width - label - total - bar), max(1, len(table.groups))
-    most = _highest(table)
-    least = max(2, len(str(most)), digits) + 1
-    numbers = columns * least <= room
+    room = max(1, width - label - total - bar)
+    least = max(2, len(str(max(counts, default=0))), digits) + 1
+    numbers = clients * least <= room
     if numbers:
-        cell = min(max(least, room // columns), max(WIDEST, least))
+        cell = min(max(least, room // max(1, clients)), max(WIDEST, least))
     else:
-        cell = next((size for size in (3, 2) if columns * size <= room), 1)
-        if columns > room:
-            table = matrix(view, room)
-    return _Layout(label, cell, total, bar, numbers), table
+        cell = next((size for size in (3, 2) if clients * size <= room), 1)
+    return _Layout(label, cell, total, bar, numbers), matrix(view, room // cell)
 
 
 def _highest(table: Matrix) -> int:
@@ -106,9 +104,12 @@ def traffic_lines(view: SwarmView, width: int, height: int, first: int = 0) -> t
     rows = len(table.uploaders)
     first = max(0, min(first, rows - room))
     note = f"rows {first + 1}–{min(rows, first + room)} of {rows}" if rows > room else ""
-    title = "segments from the row's client to the column's"
-    if table.groups and len(table.groups[0]) > 1:
-        title += f", {len(table.groups[0])} clients a column"
+    columns = (
+        f", {len(table.groups[0])} clients a column" if table.groups and len(table.groups[0]) > 1 else ""
+    )
+    title = f"segments from the row's client to the column's{columns}"
+    if note and len(title) + len(note) + 8 > width:
+        title = f"segments sent{columns}"
     lines = [*head, rule(title, note, width), _titles(table, layout)]
     highest = _highest(table)
     usual = sum(table.sent) / max(1, len(view.traffic))
@@ -117,7 +118,7 @@ def traffic_lines(view: SwarmView, width: int, height: int, first: int = 0) -> t
         rank, sent = table.uploaders[at], table.sent[at]
         client = view.clients.get(rank)
         owner = client is not None and bool(client.owned)
-        line: list[Span] = [Span(right(f"{rank}{'*' if owner else ' '}", layout.label), "strong")]
+        line: list[Span] = [Span(right(f"{rank}{'*' if owner else ' '} ", layout.label), "strong")]
         line += _cells(table, at, layout, highest, usual)
         line.append(Span(right(str(sent), layout.total), "strong"))
         if layout.bar:
@@ -170,7 +171,7 @@ def _titles(table: Matrix, layout: _Layout) -> Line:
                 marks[at * cell : at * cell + len(name)] = name
                 free = at * cell + len(name) + 1
         names = "".join(marks)
-    corner = right("from", layout.label)
+    corner = right("from ", layout.label)
     end = right("sent", layout.total) + ("  share of all" if layout.bar else "")
     return (Span(corner + names + end, "head"),)
 
@@ -200,7 +201,7 @@ _PARTS = re.compile("[ ·]+|[^ ·]+")
 
 def _sums(table: Matrix, layout: _Layout) -> Line:
     """What each column received: a number where it fits, else a bar."""
-    label = Span(right("got ", layout.label), "head")
+    label = Span(right("got  ", layout.label), "head")
     total = Span(right(str(sum(table.received)), layout.total), "strong")
     most = max(table.received, default=0)
     if layout.numbers and len(str(most)) < layout.cell:

@@ -1,0 +1,300 @@
+"""Health rules and the limit: each a small check, told as a person would, in any interleaving the same."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mpi_core.protocol import events as ev
+from mpi_core.protocol.events import AnyEvent, Stamped
+from mpi_core.protocol.units import Rank, SegmentIndex
+from tests.helpers.lawful import Plan, journal, lawful, plans
+from tests.helpers.runs import fold, scripted
+from tui_torrent.view.health import health, slowest, some, verdicts
+from tui_torrent.view.limit import Limit, forecast, limit
+from tui_torrent.view.rates import BUCKET, KEPT, History, Rate
+from tui_torrent.view.swarm_view import SwarmView
+
+Told = tuple[float, int, AnyEvent]
+
+
+def view_of(*told: Told) -> SwarmView:
+    view = SwarmView()
+    for seq, (t, rank, event) in enumerate(told):
+        view.apply(Stamped(t, Rank(rank), seq, event))
+    return view
+
+
+def requested(source: int, at: int, name: str = "a") -> AnyEvent:
+    return ev.SegmentRequested(Rank(source), name, SegmentIndex(at))
+
+
+def stored(source: int, at: int, name: str = "a", size: int = 10) -> AnyEvent:
+    return ev.SegmentStored(Rank(source), name, SegmentIndex(at), size, "00")
+
+
+def sent(target: int, at: int, name: str = "a", size: int = 10) -> AnyEvent:
+    return ev.SegmentSent(Rank(target), name, SegmentIndex(at), size)
+
+
+def corrupt(source: int, at: int) -> AnyEvent:
+    return ev.SegmentDropped(Rank(source), "a", SegmentIndex(at), 10, "corrupt")
+
+
+def swarm(
+    owners: tuple[int, ...] = (1,), fetching: tuple[int, ...] = (2, 3), segments: int = 4
+) -> list[Told]:
+    """Owners of one file, and others who begin to fetch it at 1 s."""
+    told: list[Told] = [(0.0, 0, ev.RunStarted(1, len(owners) + len(fetching), "x", "swarm", 1, 10, 8))]
+    told += [(0.0, rank, ev.InitSent((ev.OwnedFile("a", segments),))) for rank in owners]
+    told += [(0.5, 0, ev.FileRegistered("a", 10 * segments, segments, "blake3", ()))]
+    for rank in owners:
+        told += [(1.0, rank, ev.InitAckReceived(())), (1.0, rank, ev.AllCompleted())]
+    for rank in fetching:
+        told += [(0.0, rank, ev.InitSent(()))]
+        told += [(1.0, rank, ev.InitAckReceived(("a",))), (1.0, rank, ev.DownloadStarted("a", segments, 40))]
+    return told
+
+
+# Health -----------------------------------------------------------------------------------------
+
+
+def test_a_swarm_that_is_well_has_no_remarks() -> None:
+    for now in (0.0, 1.0, 3.0, 3.5):
+        assert health(view_of(*swarm()), now) == []
+
+
+def test_who_gets_nothing_is_told_with_what_it_waits_for() -> None:
+    told = [*swarm(), (2.0, 3, requested(1, 0)), (5.0, 3, stored(1, 0))]
+    view = view_of(*told)
+    (remark,) = health(view, 7.0)
+    assert remark == ("client 2 has received nothing for 6 s: only client 1 holds 3 segments that it misses")
+    two = view_of(*swarm(owners=(1, 4), fetching=(2,)), (2.0, 2, requested(4, 0)))
+    assert health(two, 7.0) == ["client 2 has received nothing for 6 s: it waits for client 4"]
+    idle = view_of(*swarm(owners=(1, 4), fetching=(2,)))
+    assert health(idle, 7.0) == ["client 2 has received nothing for 6 s and has no request in flight"]
+
+
+def test_many_hungry_clients_share_a_sentence() -> None:
+    view = view_of(*swarm(fetching=tuple(range(2, 12))))
+    assert health(view, 5.0) == ["clients 2, 3, 4 and 7 more have received nothing for 4 s or more"]
+
+
+def test_a_lost_client_takes_the_only_copies_with_it() -> None:
+    view = view_of(*swarm(), (2.0, 2, stored(1, 0)), (3.0, 0, ev.ClientLost(Rank(1), "silent for 5 s")))
+    first, second, *_ = health(view, 9.0)
+    assert first == ("client 1 was given up (silent for 5 s), and with it the only copy of 3 segments of a")
+    assert "nobody holds 3 segments that it misses" in second
+
+
+def test_a_corrupting_client_is_named_with_who_avoids_it() -> None:
+    told = [*swarm(owners=(1, 4)), *((2.0, 3, corrupt(4, at)) for at in range(3)), (2.0, 2, corrupt(4, 0))]
+    assert health(view_of(*told), 3.0) == ["client 4 sent 4 corrupt segments"]
+    told.append((2.5, 3, ev.SourceAvoided(Rank(4), "3 corrupt segments")))
+    assert health(view_of(*told), 3.0) == ["client 4 sent 4 corrupt segments and is avoided by client 3"]
+    told.append((2.5, 2, corrupt(1, 1)))
+    told.append((2.5, 2, corrupt(3, 1)))
+    assert "clients 1 and 3 sent 2 corrupt segments" in health(view_of(*told), 3.0)
+
+
+def test_a_silent_client_is_told_until_it_speaks() -> None:
+    told: list[Told] = [
+        *swarm(owners=(1, 4), fetching=(2,)),
+        (2.0, 2, requested(4, 0)),
+        (3.0, 2, ev.RequestExpired(Rank(4), "a", SegmentIndex(0))),
+        (3.0, 2, ev.SourceAvoided(Rank(4), "silent")),
+    ]
+    assert "client 4 left 1 request unanswered and is avoided by client 2" in health(view_of(*told), 3.5)
+    told.append((3.2, 2, stored(4, 0)))
+    assert health(view_of(*told), 3.5) == ["client 4 left 1 request unanswered"]
+
+
+def test_other_things_amiss_have_a_sentence_each() -> None:
+    told = swarm(fetching=(2, 3, 4), segments=40)
+    busy = [(2.0, 1, ev.SegmentRefused(Rank(2), "a", SegmentIndex(0), "busy"))] * 25
+    told += [*busy, *((2.0, 1, sent(2 + at % 3, at)) for at in range(30))]
+    told += [(2.0, 2 + at % 3, stored(1, at)) for at in range(30)]
+    told += [(2.0, 3, ev.EventsDropped(12)), (2.0, 3, ev.NonsenseReceived(Rank(2), "?"))]
+    assert health(view_of(*told), 3.0) == [
+        "12 events were lost: numbers are too small",
+        "1 message was no sense and was dropped",
+        "client 1 refuses 45 % of the segments that it is asked for",
+        "the origin serves 100 % of all segments",
+    ]
+    aborted = view_of(*swarm(), (2.0, 0, ev.RunAborted(Rank(3), 3, "disk full")))
+    assert health(aborted, 9.0) == ["rank 3 ended the run: disk full"]
+
+
+def test_whom_all_wait_for_before_the_first_download() -> None:
+    begun: list[Told] = [(0.0, 0, ev.RunStarted(1, 2, "x", "swarm", 1, 10, 8)), (0.1, 1, ev.InitSent(()))]
+    assert health(view_of(*begun), 4.0) == [
+        "nobody may download yet: client 2 has not told the tracker what it owns"
+    ]
+    begun.append((1.0, 2, ev.ShareHashed(30, 40)))
+    assert health(view_of(*begun), 4.0) == [
+        "nobody may download yet: client 2 is still hashing its files (75 %)"
+    ]
+
+
+def test_ranks_are_told_as_a_person_would() -> None:
+    assert some([5]) == "client 5"
+    assert some([6, 5]) == "clients 5 and 6"
+    assert some(range(5, 9)) == "clients 5, 6, 7 and 8"
+    assert some(range(5, 20)) == "clients 5, 6, 7 and 12 more"
+
+
+# The slowest ------------------------------------------------------------------------------------
+
+
+def test_the_slowest_waited_for_what_only_one_held() -> None:
+    told: list[Told] = [*swarm(segments=2)]
+    told += [(1.2, 2, stored(1, 0)), (1.4, 2, stored(3, 1)), (1.5, 2, ev.AllCompleted())]
+    told += [(1.3, 3, stored(1, 0)), (5.4, 3, stored(1, 1)), (5.5, 3, ev.AllCompleted())]
+    # Client 2 had segment 1 by 1.4 s: client 3 could have had it from there.
+    texts = slowest(view_of(*told))
+    assert texts[0] == "client 3 was done last, at 5.5 s; the median client at 3.5 s"
+    assert texts[1] == "client 3 got nothing for 4.1 s in all; its longest wait was 4.1 s, for client 1"
+    alone: list[Told] = [*swarm(segments=2), (1.2, 2, stored(1, 0)), (1.3, 3, stored(1, 0))]
+    alone += [(5.4, 3, stored(1, 1)), (5.45, 2, stored(1, 1))]
+    alone += [(5.5, 2, ev.AllCompleted()), (5.6, 3, ev.AllCompleted())]
+    assert slowest(view_of(*alone)) == [
+        "client 3 was done last, at 5.6 s; the median client at 5.5 s",
+        "client 3 waited 4.1 s for segments that only client 1 held",
+    ]
+
+
+def test_the_slowest_had_more_to_fetch_or_slower_links_or_corrupt_segments() -> None:
+    told: list[Told] = [*swarm(fetching=(2, 3, 4), segments=8)]
+    for rank, step in ((2, 0.1), (3, 0.1), (4, 0.4)):
+        told += [(1.0 + at * step, rank, stored(1, at, size=1000)) for at in range(8)]
+        told.append((1.1 + 8 * step, rank, ev.AllCompleted()))
+    told.append((2.0, 4, corrupt(2, 1)))
+    texts = slowest(view_of(*sorted(told, key=lambda event: event[0])))
+    assert "client 4 had to fetch 1 segment again: client 2 sent corrupt ones" in texts
+    assert any("client 4 never received faster than" in text for text in texts)
+
+
+def test_a_run_so_far_has_one_that_lags_behind() -> None:
+    view, _ = fold(scripted(), 5.5)
+    assert (
+        slowest(view)[0]
+        == "client 6 lags behind: it misses 98 of 176 segments, where the median client has 55 %"
+    )
+    assert slowest(SwarmView()) == []
+    assert verdicts(SwarmView()) == []
+
+
+@settings(max_examples=60)
+@given(plans(), st.integers(0, 2**32), st.integers(0, 2**32), st.integers(0, 2))
+def test_remarks_do_not_hang_on_the_interleaving(plan: Plan, seed: int, other: int, dies: int) -> None:
+    told = lawful(plan, seed, dies)
+    one, two = SwarmView(), SwarmView()
+    for view, order in ((one, seed), (two, other)):
+        for stamped in journal(told, order):
+            view.apply(stamped)
+    assert verdicts(one) == verdicts(two)
+    assert health(one, one.t) == health(two, two.t)
+    assert (limit(one, one.t), forecast(one, one.t)) == (limit(two, two.t), forecast(two, two.t))
+
+
+# The limit --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("clients", [2, 20])
+def test_no_run_beats_its_limit(clients: int) -> None:
+    view, _ = fold(scripted(clients))
+    bound, last = limit(view, view.t), forecast(view, view.t)
+    assert bound is not None
+    assert last is not None
+    assert view.began is not None
+    assert last.certain
+    assert bound.seconds <= last.at - view.began + 2 * BUCKET
+
+
+def test_the_tightest_bound_binds() -> None:
+    """Three clients fetch 80 bytes of client 1, which sends 20 a second where they could take 40."""
+    told: list[Told] = [*swarm(fetching=(2, 3, 4), segments=8)]
+    for second in range(1, 5):
+        told += [(second + 0.2, 1, sent(2, second)), (second + 0.7, 1, sent(3, second))]
+        told += [(second + 0.2, 2, stored(1, second, size=40))]
+    view = view_of(*told)
+    bound = limit(view, 6.0)
+    assert bound is not None
+    assert bound.binds == "all uplinks together"
+    assert bound.seconds == pytest.approx(3 * 80 / 20, rel=0.5)
+    assert limit(view, 1.5) is None, "nothing is measured yet"
+    one = view_of(*(event for event in told if event[1] not in (3, 4)))
+    assert limit(one, 6.0) == Limit(4.0, "the uplink of client 1, the only seed of a")
+
+
+def test_somebody_who_stands_still_has_no_end() -> None:
+    view = view_of(*swarm(), (1.5, 2, stored(1, 0)))
+    assert forecast(view, 2.0) is None
+    both = view_of(*swarm(), (1.5, 2, stored(1, 0)), (1.6, 3, stored(1, 0)))
+    found = forecast(both, 3.0)
+    assert found is not None
+    assert found.at > 3.0
+    assert not found.certain
+
+
+# What the view remembers -------------------------------------------------------------------------
+
+
+def test_requests_are_open_until_they_are_answered() -> None:
+    told: list[Told] = [*swarm()]
+    told += [(2.0, 2, requested(1, at)) for at in range(4)] + [(2.1, 2, requested(3, 0))]
+
+    def open_after(*more: Told) -> set[tuple[int, int]]:
+        detail = view_of(*told, *more).clients[Rank(2)].detail
+        return {(at, int(source)) for (_, at), sources in detail.open.items() for source in sources}
+
+    assert open_after() == {(0, 1), (0, 3), (1, 1), (2, 1), (3, 1)}
+    assert open_after((3.0, 2, stored(3, 0))) == {(1, 1), (2, 1), (3, 1)}, "the other is told to forget it"
+    rejected = ev.RequestRejected(Rank(1), "a", SegmentIndex(1), "busy")
+    expired = ev.RequestExpired(Rank(1), "a", SegmentIndex(2))
+    assert open_after((3.0, 2, rejected), (3.0, 2, expired), (3.0, 2, corrupt(1, 3))) == {(0, 1), (0, 3)}
+    assert open_after((3.0, 2, ev.EventsDropped(1))) == set()
+    assert open_after((3.0, 2, ev.AllCompleted())) == set()
+
+
+def test_hand_made_journals_do_no_harm() -> None:
+    view = view_of(
+        (0.0, 1, stored(2, 5)),
+        (0.0, 1, ev.DownloadStarted("a", -3, 0)),
+        (0.0, 1, stored(2, 5)),
+        (0.0, 1, ev.DownloadStarted("b", 3, 0)),
+        (0.0, 1, stored(99_999, 1, "b")),
+        (0.0, 1, stored(-1, 2, "b")),
+        (0.0, 1, ev.RequestExpired(Rank(2), "never", SegmentIndex(1))),
+    )
+    assert list(view.clients[Rank(1)].detail.sources["b"]) == [0, 65535, 0]
+    assert verdicts(view) == ["client 2 left 1 request unanswered"]
+
+
+def test_a_view_can_be_packed_and_copied() -> None:
+    view, _ = fold(scripted(corrupt_every=50), 5.5)
+    assert pickle.loads(pickle.dumps(view)) == view
+    assert copy.deepcopy(view) == view
+
+
+@settings(max_examples=60)
+@given(st.lists(st.tuples(st.floats(0, 500), st.integers(0, 9))))
+def test_a_history_does_not_hang_on_the_order(added: list[tuple[float, int]]) -> None:
+    one, two = History(), History()
+    for t, amount in added:
+        one.add(t, amount)
+    for t, amount in sorted(added, reverse=True):
+        two.add(t, amount)
+    assert one == two
+    assert len(one.buckets) <= KEPT
+
+
+def test_a_peak_is_the_best_second() -> None:
+    rate = Rate()
+    for t, size in ((0.1, 5), (0.6, 10), (1.1, 20), (5.0, 1)):
+        rate.add(t, size)
+    assert rate.peak == 30

@@ -1,0 +1,286 @@
+"""The six screens as a person uses them: a key each, the mouse, sorting, the filter, the export."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from textual.pilot import Pilot
+from textual.widgets import Input
+
+from tests.helpers.runs import Scripted, scripted
+from tests.test_app import drawn, shown, until, until_shown, use
+from tui_torrent.tui.app import LEFT_EARLY, SEEN_TO_THE_END, MonitorApp, speaks_utf8
+from tui_torrent.tui.panels.tabs import NAMES
+from tui_torrent.tui.widgets import Canvas
+
+RUN = scripted(corrupt_every=110, reject_every=60)
+MANY = scripted(64, duration=5.0)
+
+#: What only that screen shows.
+SIGNS = ("fewest copies", "peers and requests", "Jain's index", "every message", "swarms", "So far")
+
+
+def tab(number: int) -> str:
+    return f"[{number} {NAMES[number - 1]}]"
+
+
+def test_each_screen_is_one_key_from_any_other() -> None:
+    async def scenario(app: MonitorApp, pilot: Pilot[int]) -> None:
+        for number in (2, 3, 4, 5, 6, 3, 1, 4, 4, 1):
+            await pilot.press(str(number))
+            await until_shown(pilot, SIGNS[number - 1])
+            assert tab(number) in shown(app)
+            assert drawn(app) == shown(app)
+            assert len(app.screen_stack) <= 2
+
+    use(Scripted(RUN, now=5.5), scenario)
+
+
+def test_a_number_leads_out_of_the_help_too() -> None:
+    async def scenario(app: MonitorApp, pilot: Pilot[int]) -> None:
+        await pilot.press("3", "question_mark")
+        await until_shown(pilot, "? closes")
+        await pilot.press("5")
+        await until_shown(pilot, tab(5))
+        await pilot.press("question_mark")
+        await until_shown(pilot, "? closes")
+        await pilot.press("escape")
+        await until_shown(pilot, tab(5))
+
+    use(Scripted(RUN, now=5.5), scenario)
+
+
+def test_the_tabs_can_be_clicked() -> None:
+    async def scenario(app: MonitorApp, pilot: Pilot[int]) -> None:
+        for number in (4, 6, 1):
+            line = shown(app).splitlines()[-1]
+            await pilot.click(Canvas, offset=(line.index(NAMES[number - 1]), 23))
+            await until_shown(pilot, tab(number))
+
+    use(Scripted(RUN, now=5.5), scenario)
+
+
+def test_every_screen_follows_the_source() -> None:
+    source = Scripted(RUN, now=2.0)
+
+    async def scenario(app: MonitorApp, pilot: Pilot[int]) -> None:
+        for number in range(2, 7):
+            await pilot.press(str(number))
+            await until_shown(pilot, tab(number))
+            source.now += 1.0
+            await until_shown(pilot, f"{source.now:.1f}s")
+
+    use(source, scenario)
+
+
+def test_a_client_is_chosen_in_the_overview_and_by_n_and_p() -> None:
+    async def scenario(app: MonitorApp, pilot: Pilot[int]) -> None:
+        await pilot.press("down", "down", "down", "enter")
+        await until_shown(pilot, " client 3 ")
+        await pilot.press("n")
+        await until_shown(pilot, " client 4 ")
+        await pilot.press("right_square_bracket", "p", "left_square_bracket")
+        await until_shown(pilot, " client 3 ")
+        await pilot.press("p", "p", "p")
+        await until_shown(pilot, " client 1 ")
+        await pilot.press("1")
+        await until(pilot, lambda: any(line.startswith("▸   1 ") for line in shown(app).splitlines()))
+
+    use(Scripted(RUN, now=5.5), scenario)
+
+
+def test_a_click_chooses_and_a_second_one_opens() -> None:
+    async def scenario(app: MonitorApp, pilot: Pilot[int]) -> None:
+        row = next(y for y, line in enumerate(shown(app).splitlines()) if line.startswith("    4 "))
+        await pilot.click(Canvas, offset=(10, row))
+        await until(pilot, lambda: shown(app).splitlines()[row].startswith("▸   4 "))
+        await pilot.click(Canvas, offset=(10, row))
+        await until_shown(pilot, " client 4 ")
+
+    use(Scripted(RUN, now=5.5), scenario)
+
+
+def test_s_sorts_by_the_next_column_and_shift_s_turns_it_round() -> None:
+    async def scenario(app: MonitorApp, pilot: Pilot[int]) -> None:
+        def ranks() -> list[str]:
+            lines = shown(app).splitlines()
+            return [line.split()[0] for line in lines if "↓ fetches" in line or "↑ serves" in line]
+
+        assert ranks() == list("123456")
+        await pilot.press("s", "s")
+        await until_shown(pilot, "by %")
+        assert ranks() == list("123456")
+        await pilot.press("S")
+        await until_shown(pilot, "by % reversed")
+        assert ranks() == list("653421")
+        await pilot.press("s")
+        await until_shown(pilot, "by down/s")
+
+    use(Scripted(scripted(), now=5.5), scenario)
+
+
+def test_lists_scroll() -> None:
+    async def scenario(app: MonitorApp, pilot: Pilot[int]) -> None:
+        await pilot.press("2")
+        await until_shown(pilot, "of 63")
+        await pilot.press("G")
+        await until_shown(pilot, "rank 64")
+        await pilot.press("3")
+        await until_shown(pilot, "rows 1–17 of 64")
+        await pilot.press("pagedown", "down")
+        await until_shown(pilot, "rows 22–38 of 64")
+        await pilot.press("5", "down", "up", "6", "end")
+        await until_shown(pilot, "Jain's index")
+
+    use(Scripted(MANY, now=2.0), scenario)
+
+
+def test_the_log_is_filtered_as_one_types() -> None:
+    async def scenario(app: MonitorApp, pilot: Pilot[int]) -> None:
+        await pilot.press("4", "slash")
+        await until(pilot, lambda: isinstance(app.focused, Input))
+        await pilot.press(*"rej")
+        await until_shown(pilot, "/rej")
+        body = shown(app).splitlines()[2:-2]
+        assert all("REJECT" in line for line in body if line)
+        # Digits and q are text while one types.
+        await pilot.press("space", *"to", "colon", "3", "q", "backspace")
+        await until_shown(pilot, "/rej to:3")
+        await pilot.press("enter")
+        await until(pilot, lambda: app.focused is None)
+        assert "/rej to:3" in shown(app)
+        await pilot.press("slash")
+        await until(pilot, lambda: isinstance(app.focused, Input))
+        await pilot.press("escape")
+        await until_shown(pilot, "every message")
+
+    use(Scripted(RUN, now=5.5), scenario)
+
+
+def test_the_log_is_followed_or_not() -> None:
+    source = Scripted(RUN, now=5.0)
+
+    async def scenario(app: MonitorApp, pilot: Pilot[int]) -> None:
+        await pilot.press("4")
+        await until_shown(pilot, "following")
+        await pilot.press("f")
+        await until_shown(pilot, "stopped")
+        before = shown(app).splitlines()[2:-2]
+        source.now = 6.0
+        await until_shown(pilot, "6.0s")
+        assert shown(app).splitlines()[2:-2] == before
+        await pilot.press("up", "pageup", "enter", "f")
+        await until_shown(pilot, "following")
+        assert shown(app).splitlines()[2:-2] != before
+        await pilot.press("q")
+
+    assert use(source, scenario).return_value == LEFT_EARLY
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def notices(app: MonitorApp) -> list[str]:
+    return [notice.message for notice in app._notifications]
+
+
+def test_e_exports_the_report(here: Path) -> None:
+    async def scenario(app: MonitorApp, pilot: Pilot[int]) -> None:
+        await pilot.press("6", "e")
+        await until(pilot, lambda: bool(notices(app)))
+        assert "tui_torrent-report.json" in notices(app)[0]
+        assert "tui_torrent-report.svg" in notices(app)[0]
+        await pilot.press("e")
+        await until(pilot, lambda: len(notices(app)) == 2)
+
+    use(Scripted(RUN, now=5.5), scenario)
+    assert sorted(file.name for file in here.iterdir()) == [
+        "tui_torrent-report-2.json",
+        "tui_torrent-report-2.svg",
+        "tui_torrent-report.json",
+        "tui_torrent-report.svg",
+    ]
+    report = json.loads((here / "tui_torrent-report.json").read_text())
+    assert report["schema"] == "tui_torrent.report/1"
+    assert report["remarks"][0].startswith("client 6 lags behind")
+    svg = (here / "tui_torrent-report.svg").read_text()
+    assert "So&#160;far&#160;53" in svg
+    assert "Jain" in svg
+    assert "@font-face" not in svg
+
+
+def test_a_folder_that_takes_no_file_is_told(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("tui_torrent.tui.app.export", refuse)
+
+    async def scenario(app: MonitorApp, pilot: Pilot[int]) -> None:
+        await pilot.press("6", "e")
+        await until(pilot, lambda: any("could not be written" in text for text in notices(app)))
+
+    use(Scripted(RUN, now=5.5), scenario)
+
+
+def test_at_the_end_one_may_look_round_and_export_before_leaving(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tui_torrent.tui.app.GRACE", 0.001)
+    source = Scripted(RUN, now=2.0)
+
+    async def scenario(app: MonitorApp, pilot: Pilot[int]) -> None:
+        await pilot.press("3")
+        source.now = 99.0
+        await until_shown(pilot, "any other key leaves")
+        await until(pilot, lambda: app.stage.may_leave)
+        for number in (1, 4):
+            await pilot.press(str(number), "down", "x")
+            await until_shown(pilot, tab(number))
+        await pilot.press("6", "e", "question_mark")
+        await until_shown(pilot, "? closes")
+        await pilot.press("escape")
+        await until_shown(pilot, "any other key leaves")
+        await pilot.press("x")
+
+    assert use(source, scenario).return_value == SEEN_TO_THE_END
+    assert len(list(here.iterdir())) == 2
+
+
+def test_no_color_writes_none_on_any_screen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    async def scenario(app: MonitorApp, pilot: Pilot[int]) -> None:
+        for number in range(1, 7):
+            await pilot.press(str(number))
+            await until_shown(pilot, tab(number))
+            strips = app.screen.query_one(Canvas).render_lines(app.screen.region)
+            styles = [segment.style for strip in strips for segment in strip]
+            colours = {c for s in styles if s is not None for c in (s.color, s.bgcolor) if c is not None}
+            assert all(style is not None for style in styles)
+            assert all(colour.is_default for colour in colours)
+
+    use(Scripted(RUN, now=5.5), scenario)
+
+
+def test_ascii_on_every_screen() -> None:
+    async def scenario(app: MonitorApp, pilot: Pilot[int]) -> None:
+        for number in range(1, 7):
+            await pilot.press(str(number))
+            await until_shown(pilot, tab(number))
+            assert drawn(app).isascii()
+
+    use(Scripted(RUN, now=5.5), scenario, ascii_only=True)
+
+
+def test_ascii_is_drawn_where_the_locale_has_another_encoding() -> None:
+    assert speaks_utf8({})
+    assert speaks_utf8({"LC_ALL": "", "LANG": "de_DE.UTF-8"})
+    assert speaks_utf8({"LANG": "C.utf8"})
+    assert speaks_utf8({"LC_ALL": "C", "LANG": "de_DE"})
+    assert not speaks_utf8({"LANG": "de_DE.ISO-8859-1"})
+    assert not speaks_utf8({"LC_CTYPE": "ja_JP.eucJP", "LANG": "C.UTF-8"})
