@@ -149,6 +149,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="the hash of real files' segments (default: %(default)s)",
     )
     add("--ascii", action="store_true", help="draw the monitor in ASCII alone")
+    add("--fps", type=_whole(1), default=Options.fps, metavar="N", help="frames a second (%(default)s)")
     viewers = parser.add_mutually_exclusive_group()
     viewers.add_argument(
         "--serve",

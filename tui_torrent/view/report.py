@@ -201,7 +201,7 @@ def _client(view: SwarmView, client: ClientView) -> ClientReport:
         rejects_received=client.rejects_received,
         bytes_down=client.bytes_down,
         bytes_up=client.bytes_up,
-        finished_at_s=client.finished_at,
+        finished_at_s=None if client.finished_at is None else round(client.finished_at, 6),
         corrupt_received=client.corrupt_received,
         expired=client.expired,
         lost=(client.lost_reason or "no reason was told") if client.lost else None,

@@ -173,7 +173,7 @@ def segment_lines(view: SwarmView, client: ClientView, width: int, height: int) 
 
 def _file_lines(client: ClientView, name: str, file: Grid, size: int, width: int) -> list[Line]:
     label = _label(width)
-    style = "strong" if name not in client.completed else "text"
+    style = "text" if name in client.completed or name in client.owned else "strong"
     if name in client.owned:
         have = "owned"
     elif name in client.unavailable:
