@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from mpi_core.protocol.errors import RemoteProtocolError
 from mpi_core.protocol.manifest import (
+    LONGEST_SEGMENT,
     MANY_SEGMENTS,
     MAX_SEGMENT_LENGTH,
     MIN_SEGMENT_LENGTH,
@@ -156,3 +157,9 @@ def test_it_stays_in_its_bounds_and_never_falls(size: int, other: int) -> None:
     assert length == MAX_SEGMENT_LENGTH or size <= length * MANY_SEGMENTS
     assert length == MIN_SEGMENT_LENGTH or size > length // 2 * MANY_SEGMENTS
     assert (length <= segment_length_for(other)) or other < size
+
+
+def test_a_manifest_may_not_make_its_receiver_reserve_more_than_64_mib_a_segment() -> None:
+    size = LONGEST_SEGMENT + 1
+    with pytest.raises(RemoteProtocolError, match="segment length"):
+        Manifest("file1", size, size, "blake3", (bytes(32),))

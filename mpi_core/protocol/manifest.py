@@ -24,6 +24,8 @@ MIN_SEGMENT_LENGTH = 256 * 1024
 MANY_SEGMENTS = 2048
 #: … but never longer than this, since a client's memory is its window of them.
 MAX_SEGMENT_LENGTH = 4 * 1024 * 1024
+#: What a manifest on arrival may ask a client to make room for at once.
+LONGEST_SEGMENT = 64 * 1024 * 1024
 
 
 def segment_length_for(size: int) -> int:
@@ -83,7 +85,7 @@ class Manifest(msgspec.Struct, frozen=True, array_like=True):
         if self.algorithm == "declared":
             size = sum(map(len, self.digests))
             return None if size == self.size else f"{size} bytes of digests for a size of {self.size}"
-        if self.size < 0 or self.segment_length <= 0:
+        if self.size < 0 or not 0 < self.segment_length <= LONGEST_SEGMENT:
             return f"size {self.size} and segment length {self.segment_length}"
         expected = -(-self.size // self.segment_length)
         if len(self.digests) != expected:

@@ -71,6 +71,9 @@ class Driver:
             self._tell(ev.NonsenseReceived(sender, str(error)))
             return
         self._perform(effects)
+        # A stream of messages must not keep a deadline from being noticed.
+        if delivery is not None and wake_at is not None and now >= wake_at and not self.halted:
+            self._perform(self._machine.wake(now))
 
     def _perform(self, effects: Effects) -> None:
         for effect in effects:

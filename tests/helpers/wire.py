@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from mpi_core.protocol import messages as msg
 from mpi_core.protocol.events import AnyEvent, Stamped
-from mpi_core.protocol.manifest import Manifest
+from mpi_core.protocol.manifest import LONGEST_SEGMENT, Manifest
 from mpi_core.protocol.units import Rank, SegmentIndex, Ticket
 
 #: Integers as MessagePack and JSON carry them.
@@ -50,7 +50,7 @@ def manifests(names: st.SearchStrategy[str] | None = None) -> st.SearchStrategy[
         return Manifest(name, size, length, algorithm, digests, mode)
 
     algorithms = st.sampled_from(("blake3", "sha256"))
-    sizes, lengths = st.integers(0, 400), st.integers(50, 2**40)
+    sizes, lengths = st.integers(0, 400), st.integers(50, LONGEST_SEGMENT)
     return st.one_of(
         st.builds(Manifest.declared, name, hashes),
         st.builds(real, name, sizes, lengths, algorithms, st.integers(0, 0o777)),
