@@ -13,7 +13,7 @@ import pytest
 from tests.helpers.mpirun import Run, alone, modes_bind, mpirun, needs_mpirun
 from tests.helpers.scenarios import folder_of
 
-pytestmark = [needs_mpirun, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.mpirun, needs_mpirun, pytest.mark.timeout(60)]
 
 #: An owner and two who want.
 OWNER = "1\nfile1 2\naa\nbb\n0\n"

@@ -11,7 +11,7 @@ import pytest
 from tests.helpers.mpirun import mpirun, needs_mpirun
 from tui_torrent.scenario.demo import demo_files
 
-pytestmark = [needs_mpirun, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.mpirun, needs_mpirun, pytest.mark.timeout(60)]
 
 #: Bytes a second, so that the demo takes a second or two instead of half a minute.
 FAST = 64 * 1024 * 1024

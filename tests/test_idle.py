@@ -11,7 +11,7 @@ import pytest
 from tests.helpers.generated import one_seed
 from tests.helpers.mpirun import Job, needs_mpirun, needs_proc, processor_seconds, started
 
-pytestmark = [needs_mpirun, needs_proc, pytest.mark.timeout(90)]
+pytestmark = [pytest.mark.mpirun, needs_mpirun, needs_proc, pytest.mark.timeout(90)]
 
 #: Of one core.
 ALLOWED = 0.05

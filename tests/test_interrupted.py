@@ -11,7 +11,7 @@ import pytest
 
 from tests.helpers.mpirun import Job, flavour, needs_mpirun, needs_proc, started
 
-pytestmark = [needs_mpirun, needs_proc, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.mpirun, needs_mpirun, needs_proc, pytest.mark.timeout(60)]
 
 
 def begun(job: Job) -> None:

@@ -15,7 +15,7 @@ from tests.helpers.disk import mode_of, tree_of
 from tests.helpers.mpirun import Job, Run, mpirun, needs_mpirun
 from tests.helpers.trees import Tree, client_tables, grow, link_below, wrong_files
 
-pytestmark = [needs_mpirun, pytest.mark.timeout(90)]
+pytestmark = [pytest.mark.mpirun, needs_mpirun, pytest.mark.timeout(90)]
 
 MIB = 1024 * 1024
 

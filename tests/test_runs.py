@@ -19,7 +19,7 @@ from tui_torrent.view.conformance import Conformance
 from tui_torrent.view.report import build, to_json
 from tui_torrent.view.swarm_view import SwarmView
 
-pytestmark = [needs_mpirun, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.mpirun, needs_mpirun, pytest.mark.timeout(60)]
 
 REPORT = {
     "schema", "outcome", "elapsed_s", "strategy", "seed", "clients", "tracker", "traffic", "fairness",

@@ -39,7 +39,7 @@ def _missing() -> str | None:
 
 
 # Every wait here has a limit of its own; together they stay below pytest's timeout.
-pytestmark = pytest.mark.skipif(_missing() is not None, reason=_missing() or "")
+pytestmark = [pytest.mark.mpirun, pytest.mark.skipif(_missing() is not None, reason=_missing() or "")]
 
 #: As tmux names them, and as Textual does. Escape must be followed by a pause, else it makes alt+x.
 KEYS = "a b Up Down Enter C-c Left F5 Tab Escape x é PageUp q".split()  # noqa: SIM905
