@@ -68,6 +68,8 @@ class Downloader:
         self._names: dict[str, int] = {}
         #: Wanted files that are neither complete nor given up → their place in ``_names``.
         self._unfinished: dict[str, int] = {}
+        #: The same places as a set of bits.
+        self._unfinished_bits = 0
         #: Segments still missing of each file that was begun.
         self._missing: dict[str, int] = {}
         #: What neighbours told of files whose manifest is still on its way here.
@@ -167,6 +169,7 @@ class Downloader:
         missing = (name for name in wanted if not self._store.manifest(name))
         self._names = {name: place for place, name in enumerate(missing)}
         self._unfinished = dict(self._names)
+        self._unfinished_bits = (1 << len(self._names)) - 1
         if self._names:
             self._send(TRACKER, msg.SwarmRequest(tuple(self._names)))
             self._requested_swarms(now)
@@ -178,7 +181,7 @@ class Downloader:
         self._emit(ev.SwarmRequested(len(self._unfinished), listed))
 
     def _update_swarms(self, now: float) -> None:
-        unfinished = Bitfield.of(len(self._names), self._unfinished.values())
+        unfinished = Bitfield(len(self._names), self._unfinished_bits)
         lacking = Bitfield.of(len(self._names), (self._unfinished[name] for name in self._hopeless))
         packed = lacking.to_bytes() if lacking else b""
         self._send(TRACKER, msg.SwarmRequest((), unfinished.to_bytes(), packed))
@@ -361,7 +364,7 @@ class Downloader:
     def _file_complete(self, name: str) -> None:
         if name not in self._unfinished:
             return
-        del self._unfinished[name]
+        self._unfinished_bits &= ~(1 << self._unfinished.pop(name))
         self._hopeless.pop(name, None)
         self._store.finish(name)
         self._emit(ev.FileCompleted(name))
@@ -380,7 +383,7 @@ class Downloader:
     def _make_unavailable(self, name: str, reason: str) -> None:
         if name not in self._unfinished:
             return
-        del self._unfinished[name]
+        self._unfinished_bits &= ~(1 << self._unfinished.pop(name))
         self._hopeless.pop(name, None)
         self._unavailable.append(name)
         self._effects += self._requests.abandon(name)

@@ -9,7 +9,7 @@ one as long as the changes are few, and one file names at most ``cap`` members, 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from random import Random
 
@@ -101,11 +101,13 @@ class Registry:
         for file in self.files.values():
             file.roles.pop(rank, None)
 
-    def changed_files(self, since: int, asked: dict[str, None]) -> Iterable[str]:
-        """The names in ``asked`` whose swarms changed after number ``since``."""
+    def changed_files(
+        self, since: int, is_asked: Callable[[str], bool], asked: Iterable[str]
+    ) -> Iterable[str]:
+        """The names asked for whose swarms changed after number ``since``. ``asked`` are all of them, which
+        are gone through only where the changes are many."""
         if self.now - since <= FEW_CHANGES:
-            recent = dict.fromkeys(self._changes[since:])
-            return [name for name in recent if name in asked]
+            return [name for name in dict.fromkeys(self._changes[since:]) if is_asked(name)]
         return [name for name in asked if self._changed_after(name, since)]
 
     def _changed_after(self, name: str, since: int) -> bool:

@@ -33,6 +33,8 @@ class Member:
     init: msg.Init | None = None
     #: The names of its first SWARM_REQUEST.
     names: tuple[str, ...] = ()
+    #: Where in ``names`` each of them stands that somebody owns.
+    places: dict[str, int] = field(default_factory=dict)
     #: The number of the last change it was told of, and of the last loss.
     told: int = 0
     told_lost: int = 0
@@ -191,12 +193,14 @@ class Tracker:
             lacking = Bitfield(len(member.names))
             if message.lacking:
                 lacking = Bitfield.from_bytes(len(member.names), message.lacking)
-            names = [member.names[place] for place in unfinished]
-            self._answer_update(member, names, {member.names[place]: None for place in lacking})
+            self._answer_update(member, unfinished, lacking)
 
     def _answer_first(self, member: Member, names: tuple[str, ...]) -> None:
         member.names = tuple(dict.fromkeys(names))
         known = [name for name in member.names if name in self._registry.files]
+        member.places = {
+            name: place for place, name in enumerate(member.names) if name in self._registry.files
+        }
         unknown = tuple(name for name in member.names if name not in self._registry.files)
         # The asker is left out of its own response, so it may be listed after the others were drawn.
         swarms = [self._registry.swarm(name, member.rank, 0) for name in known]
@@ -205,12 +209,19 @@ class Tracker:
             self._enlist(member, name, "peer")
         self._respond(member, len(names), manifests, swarms, unknown)
 
-    def _answer_update(self, member: Member, names: list[str], lacking: dict[str, None]) -> None:
-        asked = {name: None for name in names if name in self._registry.files and name not in lacking}
-        changed = self._registry.changed_files(member.told, asked)
+    def _answer_update(self, member: Member, unfinished: Bitfield, lacking: Bitfield) -> None:
+        asked = unfinished.minus(lacking)
+
+        def is_asked(name: str) -> bool:
+            place = member.places.get(name)
+            return place is not None and asked.has(place)
+
+        every = (name for name, place in member.places.items() if asked.has(place))
+        changed = self._registry.changed_files(member.told, is_asked, every)
         swarms = [self._registry.swarm(name, member.rank, member.told) for name in changed]
-        swarms += [self._registry.anew(name, member.rank) for name in lacking if name in self._registry.files]
-        self._respond(member, len(names), (), swarms, ())
+        again = (member.names[place] for place in lacking)
+        swarms += [self._registry.anew(name, member.rank) for name in again if name in member.places]
+        self._respond(member, len(unfinished), (), swarms, ())
 
     def _respond(
         self,
