@@ -17,7 +17,7 @@ from mpi_core.protocol.events import Stamped
 from mpi_core.protocol.units import Rank
 from tests.helpers.runs import scripted
 from tui_torrent.attach import Attached, connect, find_address
-from tui_torrent.serve import FULL, GREETING, MOST_VIEWERS, REFUSED, Server
+from tui_torrent.serve import GREETING, MOST_VIEWERS, REFUSED, Server
 from tui_torrent.view.swarm_view import SwarmView
 
 
@@ -107,11 +107,11 @@ def test_a_viewer_that_does_not_read_slows_nobody(server: Server) -> None:
 
 def test_one_viewer_too_many_is_told_so(server: Server) -> None:
     viewers = [connect(server.address, None) for _ in range(MOST_VIEWERS)]
-    with pytest.raises(ScenarioError, match="too many viewers"):
-        connect(server.address, None)
+    for _ in range(50):
+        with pytest.raises(ScenarioError, match="too many viewers"):
+            connect(server.address, None)
     for viewer in viewers:
         viewer.close()
-    assert b"too many" in FULL
 
 
 def test_a_dying_viewer_harms_nobody(server: Server) -> None:

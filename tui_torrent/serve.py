@@ -36,6 +36,8 @@ REFUSED = b"refused: wrong token\n"
 FULL = b"refused: too many viewers\n"
 
 MOST_VIEWERS = 32
+#: Connections beyond them that are heard out, to be refused in words.
+MOST_REFUSED = 32
 #: Seconds that a viewer may take for its first line, and between two looks at what has grown.
 GREETING_TIME = 5.0
 TICK = 0.05
@@ -162,9 +164,8 @@ class Server:
         with suppress(OSError):
             sock, _ = self._listener.accept()
             sock.setblocking(False)
-            if len(self._viewers) >= MOST_VIEWERS:
-                with suppress(OSError):
-                    sock.send(FULL)
+            # One too many is told so only after its greeting: hung up on before, it may never read why.
+            if len(self._viewers) >= MOST_VIEWERS + MOST_REFUSED:
                 sock.close()
                 return
             self._viewers[sock.fileno()] = Viewer(sock, time.monotonic())
@@ -192,12 +193,13 @@ class Server:
     def _judge(self, viewer: Viewer) -> None:
         words = bytes(viewer.greeting.split(b"\n")[0])
         token = words[len(GREETING) :].strip()
-        if words.startswith(GREETING) and hmac.compare_digest(token, self._token):
+        known = words.startswith(GREETING) and hmac.compare_digest(token, self._token)
+        if known and sum(other.welcome for other in self._viewers.values()) < MOST_VIEWERS:
             viewer.welcome = True
             viewer.pending = memoryview(WELCOME)
             return
         with suppress(OSError):
-            viewer.sock.send(REFUSED)
+            viewer.sock.send(FULL if known else REFUSED)
         self._drop(viewer)
 
     def _serve(self, viewer: Viewer) -> None:
