@@ -51,8 +51,8 @@ def run_client(
                 raise ScenarioError(problem or "no scenario")
             plan = scenario.client(world.rank)
             backing = _backing(world.rank, options, scenario, plan)
-            hashing = _Hashing(downloads, clock, reporter, options)
-            owned = plan.declared + tuple(hashing.manifest(plan, share) for share in plan.shares)
+            hashing = _Hashing(downloads, clock, reporter, options, plan)
+            owned = plan.declared + tuple(hashing.manifest(share) for share in plan.shares)
             machines = _machines(world.rank, roles, options, scenario, plan, owned, backing)
         except (ScenarioError, OSError) as error:
             machines = {"download": Bystander(Abort(2, str(error)))}
@@ -126,30 +126,37 @@ def _machines(
 class _Hashing:
     """Hashes a client's shares, tells how far it is, and stops when the run was aborted meanwhile."""
 
-    def __init__(self, endpoint: MpiEndpoint, clock: Clock, reporter: Reporter, options: Options) -> None:
+    def __init__(
+        self,
+        endpoint: MpiEndpoint,
+        clock: Clock,
+        reporter: Reporter,
+        options: Options,
+        plan: ClientPlan,
+    ) -> None:
         self._endpoint = endpoint
         self._clock = clock
         self._reporter = reporter
         self._algorithm = options.digest
+        self._segment_length = plan.segment_length
+        self._total = sum(share.size for share in plan.shares)
         self._done = 0
         self._told_at = self._alive_at = 0.0
 
-    def manifest(self, plan: ClientPlan, share: Share) -> Manifest:
-        total = sum(other.size for other in plan.shares)
-
+    def manifest(self, share: Share) -> Manifest:
         def progress(size: int) -> None:
             self._done += size
             now = self._clock.now()
             if now >= self._told_at + HASHING_TOLD:
                 self._told_at = now
-                self._reporter.tell(ev.ShareHashed(self._done, total))
+                self._reporter.tell(ev.ShareHashed(self._done, self._total))
             if now >= self._alive_at + ALIVE_TOLD:
                 self._alive_at = now
                 self._endpoint.send(TRACKER, Alive())
 
         stopped: Callable[[], bool] = self._stopped
         return hash_file(
-            share.name, share.path, share.mode, self._algorithm, plan.segment_length, progress, stopped
+            share.name, share.path, share.mode, self._algorithm, self._segment_length, progress, stopped
         )
 
     def _stopped(self) -> bool:

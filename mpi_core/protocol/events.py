@@ -62,6 +62,8 @@ class FileRegistered(Event, frozen=True):
     segments: int
     algorithm: Algorithm
     digests: tuple[str, ...]
+    #: Of a bundle: for each segment the names of the small files in it.
+    members: tuple[tuple[str, ...], ...] = ()
 
 
 class InitAckSent(Event, frozen=True):
@@ -136,6 +138,8 @@ class InitAckReceived(Event, frozen=True):
     """Downloads may begin; these are the files that the client wants, its own ones included."""
 
     wanted: tuple[str, ...]
+    #: Bundles of its small files, which it owns from now on.
+    bundled: tuple[OwnedFile, ...] = ()
 
 
 class SwarmRequested(Event, frozen=True):

@@ -21,7 +21,7 @@ Algorithm = Literal["declared", "blake3", "sha256"]
 #: Segments of real files: at least this long …
 MIN_SEGMENT_LENGTH = 256 * 1024
 #: … and longer where a file would have more than this many of them …
-MANY_SEGMENTS = 2048
+MANY_SEGMENTS = 512
 #: … but never longer than this, since a client's memory is its window of them.
 MAX_SEGMENT_LENGTH = 4 * 1024 * 1024
 #: What a manifest on arrival may ask a client to make room for at once.
@@ -61,6 +61,16 @@ def name_problem(name: str) -> str | None:
     return None
 
 
+class Member(msgspec.Struct, frozen=True, array_like=True):
+    """A small file in a bundle."""
+
+    name: str
+    #: Bytes.
+    size: int
+    #: The permission bits, 0o777 at most.
+    mode: int
+
+
 class Manifest(msgspec.Struct, frozen=True, array_like=True):
     """What every client must agree on about one file. Validated on arrival."""
 
@@ -73,6 +83,8 @@ class Manifest(msgspec.Struct, frozen=True, array_like=True):
     digests: tuple[Digest, ...]
     #: The permission bits of the file (0o777 at most), as its owner had them.
     mode: int = 0o644
+    #: Of a bundle (see ``bundle``): for each segment the small files in it. Of any other file: nothing.
+    members: tuple[tuple[Member, ...], ...] = ()
 
     def __post_init__(self) -> None:
         problem = name_problem(self.name) or self._shape_problem()
@@ -87,9 +99,29 @@ class Manifest(msgspec.Struct, frozen=True, array_like=True):
             return None if size == self.size else f"{size} bytes of digests for a size of {self.size}"
         if self.size < 0 or not 0 < self.segment_length <= LONGEST_SEGMENT:
             return f"size {self.size} and segment length {self.segment_length}"
+        if self.members:
+            return self._members_problem()
         expected = -(-self.size // self.segment_length)
         if len(self.digests) != expected:
             return f"{len(self.digests)} digests where {expected} segments are"
+        return None
+
+    def _members_problem(self) -> str | None:
+        if len(self.members) != len(self.digests):
+            return f"{len(self.digests)} digests where {len(self.members)} segments are"
+        names: set[str] = set()
+        size = 0
+        for member in (member for segment in self.members for member in segment):
+            problem = name_problem(member.name)
+            if problem:
+                return f"a member with {problem}"
+            if member.name in names or member.size < 0 or not 0 <= member.mode <= 0o777:
+                return f"a second member {member.name!r}, or one of size {member.size}, mode {member.mode}"
+            names.add(member.name)
+            size += member.size
+        longest = max(map(self.payload_length, range(len(self.members))))
+        if size != self.size or longest > LONGEST_SEGMENT:
+            return f"{size} bytes of members for a size of {self.size}, {longest} in one segment"
         return None
 
     @classmethod
@@ -107,22 +139,39 @@ class Manifest(msgspec.Struct, frozen=True, array_like=True):
         """Bytes in the payload of segment ``index``."""
         if self.algorithm == "declared":
             return len(self.digests[index])
+        if self.members:
+            return sum(member.size for member in self.members[index])
         return min(self.segment_length, self.size - index * self.segment_length)
 
-    def digest_of(self, payload: Payload) -> Digest:
-        return segment_hasher(self.algorithm)(payload)
+    def digest_of(self, index: int, payload: Payload) -> Digest:
+        """What ``payload`` hashes to as segment ``index``; that of a bundle is the hash of its members'."""
+        hash_of = segment_hasher(self.algorithm)
+        if not self.members or len(payload) != self.payload_length(index):
+            return hash_of(payload)
+        parts = self.parts(index, payload)
+        return hash_of(b"".join([hash_of(part) for _, part in parts if part]))
 
     def verifies(self, index: int, payload: Payload) -> bool:
         """Whether ``payload`` is segment ``index`` of this file."""
-        return self.digest_of(payload) == self.digests[index]
+        return self.digest_of(index, payload) == self.digests[index]
+
+    def parts(self, index: int, payload: Payload) -> list[tuple[Member, memoryview]]:
+        """The members in segment ``index`` of a bundle, each with its bytes."""
+        view = memoryview(payload)
+        parts = []
+        for member in self.members[index]:
+            parts.append((member, view[: member.size]))
+            view = view[member.size :]
+        return parts
 
     def same_content(self, other: Manifest) -> bool:
         """Whether both describe the same bytes; two owners may differ in the mode alone."""
-        return (self.size, self.segment_length, self.algorithm, self.digests) == (
+        return (self.size, self.segment_length, self.algorithm, self.digests, self.members) == (
             other.size,
             other.segment_length,
             other.algorithm,
             other.digests,
+            other.members,
         )
 
     def digest_text(self, digest: Digest) -> str:

@@ -66,15 +66,27 @@ class Init(Message, frozen=True, array_like=True):
 
     owned: tuple[Manifest, ...]
     patterns: tuple[str, ...] = ()
+    #: Names that I want as they stand, so that no bundle swallows them.
+    names: tuple[str, ...] = ()
+
+
+class Bundled(msgspec.Struct, frozen=True, array_like=True):
+    """Small files with the same owners and the same wanters: they travel as one from now on."""
+
+    name: str
+    members: tuple[str, ...]
 
 
 class InitAck(Message, frozen=True, array_like=True):
-    """Tracker → client: every INIT is in; ``matched[i]`` are the names that ``patterns[i]`` matches."""
+    """Tracker → client: every INIT is in; ``matched[i]`` are the names that ``patterns[i]`` matches, a
+    bundle's instead of its members'."""
 
     tag: ClassVar[Tag] = Tag.INIT_ACK
     port: ClassVar[Port] = "downloader"
 
     matched: tuple[tuple[str, ...], ...] = ()
+    #: Bundles of files that the client owns.
+    bundles: tuple[Bundled, ...] = ()
 
 
 class SwarmRequest(Message, frozen=True, array_like=True):

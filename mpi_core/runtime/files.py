@@ -19,7 +19,8 @@ from pathlib import Path
 from threading import Lock
 
 from mpi_core.protocol.errors import LocalProtocolError, ScenarioError, TorrentError
-from mpi_core.protocol.manifest import Algorithm, Manifest, segment_hasher, segment_length_for
+from mpi_core.protocol.manifest import Algorithm, Manifest, Member, segment_hasher, segment_length_for
+from mpi_core.protocol.units import Payload
 from mpi_core.runtime.disk import (
     CREATE,
     PART,
@@ -135,6 +136,8 @@ class RealFiles(Backing):
         self._share_ids: set[tuple[int, int]] | None = None
 
     def begin(self, manifest: Manifest) -> None:
+        if manifest.members:
+            return
         name = manifest.name
         with plainly("write", self._path(name)):
             self._claim(name)
@@ -144,24 +147,29 @@ class RealFiles(Backing):
             self._places[name] = partial
             os.ftruncate(fd, manifest.size)
 
-    def write(self, manifest: Manifest, index: int, payload: bytes | bytearray | memoryview) -> None:
+    def write(self, manifest: Manifest, index: int, payload: Payload) -> None:
+        if manifest.members:
+            for member, part in manifest.parts(index, payload):
+                self._put(member, part)
+            return
         name = manifest.name
         with plainly("write", self._path(name)):
             write_all(self._writer(name), payload, index * manifest.segment_length)
 
     def read(self, manifest: Manifest, index: int) -> bytes:
+        if manifest.members:
+            return b"".join(map(self._get, manifest.members[index]))
         name = manifest.name
         fd = self._readers.get(name)
         if fd is None:
-            with self._lock:
-                place = self._places.get(name)
-                if place is None and name not in self._shares:
-                    raise FileNotFoundError(f"{name!r}: neither begun nor shared")
-                fd = os.open(self._shares[name] if place is None else self._path(place), READ)
+            fd = self._open(name)
             self._readers.add(name, fd)
         return read_all(fd, manifest.payload_length(index), index * manifest.segment_length)
 
     def finish(self, manifest: Manifest) -> None:
+        if manifest.members:
+            # Each member was put in place as it came.
+            return
         name = manifest.name
         with plainly("write", self._path(name)):
             if name not in self._places:
@@ -184,6 +192,37 @@ class RealFiles(Backing):
                 with suppress(OSError):
                     os.rmdir(folder)
             self._made.clear()
+
+    def _put(self, member: Member, content: memoryview) -> None:
+        """Write a small file, whole and verified, and put it in its place."""
+        name = member.name
+        with plainly("write", self._path(name)):
+            self._claim(name)
+            partial, fd = self._create_partial(name)
+            self._partials[partial] = name
+            try:
+                write_all(fd, content, 0)
+                os.fchmod(fd, member.mode)
+            finally:
+                os.close(fd)
+            self._places[name] = partial
+            self._rename(name, name)
+
+    def _get(self, member: Member) -> bytes:
+        """A small file, of a share or put in its place."""
+        fd = self._open(member.name)
+        try:
+            return read_all(fd, member.size, 0)
+        finally:
+            os.close(fd)
+
+    def _open(self, name: str) -> int:
+        """A descriptor to read a share or a download by."""
+        with self._lock:
+            place = self._places.get(name)
+            if place is None and name not in self._shares:
+                raise FileNotFoundError(f"{name!r}: neither begun nor shared")
+            return os.open(self._shares[name] if place is None else self._path(place), READ)
 
     def _copy_share(self, manifest: Manifest) -> None:
         """Put an owned file into the output folder, unless it is that very file."""

@@ -21,6 +21,8 @@ class SwarmConfig:
     rate: float | None = None
     #: Members that a swarm response names for one file, at most.
     swarm_cap: int = 50
+    #: So many small files with the same owners and the same wanters, or more, travel as bundles.
+    bundle_from: int = 64
     #: Payloads that an uploader has on the way at once, and requests that wait behind them.
     slots: int = 4
     max_queue: int = 512

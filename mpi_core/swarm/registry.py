@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from random import Random
 
+from mpi_core.protocol.bundle import bundle
 from mpi_core.protocol.manifest import Manifest
-from mpi_core.protocol.messages import Swarm, SwarmMember, SwarmRole
+from mpi_core.protocol.messages import Bundled, Swarm, SwarmMember, SwarmRole
 from mpi_core.protocol.units import Rank
 
 #: Up to so many changes since an asker's last request are looked at one by one; above, its files are.
@@ -75,6 +76,12 @@ class Registry:
                     )
                 at = name.find("/", at + 1)
         return None
+
+    def bundle(self, bundled: Bundled) -> None:
+        """Put a bundle in the place of its members, which have no swarm yet."""
+        members = [self.files.pop(name) for name in bundled.members]
+        manifest = bundle(bundled.name, [file.manifest for file in members])
+        self.files[bundled.name] = SwarmFile(manifest, members[0].owner)
 
     def enlist(self, rank: Rank, name: str, role: SwarmRole) -> bool:
         """Make ``rank`` a member of a swarm; whether that changed anything. A seed stays a seed."""

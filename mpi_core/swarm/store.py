@@ -64,6 +64,9 @@ class SegmentStore:
         self._manifests: dict[str, Manifest] = {}
         #: Replaced as a whole, never changed; a segment's bit is set after its payload is kept.
         self._bitfields: dict[str, Bitfield] = {}
+        #: Set by the downloader until its INIT_ACK has told which bundles its files make: others may have
+        #: been told before.
+        self.may_be_bundled = False
 
     def add_owned(self, manifest: Manifest) -> None:
         """A file that the client has had from the start."""
@@ -81,7 +84,7 @@ class SegmentStore:
     def put(self, name: str, index: int, payload: Payload) -> Digest | None:
         """Verify a payload and keep it; its digest, or None (and nothing kept) where it fails."""
         manifest = self._manifests[name]
-        digest = manifest.digest_of(payload)
+        digest = manifest.digest_of(index, payload)
         if digest != manifest.digests[index]:
             return None
         self._backing.write(manifest, index, payload)

@@ -7,7 +7,7 @@ every client that lives has sent ALL_COMPLETE, tell each to STOP. An ABORT from 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -17,9 +17,11 @@ from mpi_core.protocol import messages as msg
 from mpi_core.protocol.bitfield import Bitfield
 from mpi_core.protocol.errors import RemoteProtocolError
 from mpi_core.protocol.manifest import Manifest
+from mpi_core.protocol.messages import Bundled
 from mpi_core.protocol.patterns import match_names
 from mpi_core.protocol.roles import TRACKER
 from mpi_core.protocol.units import Rank
+from mpi_core.swarm.bundles import group
 from mpi_core.swarm.config import SwarmConfig
 from mpi_core.swarm.machine import Effects, Emit, Halt, Send
 from mpi_core.swarm.registry import Registry
@@ -162,20 +164,58 @@ class Tracker:
         if problem:
             self._abort(TRACKER, 2, problem)
             return
+        matched = self._matched(living)
+        bundles = self._bundle(living, matched)
         for file in self._registry.files.values():
             m = file.manifest
             digests = tuple(m.digest_text(digest) for digest in m.digests)
-            self._emit(ev.FileRegistered(m.name, m.size, m.segments, m.algorithm, digests))
+            members = tuple(tuple(member.name for member in segment) for segment in m.members)
+            self._emit(ev.FileRegistered(m.name, m.size, m.segments, m.algorithm, digests, members))
+        bundle_of = {name: bundled.name for bundled in bundles for name in bundled.members}
+        for member in living:
+            assert member.init is not None
+            for name in dict.fromkeys(bundle_of.get(m.name, m.name) for m in member.init.owned):
+                self._enlist(member, name, "seed")
+        for member in living:
+            names = tuple(
+                tuple(dict.fromkeys(bundle_of.get(name, name) for name in found))
+                for found in matched[member.rank]
+            )
+            owned = tuple(b for b in bundles if member.rank in self._registry.files[b.name].roles)
+            self._send(member.rank, msg.InitAck(names, owned))
+            self._emit(ev.InitAckSent(member.rank))
+
+    def _matched(self, living: list[Member]) -> dict[Rank, list[tuple[str, ...]]]:
+        """For each client and each of its patterns, the names that it matches."""
+        names = sorted(self._registry.files)
+        #: Clients often want the same.
+        found: dict[str, tuple[str, ...]] = {}
+        matched: dict[Rank, list[tuple[str, ...]]] = {}
+        for member in living:
+            assert member.init is not None
+            for pattern in member.init.patterns:
+                if pattern not in found:
+                    found[pattern] = match_names(pattern, names)
+            matched[member.rank] = [found[pattern] for pattern in member.init.patterns]
+        return matched
+
+    def _bundle(self, living: list[Member], matched: Mapping[Rank, list[tuple[str, ...]]]) -> list[Bundled]:
+        """Put small files together; the registry has the bundles in their place from then on."""
+        owners: dict[str, list[Rank]] = {}
+        wanters: dict[str, list[Rank]] = {}
+        named: set[str] = set()
         for member in living:
             assert member.init is not None
             for manifest in member.init.owned:
-                self._enlist(member, manifest.name, "seed")
-        names = sorted(self._registry.files)
-        for member in living:
-            assert member.init is not None
-            matched = tuple(match_names(pattern, names) for pattern in member.init.patterns)
-            self._send(member.rank, msg.InitAck(matched))
-            self._emit(ev.InitAckSent(member.rank))
+                owners.setdefault(manifest.name, []).append(member.rank)
+            for name in dict.fromkeys(name for names in matched[member.rank] for name in names):
+                wanters.setdefault(name, []).append(member.rank)
+            named.update(member.init.names)
+        manifests = [file.manifest for file in self._registry.files.values()]
+        bundles = group(manifests, owners, wanters, named, self._config.bundle_from)
+        for bundled in bundles:
+            self._registry.bundle(bundled)
+        return bundles
 
     def _enlist(self, member: Member, name: str, role: msg.SwarmRole) -> None:
         if self._registry.enlist(member.rank, name, role):

@@ -19,6 +19,9 @@ from mpi_core.swarm.config import SwarmConfig
 from mpi_core.swarm.machine import Effects, Emit, Halt, Send
 from mpi_core.swarm.store import SegmentStore
 
+#: How often, in seconds, an uploader looks whether its own INIT_ACK has told what a request speaks of.
+EARLY_INTERVAL = 0.005
+
 
 @dataclass(slots=True)
 class Waiting:
@@ -45,6 +48,8 @@ class Uploader:
         self._free_at = 0.0
         self._pending_at = 0.0
         self._wake_at: float | None = None
+        #: Requests for a bundle of which our own INIT_ACK has yet to tell.
+        self._early: list[tuple[Rank, msg.RequestSegment]] = []
         self._halted = False
 
     def start(self, now: float) -> Effects:
@@ -83,7 +88,12 @@ class Uploader:
         queue = self._queues.get(sender, ())
         if any(waiting.request.ticket == request.ticket for waiting in queue):
             raise RemoteProtocolError(f"ticket {request.ticket} of rank {sender} is in use")
+        # In this order: the bundles are in the store before the word that they are.
+        early = self._store.may_be_bundled
         held = self._store.bitfield(request.name)
+        if held is None and early:
+            self._early.append((sender, request))
+            return []
         if held is None or not 0 <= request.index < held.length or not held.has(request.index):
             return self._refuse(sender, request, "absent")
         if self._is_full(now):
@@ -157,8 +167,14 @@ class Uploader:
             self._queues[sender] = queue
         return waiting.request
 
+    def _take_early(self, now: float) -> Effects:
+        early, self._early = self._early, []
+        return [effect for sender, request in early for effect in self._on_request(now, sender, request)]
+
     def _serve(self, now: float) -> Effects:
         effects: Effects = []
+        if self._early and not self._store.may_be_bundled:
+            effects += self._take_early(now)
         while now >= self._free_at and (to := self._whose_turn(now)) is not None:
             request = self._take(to)
             payload = self._store.read(request.name, request.index)
@@ -181,6 +197,8 @@ class Uploader:
         alarms = [self._pending_at] if self._queued or self._sending else []
         if self._queued:
             alarms += [self._free_at, *map(self._stuck_at, self._sending.values())]
+        if self._early:
+            alarms.append(now + EARLY_INTERVAL)
         self._wake_at = min((at for at in alarms if at > now), default=None)
 
     def _tell_pending(self, now: float) -> Effects:

@@ -115,6 +115,7 @@ class ClientTrace:
             self._ledger.broken(Rule.REQUEST, spot, "INIT_ACK comes again")
             return
         self.acknowledged = True
+        self._owned.update((owned.file, owned.segments) for owned in event.bundled)
         self._wanted = dict.fromkeys(event.wanted)
         self._open = {
             name: None

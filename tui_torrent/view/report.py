@@ -194,7 +194,7 @@ def _traffic(view: SwarmView) -> list[tuple[int, int, int, int]]:
 def _client(view: SwarmView, client: ClientView) -> ClientReport:
     return ClientReport(
         rank=client.rank,
-        files=[_file(view, client, name) for name in dict.fromkeys(client.wanted)],
+        files=[file for name in dict.fromkeys(client.wanted) for file in _files(view, client, name)],
         downloaded=client.downloaded,
         uploaded=client.uploaded,
         rejects_sent=client.rejects_sent,
@@ -206,6 +206,26 @@ def _client(view: SwarmView, client: ClientView) -> ClientReport:
         expired=client.expired,
         lost=(client.lost_reason or "no reason was told") if client.lost else None,
     )
+
+
+def _files(view: SwarmView, client: ClientView, name: str) -> list[FileReport]:
+    """What became of a wanted file, or of each member of a bundle, which is here when its segment is."""
+    whole = _file(view, client, name)
+    if name not in view.bundles:
+        return [whole]
+    held = client.held.get(name, b"")
+    return [
+        FileReport(
+            name=member,
+            segments=1,
+            verified=int(here),
+            complete=here,
+            unavailable=None if here else whole.unavailable,
+        )
+        for index, members in enumerate(view.bundles[name])
+        for here in [index < len(held) and held[index] == 1]
+        for member in members
+    ]
 
 
 def _file(view: SwarmView, client: ClientView, name: str) -> FileReport:

@@ -8,7 +8,7 @@ knows no clock; what it says of time it has from the stamps.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from mpi_core.protocol import events as ev
@@ -33,6 +33,8 @@ class SwarmView:
     real_bytes: bool = False
     aborted: ev.RunAborted | None = None
     files: dict[str, FileView] = field(default_factory=dict)
+    #: Bundle → for each of its segments, the names of the small files in it.
+    bundles: dict[str, tuple[tuple[str, ...], ...]] = field(default_factory=dict)
     clients: dict[Rank, ClientView] = field(default_factory=dict)
     #: Messages that the tracker received or sent, by tag.
     tracker_messages: Counter[str] = field(default_factory=Counter)
@@ -93,6 +95,11 @@ class SwarmView:
         return client is not None and client.lost
 
     @property
+    def file_count(self) -> int:
+        """How many files there are, a bundle's members one by one."""
+        return len(self.files) - len(self.bundles)
+
+    @property
     def done(self) -> int:
         """How many clients have nothing left to fetch."""
         return sum(client.finished_at is not None for client in self.clients.values())
@@ -135,6 +142,8 @@ def _init_received(view: SwarmView, rank: Rank, t: float, event: ev.InitReceived
 def _file_registered(view: SwarmView, rank: Rank, t: float, event: ev.FileRegistered) -> None:
     view.file(event.file, event.segments, event.size)
     view.real_bytes |= event.algorithm != "declared"
+    if event.members:
+        view.bundles[event.file] = event.members
 
 
 def _init_ack_sent(view: SwarmView, rank: Rank, t: float, event: ev.InitAckSent) -> None:
@@ -179,16 +188,21 @@ def _share_hashed(view: SwarmView, rank: Rank, t: float, event: ev.ShareHashed) 
 def _init_sent(view: SwarmView, rank: Rank, t: float, event: ev.InitSent) -> None:
     client = view.client(rank)
     client.state = "ready"
-    for owned in event.owned:
+    _own(view, client, event.owned)
+
+
+def _own(view: SwarmView, client: ClientView, files: Iterable[ev.OwnedFile]) -> None:
+    for owned in files:
         client.owned[owned.file] = owned.segments
         client.held[owned.file] = bytearray(b"\1" * owned.segments)
-        view.file(owned.file, owned.segments).owners.add(rank)
+        view.file(owned.file, owned.segments).owners.add(client.rank)
 
 
 def _init_ack_received(view: SwarmView, rank: Rank, t: float, event: ev.InitAckReceived) -> None:
     client = view.client(rank)
     client.state = "downloading"
     client.detail.last_at = t
+    _own(view, client, event.bundled)
     view.began = t if view.began is None else min(view.began, t)
     client.wanted, client.wanting = event.wanted, frozenset(event.wanted)
     known = [held for name, held in client.held.items() if name in client.wanting]

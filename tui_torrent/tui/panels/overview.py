@@ -97,7 +97,7 @@ def header(view: SwarmView, segments: int, title: str, now: float, width: int) -
     figures.append(Span(f"done {view.done}/{len(view.clients)}", "text"))
     if view.dropped:
         figures.append(Span(f"{count_text(view.dropped, 'event')} lost", "alarm"))
-    optional = [count_text(len(view.files), "file"), count_text(segments, "segment")]
+    optional = [count_text(view.file_count, "file"), count_text(segments, "segment")]
     rate = sum(client.down_rate.at(now) for client in view.clients.values())
     if rate and view.real_bytes:
         optional.append(f"{bytes_text(rate)}/s")
