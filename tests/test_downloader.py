@@ -22,7 +22,7 @@ from tests.helpers.virtual import declared
 def test_init_comes_first_and_nothing_follows_until_init_ack() -> None:
     owned = declared("mine", 3)
     client = leecher({"file1": 3}, owns=[owned], acknowledged=False)
-    assert client.sent == [(0, msg.Init((owned,)))]
+    assert client.sent == [(0, msg.Init((owned,), (), ("file1",)))]
     assert client.wait(300) == []
     assert client.hear(0, msg.InitAck()) == [(0, msg.SwarmRequest(("file1",)))]
 
@@ -144,7 +144,7 @@ def test_a_file_that_nobody_owns_is_reported_by_name() -> None:
 
 def test_patterns_are_matched_by_the_tracker() -> None:
     client = leecher({"a": 1}, patterns=["*.bin", "none/*"], acknowledged=False)
-    assert client.sent == [(0, msg.Init((), ("*.bin", "none/*")))]
+    assert client.sent == [(0, msg.Init((), ("*.bin", "none/*"), ("a",)))]
     client.hear(0, msg.InitAck((("x.bin", "a"), ())))
     assert client.messages(msg.SwarmRequest) == [msg.SwarmRequest(("a", "x.bin"))]
     assert client.events(ev.FileUnavailable) == [

@@ -122,12 +122,26 @@ def cut_short(file: Path) -> None:
     os.truncate(file, 300_000)
 
 
+def cut_a_quarter_short(file: Path) -> None:
+    """Of the small files, which lie beside the big one: the last quarter in their order."""
+    for small in sorted(file.parent.glob("s???"))[150:]:
+        os.truncate(small, 7)
+
+
 def spoil(file: Path) -> None:
     with file.open("r+b") as opened:
         opened.write(b"?" * file.stat().st_size)
 
 
-BREAKS: Mapping[str, Callable[[Path], None]] = {"cut_short": cut_short, "spoil": spoil}
+BREAKS: Mapping[str, Callable[[Path], None]] = {
+    "cut_short": cut_short,
+    "spoil": spoil,
+    "bundle": cut_a_quarter_short,
+}
+BREAKABLE: Tree = {"big.bin": (8 * MIB, 0o644), "small": (50, 0o600)}
+#: Enough of them to travel as a bundle.
+SMALL_ONES: Tree = {f"s{at:03}": (30_000, 0o640) for at in range(200)}
+MANY_SMALL: Tree = {"big.bin": (8 * MIB, 0o644)} | SMALL_ONES
 
 
 @pytest.fixture(scope="module")
@@ -140,14 +154,15 @@ def broken_shares(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, tupl
     try:
         for name in BREAKS:
             folder = tmp_path_factory.mktemp(name)
-            everything = grow(folder / "all", {"big.bin": (8 * MIB, 0o644), "small": (50, 0o600)}, Random(1))
+            tree = MANY_SMALL if name == "bundle" else BREAKABLE
+            everything = grow(folder / "all", tree, Random(1))
             scenario = folder / "s.toml"
             scenario.write_text(client_tables([(everything, ("*",))], [(), ("*",), ("*",)]))
             options = ("--rate", MIB, "--out", folder / "out", "--request-timeout", "1")
             jobs[name] = (folder, Job(4, (scenario, *options)))
         for name, (folder, job) in jobs.items():
             deadline = time.monotonic() + 20
-            while not any((folder / "out").rglob("*.part")) or "swarm" not in job.said():
+            while not any((folder / "out").rglob("big.bin.part")) or "swarm" not in job.said():
                 assert time.monotonic() < deadline, job.complained()
                 time.sleep(0.02)
             BREAKS[name](folder / "all" / "big.bin")
@@ -176,3 +191,20 @@ def test_a_file_that_is_spoiled_meanwhile_is_named(broken_shares: Mapping[str, t
     for rank in (2, 3):
         assert f"client {rank}: 'big.bin' unavailable: " in run.stdout
         assert tree_of(out / f"client{rank}").keys() == {"small"}
+
+
+def test_small_files_that_are_cut_short_meanwhile_are_named_and_the_rest_arrives(
+    broken_shares: Mapping[str, tuple[Path, Run]],
+) -> None:
+    """What shares a segment with them is lost with them, and named as well."""
+    out, run = broken_shares["bundle"]
+    assert run.code == 1, run
+    assert "11/11 rules hold" in run.stdout
+    for rank in (2, 3):
+        arrived = tree_of(out / f"client{rank}")
+        named = {name for name in SMALL_ONES if f"client {rank}: '{name}' unavailable: " in run.stdout}
+        assert named
+        assert named.isdisjoint(arrived)
+        assert named | arrived.keys() == MANY_SMALL.keys()
+        assert len(named) <= 50 + 17, "more than the broken ones and the rest of a segment"
+        assert {len(content) for name, content in arrived.items() if name in SMALL_ONES} == {30_000}

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from mpi_core.protocol.bundle import bundle, is_small
 from mpi_core.protocol.errors import RemoteProtocolError
-from mpi_core.protocol.messages import SwarmResponse
+from mpi_core.protocol.manifest import Manifest
+from mpi_core.protocol.messages import Bundled, SwarmResponse
 from mpi_core.swarm.store import SegmentStore
 
 
@@ -22,3 +24,13 @@ def check_response(message: SwarmResponse, asked: Collection[str], store: Segmen
     members = [member.rank for swarm in message.swarms for member in swarm.members]
     if any(not 1 <= rank <= clients for rank in (*members, *message.lost)):
         raise RemoteProtocolError("SWARM_RESPONSE names a rank that is no client")
+
+
+def bundle_of(told: Bundled, store: SegmentStore) -> Manifest:
+    """The manifest of a bundle; raise unless all its members are small files of this client."""
+    files = [manifest for name in told.members if (manifest := store.manifest(name)) is not None]
+    if len(files) != len(told.members) or not files or not all(map(is_small, files)):
+        raise RemoteProtocolError(f"INIT_ACK with a bundle {told.name!r} of files that are not here")
+    if store.manifest(told.name) is not None:
+        raise RemoteProtocolError(f"INIT_ACK with a bundle {told.name!r}, which is a file here")
+    return bundle(told.name, files)

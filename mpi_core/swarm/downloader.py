@@ -17,12 +17,11 @@ from typing import Any
 from mpi_core.protocol import events as ev
 from mpi_core.protocol import messages as msg
 from mpi_core.protocol.bitfield import Bitfield
-from mpi_core.protocol.bundle import bundle, is_small
 from mpi_core.protocol.errors import RemoteProtocolError
 from mpi_core.protocol.manifest import Manifest
 from mpi_core.protocol.roles import TRACKER
 from mpi_core.protocol.units import Rank, SegmentIndex
-from mpi_core.swarm.checks import check_response
+from mpi_core.swarm.checks import bundle_of, check_response
 from mpi_core.swarm.config import SwarmConfig
 from mpi_core.swarm.machine import Effects, Emit, Halt, Send
 from mpi_core.swarm.neighbours import Neighbours, told, unpack
@@ -99,7 +98,7 @@ class Downloader:
 
     def start(self, now: float) -> Effects:
         self._phase = "waiting"
-        self._store.may_be_bundled = any(map(is_small, self._owned))
+        self._store.expect_bundles()
         self._send(TRACKER, msg.Init(self._owned, self._patterns, self._wants))
         self._emit(ev.InitSent(tuple(ev.OwnedFile(m.name, m.segments) for m in self._owned)))
         return self._take()
@@ -156,14 +155,12 @@ class Downloader:
         self._from_tracker(sender, "INIT_ACK", "waiting")
         if len(message.matched) != len(self._patterns):
             raise RemoteProtocolError(f"INIT_ACK matches {len(message.matched)} patterns")
-        bundled = [self._bundle(told) for told in message.bundles]
+        bundled = [bundle_of(told, self._store) for told in message.bundles]
         matched = [name for names in message.matched for name in names]
         wanted = tuple(dict.fromkeys((*self._wants, *matched)))
         self._phase = "downloading"
         unmatched = [p for p, names in zip(self._patterns, message.matched, strict=True) if not names]
-        for manifest in bundled:
-            self._store.add_owned(manifest)
-        self._store.may_be_bundled = False
+        self._store.add_bundles(bundled)
         owned = tuple(ev.OwnedFile(manifest.name, manifest.segments) for manifest in bundled)
         self._emit(ev.InitAckReceived((*wanted, *unmatched), owned))
         for pattern in unmatched:
@@ -180,15 +177,6 @@ class Downloader:
         if self._names:
             self._send(TRACKER, msg.SwarmRequest(tuple(self._names)))
             self._requested_swarms(now)
-
-    def _bundle(self, told: msg.Bundled) -> Manifest:
-        """The manifest of a bundle of own files."""
-        files = [manifest for name in told.members if (manifest := self._store.manifest(name)) is not None]
-        if len(files) != len(told.members) or not files or not all(map(is_small, files)):
-            raise RemoteProtocolError(f"INIT_ACK with a bundle {told.name!r} of files that are not here")
-        if self._store.manifest(told.name) is not None:
-            raise RemoteProtocolError(f"INIT_ACK with a bundle {told.name!r}, which is a file here")
-        return bundle(told.name, files)
 
     def _requested_swarms(self, now: float) -> None:
         self._asked_at = now

@@ -7,9 +7,11 @@ so whoever sees a segment in a bitfield can read it (law 3: nothing unverified, 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Protocol
 
 from mpi_core.protocol.bitfield import Bitfield
+from mpi_core.protocol.bundle import is_small
 from mpi_core.protocol.errors import LocalProtocolError
 from mpi_core.protocol.manifest import Manifest
 from mpi_core.protocol.units import Digest, Payload
@@ -64,14 +66,22 @@ class SegmentStore:
         self._manifests: dict[str, Manifest] = {}
         #: Replaced as a whole, never changed; a segment's bit is set after its payload is kept.
         self._bitfields: dict[str, Bitfield] = {}
-        #: Set by the downloader until its INIT_ACK has told which bundles its files make: others may have
-        #: been told before.
+        #: Until INIT_ACK has told which bundles the small files make: others may have been told before.
         self.may_be_bundled = False
 
     def add_owned(self, manifest: Manifest) -> None:
         """A file that the client has had from the start."""
         self._manifests[manifest.name] = manifest
         self._bitfields[manifest.name] = Bitfield.full(manifest.segments)
+
+    def expect_bundles(self) -> None:
+        self.may_be_bundled = any(map(is_small, self._manifests.values()))
+
+    def add_bundles(self, manifests: Iterable[Manifest]) -> None:
+        """The bundles that the owned files make: all there are."""
+        for manifest in manifests:
+            self.add_owned(manifest)
+        self.may_be_bundled = False
 
     def begin(self, manifest: Manifest) -> None:
         """A file to be downloaded; no segment of it is here yet."""
