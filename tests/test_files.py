@@ -19,8 +19,8 @@ from mpi_core.runtime.disk import OPEN_FILES
 from mpi_core.runtime.files import (
     OutputError,
     RealFiles,
-    hash_file,
 )
+from mpi_core.runtime.hashing import HashJob, hash_files
 from mpi_core.swarm.store import SegmentStore
 from tests.helpers.disk import LENGTH, download, manifest_of, mode_of, segments_of, shared, tree_of
 
@@ -338,7 +338,8 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path, out: Path) -> None:
         file.truncate(64 * MIN_SEGMENT_LENGTH)
     tracemalloc.start()
     try:
-        manifest = hash_file("big", path, 0o644, "blake3")
+        job = HashJob("big", path, path.stat().st_size, 0o644)
+        (manifest,) = hash_files([job], "blake3", workers=1)
         files = RealFiles(out, {"big": path})
         files.finish(manifest)
         assert tracemalloc.get_traced_memory()[1] < 4 * MIN_SEGMENT_LENGTH

@@ -2,75 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
-from mpi_core.protocol.errors import LocalProtocolError, ScenarioError
-from mpi_core.protocol.manifest import MIN_SEGMENT_LENGTH, Algorithm, Manifest
+from mpi_core.protocol.errors import ScenarioError
+from mpi_core.protocol.manifest import Manifest
 from mpi_core.runtime.files import (
     DeclaredFiles,
-    HashingStopped,
     OutputError,
     check_output,
-    hash_file,
 )
-from tests.helpers.disk import LENGTH, mode_of, segments_of, tree_of
-
-# Hashing --------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("algorithm", ["blake3", "sha256"])
-@pytest.mark.parametrize("size", [0, 1, LENGTH, LENGTH + 1, 10 * LENGTH])
-def test_a_hashed_file_verifies(tmp_path: Path, algorithm: Algorithm, size: int) -> None:
-    data = bytes(range(size))
-    path = tmp_path / "f"
-    path.write_bytes(data)
-    steps: list[int] = []
-    manifest = hash_file("n/f", path, 0o4750, algorithm, LENGTH, steps.append)
-    assert (manifest.name, manifest.size, manifest.segment_length) == ("n/f", size, LENGTH)
-    assert (manifest.algorithm, manifest.mode) == (algorithm, 0o750)
-    payloads = segments_of(manifest, data)
-    assert len(payloads) == manifest.segments
-    assert all(manifest.verifies(index, payload) for index, payload in enumerate(payloads))
-    assert steps == [len(payload) for payload in payloads]
-
-
-def test_the_segment_length_follows_from_the_size(tmp_path: Path) -> None:
-    path = tmp_path / "f"
-    path.write_bytes(b"x")
-    assert hash_file("f", path, 0o644, "sha256").segment_length == MIN_SEGMENT_LENGTH
-
-
-def test_hashing_stops_when_asked(tmp_path: Path) -> None:
-    path = tmp_path / "f"
-    path.write_bytes(b"x" * 100)
-    steps: list[int] = []
-    with pytest.raises(HashingStopped):
-        hash_file("f", path, 0o644, "sha256", LENGTH, steps.append, lambda: len(steps) == 3)
-    assert len(steps) == 3
-
-
-@pytest.mark.parametrize("size", [0, 50, 99, 101, 200])
-def test_a_file_that_changes_while_it_is_hashed_is_an_error(tmp_path: Path, size: int) -> None:
-    path = tmp_path / "f"
-    path.write_bytes(b"x" * 100)
-    with pytest.raises(
-        OSError, match=r"^cannot read '.*/f': (changed while it was hashed|shorter than it was)$"
-    ):
-        hash_file("f", path, 0o644, "sha256", LENGTH, lambda _: os.truncate(path, size))
-
-
-def test_what_cannot_be_hashed_is_named(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "pipe")
-    kinds = {"pipe": "not a regular file", "nothing": "No such file or directory", ".": "not a regular file"}
-    for name, problem in kinds.items():
-        with pytest.raises(OutputError, match=rf"^cannot read '.*': {problem}$"):
-            hash_file("f", tmp_path / name, 0o644, "sha256")
-    with pytest.raises(LocalProtocolError):
-        hash_file("f", tmp_path / "x", 0o644, "declared")
-
+from tests.helpers.disk import mode_of, tree_of
 
 # Declared files -------------------------------------------------------------------------------
 

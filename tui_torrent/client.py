@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,8 @@ from mpi_core.protocol.messages import Abort, Alive, Shutdown, Stop, Tag
 from mpi_core.protocol.roles import TRACKER, Roles
 from mpi_core.runtime.clock import Clock
 from mpi_core.runtime.driver import Driver
-from mpi_core.runtime.files import DeclaredFiles, HashingStopped, RealFiles, check_output, hash_file
+from mpi_core.runtime.files import DeclaredFiles, RealFiles, check_output
+from mpi_core.runtime.hashing import HashingStopped, HashJob, hash_files
 from mpi_core.runtime.reporter import Reporter
 from mpi_core.swarm.bystander import Bystander
 from mpi_core.swarm.downloader import Downloader
@@ -23,7 +23,7 @@ from mpi_core.swarm.store import SegmentStore
 from mpi_core.swarm.uploader import Uploader
 from tui_torrent.config import Options
 from tui_torrent.crew import Crew
-from tui_torrent.scenario import ClientPlan, Scenario, Share
+from tui_torrent.scenario import ClientPlan, Scenario
 
 if TYPE_CHECKING:
     from mpi_core.runtime.mpi import MpiEndpoint, World
@@ -51,8 +51,8 @@ def run_client(
                 raise ScenarioError(problem or "no scenario")
             plan = scenario.client(world.rank)
             backing = _backing(world.rank, options, scenario, plan)
-            hashing = _Hashing(downloads, clock, reporter, options, plan)
-            owned = plan.declared + tuple(hashing.manifest(share) for share in plan.shares)
+            hashing = _Hashing(downloads, clock, reporter, plan)
+            owned = plan.declared + hashing.manifests(plan, options)
             machines = _machines(world.rank, roles, options, scenario, plan, owned, backing)
         except (ScenarioError, OSError) as error:
             machines = {"download": Bystander(Abort(2, str(error)))}
@@ -126,39 +126,31 @@ def _machines(
 class _Hashing:
     """Hashes a client's shares, tells how far it is, and stops when the run was aborted meanwhile."""
 
-    def __init__(
-        self,
-        endpoint: MpiEndpoint,
-        clock: Clock,
-        reporter: Reporter,
-        options: Options,
-        plan: ClientPlan,
-    ) -> None:
+    def __init__(self, endpoint: MpiEndpoint, clock: Clock, reporter: Reporter, plan: ClientPlan) -> None:
         self._endpoint = endpoint
         self._clock = clock
         self._reporter = reporter
-        self._algorithm = options.digest
-        self._segment_length = plan.segment_length
         self._total = sum(share.size for share in plan.shares)
         self._done = 0
         self._told_at = self._alive_at = 0.0
 
-    def manifest(self, share: Share) -> Manifest:
-        def progress(size: int) -> None:
-            self._done += size
-            now = self._clock.now()
-            if now >= self._told_at + HASHING_TOLD:
-                self._told_at = now
-                self._reporter.tell(ev.ShareHashed(self._done, self._total))
-            if now >= self._alive_at + ALIVE_TOLD:
-                self._alive_at = now
-                self._endpoint.send(TRACKER, Alive())
+    def manifests(self, plan: ClientPlan, options: Options) -> tuple[Manifest, ...]:
+        if not plan.shares:
+            return ()
+        jobs = [HashJob(share.name, share.path, share.size, share.mode) for share in plan.shares]
+        return hash_files(jobs, options.digest, plan.segment_length, self._progress, self._stopped)
 
-        stopped: Callable[[], bool] = self._stopped
-        return hash_file(
-            share.name, share.path, share.mode, self._algorithm, self._segment_length, progress, stopped
-        )
+    def _progress(self, size: int) -> None:
+        self._done += size
+        now = self._clock.now()
+        if now >= self._told_at + HASHING_TOLD:
+            self._told_at = now
+            self._reporter.tell(ev.ShareHashed(self._done, self._total))
 
     def _stopped(self) -> bool:
+        now = self._clock.now()
+        if now >= self._alive_at + ALIVE_TOLD:
+            self._alive_at = now
+            self._endpoint.send(TRACKER, Alive())
         delivery = self._endpoint.receive(0.0)
         return delivery is not None and isinstance(delivery[1], Stop)

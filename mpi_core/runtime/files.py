@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 
-from mpi_core.protocol.errors import LocalProtocolError, ScenarioError, TorrentError
-from mpi_core.protocol.manifest import Algorithm, Manifest, Member, segment_hasher, segment_length_for
+from mpi_core.protocol.errors import LocalProtocolError, ScenarioError
+from mpi_core.protocol.manifest import Manifest, Member
 from mpi_core.protocol.units import Payload
 from mpi_core.runtime.disk import (
     CREATE,
@@ -31,72 +31,12 @@ from mpi_core.runtime.disk import (
     partial_names,
     plainly,
     read_all,
-    read_into,
     reason,
     write_all,
 )
 from mpi_core.swarm.store import Backing, MemoryBacking
 
-__all__ = ["DeclaredFiles", "HashingStopped", "OutputError", "RealFiles", "check_output", "hash_file"]
-
-
-class HashingStopped(TorrentError):
-    """``should_stop`` of :func:`hash_file` said so."""
-
-
-def hash_file(
-    name: str,
-    path: Path,
-    mode: int,
-    algorithm: Algorithm,
-    segment_length: int | None = None,
-    on_progress: Callable[[int], None] = lambda _: None,
-    should_stop: Callable[[], bool] = lambda: False,
-) -> Manifest:
-    """The manifest of the real file at ``path``, read one segment at a time.
-
-    ``segment_length`` in bytes; None is what every owner of a file of that size uses. ``on_progress``
-    gets the bytes hashed since its last call; ``should_stop`` is asked before each segment. Raises
-    OutputError, also where the file changed meanwhile, and HashingStopped.
-    """
-    if algorithm == "declared":
-        raise LocalProtocolError(f"{name}: a declared file is not hashed")
-    with plainly("read", str(path)):
-        fd = os.open(path, READ)
-        try:
-            return _hash(name, fd, mode & 0o777, algorithm, segment_length, on_progress, should_stop)
-        finally:
-            os.close(fd)
-
-
-def _hash(
-    name: str,
-    fd: int,
-    mode: int,
-    algorithm: Algorithm,
-    segment_length: int | None,
-    on_progress: Callable[[int], None],
-    should_stop: Callable[[], bool],
-) -> Manifest:
-    before = os.fstat(fd)
-    if not stat.S_ISREG(before.st_mode):
-        raise OSError("not a regular file")
-    size = before.st_size
-    length = segment_length or segment_length_for(size)
-    digest = segment_hasher(algorithm)
-    buffer = memoryview(bytearray(min(length, size)))
-    digests: list[bytes] = []
-    for start in range(0, size, length):
-        if should_stop():
-            raise HashingStopped(f"{name}: hashing stopped")
-        payload = buffer[: min(length, size - start)]
-        read_into(fd, payload, start)
-        digests.append(digest(payload))
-        on_progress(len(payload))
-    after = os.fstat(fd)
-    if (size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
-        raise OSError("changed while it was hashed")
-    return Manifest(name, size, length, algorithm, tuple(digests), mode)
+__all__ = ["DeclaredFiles", "OutputError", "RealFiles", "check_output"]
 
 
 def check_output(out: Path) -> None:

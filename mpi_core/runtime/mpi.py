@@ -34,13 +34,13 @@ from mpi_core.protocol.units import Rank, Ticket
 from mpi_core.runtime.launcher import find_launcher, leave_if_orphaned
 from mpi_core.runtime.transport import Delivery
 
-#: Seconds between two tests: the first, and the longest while there is traffic.
+#: Seconds between two tests: the first; after that this part of the quiet time so far, up to the last. So a
+#: wait of any length costs a few tests, and is noticed to have ended after at most half as long again.
 FIRST_PAUSE = 10e-6
-BUSY_PAUSE = 1e-3
-#: After so many seconds without a message a pause may be this part of the quiet time, up to so many seconds.
-IDLE_AFTER = 0.1
-IDLE_PART = 0.04
+QUIET_PART = 0.5
 IDLE_PAUSE = 8e-3
+#: The longest where ranks wait for one another.
+MEETING_PAUSE = 1e-3
 
 _PORTS: tuple[Port, ...] = ("tracker", "downloader", "uploader", "observer")
 
@@ -53,22 +53,19 @@ class Backoff:
     """A sleep that grows while nothing happens."""
 
     def __init__(self) -> None:
-        self._pause = FIRST_PAUSE
         self._quiet_since = time.monotonic()
 
     def reset(self) -> None:
-        self._pause = FIRST_PAUSE
         self._quiet_since = time.monotonic()
 
     def sleep(self, now: float, at_most: float) -> None:
         """Sleep a little, and a little longer the next time."""
         quiet = now - self._quiet_since
-        longest = min(IDLE_PART * quiet, IDLE_PAUSE) if quiet > IDLE_AFTER else BUSY_PAUSE
-        time.sleep(min(self._pause, longest, at_most))
-        self._pause = min(2 * self._pause, IDLE_PAUSE)
+        pause = max(FIRST_PAUSE, min(QUIET_PART * quiet, IDLE_PAUSE))
+        time.sleep(min(pause, at_most))
 
 
-def wait_until(done: Callable[[], bool], timeout: float | None, longest: float = BUSY_PAUSE) -> bool:
+def wait_until(done: Callable[[], bool], timeout: float | None, longest: float = MEETING_PAUSE) -> bool:
     """Test until ``done``; False after ``timeout`` seconds (None: never)."""
     deadline = None if timeout is None else time.monotonic() + timeout
     pause = FIRST_PAUSE
@@ -192,7 +189,7 @@ class World:
             drained()
             return bool(request.Test())
 
-        if not wait_until(agreed, timeout, longest=20e-3 if timeout is None else BUSY_PAUSE):
+        if not wait_until(agreed, timeout, longest=20e-3 if timeout is None else MEETING_PAUSE):
             return None
         for endpoint in self._endpoints:
             endpoint.close()

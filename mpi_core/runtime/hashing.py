@@ -1,0 +1,184 @@
+"""Shares are hashed before the start, on all cores that the rank may use.
+
+The work is cut into *stretches*, of one large file or over many small ones, and a pool of threads takes
+one after the other: reading and hashing both leave the interpreter to others. No memory is taken but a
+segment for each thread. What the disk refuses is an OutputError, and so is a file that changes meanwhile.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import stat
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+
+from mpi_core.protocol.errors import LocalProtocolError, TorrentError
+from mpi_core.protocol.manifest import Algorithm, Manifest, segment_hasher, segment_length_for
+from mpi_core.runtime.disk import READ, plainly, read_into
+
+#: A stretch is of about so many bytes, or of so many files.
+STRETCH_BYTES = 32 * 1024 * 1024
+STRETCH_FILES = 256
+
+#: Seconds between two looks at what the threads have done.
+TICK = 0.05
+
+
+class HashingStopped(TorrentError):
+    """``should_stop`` said so."""
+
+
+@dataclass(frozen=True)
+class HashJob:
+    """A real file to be hashed. The size is what was seen; one that has changed since is an error."""
+
+    name: str
+    path: Path
+    size: int
+    mode: int
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """Some segments of one file: bytes ``start`` to ``end``."""
+
+    job: HashJob
+    length: int
+    start: int
+    end: int
+
+
+#: What tells whether a file has changed: its size and when it was last written to.
+_Version = tuple[int, int]
+
+
+def usable_cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def hash_files(
+    jobs: Sequence[HashJob],
+    algorithm: Algorithm,
+    segment_length: int | None = None,
+    on_progress: Callable[[int], None] = lambda _: None,
+    should_stop: Callable[[], bool] = lambda: False,
+    workers: int | None = None,
+) -> tuple[Manifest, ...]:
+    """The manifests of real files, in the order of ``jobs``.
+
+    ``segment_length`` in bytes; None is what every owner of a file of that size uses. In the calling thread,
+    a few times a second, ``on_progress`` gets the bytes hashed since its last call, and ``should_stop`` is
+    asked. ``workers`` None: as many as there are cores. Raises OutputError of the first file that cannot be
+    hashed, and HashingStopped.
+    """
+    if algorithm == "declared":
+        raise LocalProtocolError("declared files are not hashed")
+    halt = threading.Event()
+    hashed: queue.SimpleQueue[int] = queue.SimpleQueue()
+
+    def stretch(pieces: Sequence[_Piece]) -> list[tuple[_Version, list[bytes]]]:
+        return [_hash_piece(piece, algorithm, hashed.put, halt) for piece in pieces]
+
+    stretches = list(_stretches(jobs, segment_length))
+    with ThreadPoolExecutor(workers or usable_cores(), thread_name_prefix="hash") as pool:
+        done = [pool.submit(stretch, pieces) for pieces in stretches]
+        try:
+            _oversee(done, hashed, on_progress, should_stop)
+        except BaseException:
+            halt.set()
+            pool.shutdown(cancel_futures=True)
+            raise
+    results = [result for future in done for result in future.result()]
+    pieces = [piece for stretch_pieces in stretches for piece in stretch_pieces]
+    return tuple(_joined(jobs, pieces, results, algorithm))
+
+
+def _stretches(jobs: Sequence[HashJob], segment_length: int | None) -> Iterator[list[_Piece]]:
+    stretch: list[_Piece] = []
+    size = 0
+    for job in jobs:
+        length = segment_length or segment_length_for(job.size)
+        step = max(1, STRETCH_BYTES // length) * length
+        for start in range(0, max(job.size, 1), step):
+            piece = _Piece(job, length, start, min(start + step, job.size))
+            stretch.append(piece)
+            size += piece.end - piece.start
+            if size >= STRETCH_BYTES or len(stretch) >= STRETCH_FILES:
+                yield stretch
+                stretch, size = [], 0
+    if stretch:
+        yield stretch
+
+
+def _oversee(
+    stretches: Sequence[Future[list[tuple[_Version, list[bytes]]]]],
+    hashed: queue.SimpleQueue[int],
+    on_progress: Callable[[int], None],
+    should_stop: Callable[[], bool],
+) -> None:
+    """Wait for the threads, in the order of the stretches; raises what the first of them raises."""
+    for future in stretches:
+        while not future.done():
+            wait([future], timeout=TICK)
+            size = sum(hashed.get_nowait() for _ in range(hashed.qsize()))
+            if size:
+                on_progress(size)
+            if should_stop():
+                raise HashingStopped("hashing stopped")
+        future.result()
+
+
+def _hash_piece(
+    piece: _Piece, algorithm: Algorithm, hashed: Callable[[int], None], halt: threading.Event
+) -> tuple[_Version, list[bytes]]:
+    digest_of = segment_hasher(algorithm)
+    digests = []
+    with plainly("read", str(piece.job.path)):
+        fd = os.open(piece.job.path, READ)
+        try:
+            before = _version(fd)
+            buffer = memoryview(bytearray(min(piece.length, piece.end - piece.start)))
+            for start in range(piece.start, piece.end, piece.length):
+                if halt.is_set():
+                    raise HashingStopped("hashing stopped")
+                payload = buffer[: min(piece.length, piece.end - start)]
+                read_into(fd, payload, start)
+                digests.append(digest_of(payload))
+                hashed(len(payload))
+            if not before == _version(fd) or before[0] != piece.job.size:
+                raise OSError("changed while it was hashed")
+        finally:
+            os.close(fd)
+    return before, digests
+
+
+def _version(fd: int) -> _Version:
+    status = os.fstat(fd)
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError("not a regular file")
+    return status.st_size, status.st_mtime_ns
+
+
+def _joined(
+    jobs: Sequence[HashJob],
+    pieces: Sequence[_Piece],
+    results: Sequence[tuple[_Version, list[bytes]]],
+    algorithm: Algorithm,
+) -> Iterator[Manifest]:
+    at = 0
+    for job in jobs:
+        first, digests = results[at][0], []
+        length = pieces[at].length
+        while at < len(pieces) and pieces[at].job is job:
+            version, some = results[at]
+            if version != first:
+                with plainly("read", str(job.path)):
+                    raise OSError("changed while it was hashed")
+            digests += some
+            at += 1
+        yield Manifest(job.name, job.size, length, algorithm, tuple(digests), job.mode & 0o777)

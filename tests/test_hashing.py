@@ -1,0 +1,118 @@
+"""Shares are hashed as they are: every digest holds, however many cores; a change meanwhile is an error."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mpi_core.protocol.errors import LocalProtocolError
+from mpi_core.protocol.manifest import MIN_SEGMENT_LENGTH, Algorithm, Manifest
+from mpi_core.runtime import hashing
+from mpi_core.runtime.disk import OutputError
+from mpi_core.runtime.hashing import HashingStopped, HashJob, hash_files
+from tests.helpers.disk import LENGTH, segments_of
+
+
+def job_of(path: Path, content: bytes, name: str = "n/f", mode: int = 0o644) -> HashJob:
+    path.write_bytes(content)
+    return HashJob(name, path, len(content), mode)
+
+
+def verified(manifest: Manifest, content: bytes) -> bool:
+    payloads = segments_of(manifest, content)
+    return len(payloads) == manifest.segments and all(
+        manifest.verifies(index, payload) for index, payload in enumerate(payloads)
+    )
+
+
+@pytest.mark.parametrize("algorithm", ["blake3", "sha256"])
+@pytest.mark.parametrize("size", [0, 1, LENGTH, LENGTH + 1, 10 * LENGTH])
+def test_a_hashed_file_verifies(tmp_path: Path, algorithm: Algorithm, size: int) -> None:
+    content = bytes(range(size))
+    (manifest,) = hash_files([job_of(tmp_path / "f", content, mode=0o4750)], algorithm, LENGTH)
+    assert (manifest.name, manifest.size, manifest.segment_length) == ("n/f", size, LENGTH)
+    assert (manifest.algorithm, manifest.mode) == (algorithm, 0o750)
+    assert verified(manifest, content)
+
+
+@given(st.lists(st.integers(0, 9 * LENGTH), max_size=12), st.integers(1, 4), st.integers(1, 5))
+def test_the_manifests_do_not_hang_on_how_the_work_is_cut(
+    tmp_path_factory: pytest.TempPathFactory, sizes: list[int], workers: int, files: int
+) -> None:
+    folder = tmp_path_factory.mktemp("shares")
+    contents = [os.urandom(size) for size in sizes]
+    jobs = [job_of(folder / str(at), content, str(at)) for at, content in enumerate(contents)]
+    patch = pytest.MonkeyPatch()
+    patch.setattr(hashing, "STRETCH_BYTES", 2 * LENGTH)
+    patch.setattr(hashing, "STRETCH_FILES", files)
+    with patch.context():
+        manifests = hash_files(jobs, "blake3", LENGTH, workers=workers)
+    patch.undo()
+    assert [manifest.name for manifest in manifests] == [job.name for job in jobs]
+    assert all(map(verified, manifests, contents))
+
+
+def test_progress_adds_up_to_all_bytes(tmp_path: Path) -> None:
+    told: list[int] = []
+    jobs = [job_of(tmp_path / str(at), bytes(70_000_000), str(at)) for at in range(2)]
+    hash_files(jobs, "sha256", on_progress=told.append, workers=1)
+    assert 0 < sum(told) <= 140_000_000
+    assert len(told) > 1
+
+
+def test_the_segment_length_follows_from_the_size(tmp_path: Path) -> None:
+    (manifest,) = hash_files([job_of(tmp_path / "f", b"x")], "sha256")
+    assert manifest.segment_length == MIN_SEGMENT_LENGTH
+
+
+def test_hashing_stops_when_asked_and_leaves_no_thread(tmp_path: Path) -> None:
+    before = threading.active_count()
+    jobs = [job_of(tmp_path / "f", bytes(200_000_000))]
+    with pytest.raises(HashingStopped):
+        hash_files(jobs, "sha256", should_stop=lambda: True, workers=1)
+    assert threading.active_count() == before
+
+
+@pytest.mark.parametrize("size", [0, 50, 99, 101, 200])
+def test_a_file_that_is_not_as_it_was_seen_is_an_error(tmp_path: Path, size: int) -> None:
+    job = job_of(tmp_path / "f", b"x" * 100)
+    os.truncate(tmp_path / "f", size)
+    with pytest.raises(
+        OutputError, match=r"^cannot read '.*/f': (changed while it was hashed|shorter than it was)$"
+    ):
+        hash_files([job], "sha256", LENGTH)
+
+
+def test_a_file_that_is_written_to_between_two_of_its_stretches_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hashing, "STRETCH_BYTES", LENGTH)
+    job = job_of(tmp_path / "f", b"x" * 3 * LENGTH)
+    real, times = hashing.segment_hasher, iter(range(9))
+
+    def meddling(algorithm: Algorithm):  # type: ignore[no-untyped-def]
+        os.utime(job.path, ns=(0, next(times)))
+        return real(algorithm)
+
+    monkeypatch.setattr(hashing, "segment_hasher", meddling)
+    with pytest.raises(OutputError, match="changed while it was hashed"):
+        hash_files([job], "sha256", LENGTH, workers=1)
+
+
+def test_what_cannot_be_hashed_is_named(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    kinds = {"pipe": "not a regular file", "nothing": "No such file or directory", ".": "not a regular file"}
+    for name, problem in kinds.items():
+        with pytest.raises(OutputError, match=rf"^cannot read '.*': {problem}$"):
+            hash_files([HashJob("f", tmp_path / name, 0, 0o644)], "sha256")
+    with pytest.raises(LocalProtocolError):
+        hash_files([], "declared")
+
+
+def test_nothing_to_hash() -> None:
+    assert hash_files([], "blake3") == ()
