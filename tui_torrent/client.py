@@ -43,6 +43,7 @@ def run_client(
     tell = world.sender(roles.observer, Tag.STATUS)
     world.meet()
     clock.start()
+    reporter.tell(ev.RankPlaced(world.host))
     backing: RealFiles | DeclaredFiles | None = None
     try:
         machines: dict[str, Machine]
