@@ -176,3 +176,23 @@ def test_a_file_that_is_spoiled_meanwhile_is_named(broken_shares: Mapping[str, t
     for rank in (2, 3):
         assert f"client {rank}: 'big.bin' unavailable: " in run.stdout
         assert tree_of(out / f"client{rank}").keys() == {"small"}
+
+
+def test_a_client_uploads_no_faster_than_its_own_rate(tmp_path: Path) -> None:
+    for name in ("slow", "fast"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"{name}.bin").write_bytes(bytes(MIB))
+    tables = (
+        '[[client]]\nroot = "slow"\nshare = ["*"]\nrate = "1 MiB/s"',
+        '[[client]]\nroot = "fast"\nshare = ["*"]',
+        '[[client]]\nwant = ["slow.bin"]',
+        '[[client]]\nwant = ["fast.bin"]',
+    )
+    scenario = tmp_path / "swarm.toml"
+    scenario.write_text("\n".join(tables))
+    report = tmp_path / "report.json"
+    run = mpirun(5, scenario, "--out", tmp_path / "out", "--report", report)
+    assert run.code == 0, run
+    slow, fast = (client["finished_at_s"] for client in json.loads(report.read_bytes())["clients"][2:])
+    assert slow > 0.6
+    assert slow > 2 * fast

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -113,6 +114,8 @@ def _machines(
     backing: RealFiles | DeclaredFiles,
 ) -> dict[str, Machine]:
     config = options.swarm_config(scenario.rate)
+    if plan.rate is not None:
+        config = replace(config, rate=min(plan.rate, config.rate or plan.rate))
     store = SegmentStore(backing)
     for manifest in owned:
         store.add_owned(manifest)
