@@ -226,9 +226,9 @@ def test_a_sparkline_is_as_high_as_its_values() -> None:
 
 def test_the_limit_is_told_in_as_many_words_as_fit() -> None:
     view, _ = fold(RUN, 5.5)
-    assert plain([limit_line(view, 5.5, 120)]).startswith(" limit ≈11.8s estimate, set by ")
+    assert plain([limit_line(view, 5.5, 120)]).startswith(" limit ≈7.9s estimate, set by ")
     assert "of the best" in plain([limit_line(view, 5.5, 120)])
-    assert plain([limit_line(view, 5.5, 40)]) == " limit ≈11.8s   last ≈13.2s (89%)"
+    assert plain([limit_line(view, 5.5, 40)]) == " limit ≈7.9s estimate last ≈13.2s (59%)"
     assert "measuring" in plain([limit_line(SwarmView(), 0.0, 80)])
     assert "msg/s" in plain([pulse_line(view, 5.5, 80)])
 
