@@ -31,9 +31,10 @@ class Recording:
     """One run: which files there are (segments by name), and a [[client]] table a client."""
 
     files: dict[str, int]
+    #: Without any: the built-in demo, for eight.
     clients: tuple[str, ...]
     options: tuple[str, ...] = ()
-    #: The client whose disk spoils every third segment that it reads.
+    #: The client whose disk spoils every second segment that it reads.
     spoils: int = 0
 
 
@@ -41,11 +42,13 @@ WANTS = 'want = ["*"]'
 ONE_SEED = {"model.bin": 56, "shard-0.bin": 24, "shard-1.bin": 16}
 
 RECORDINGS = {
+    # The built-in demo, of which README's pictures are.
+    "demo": Recording({}, ()),
     # The same job by both strategies: one client has all, seven want it.
     "classic": Recording(
-        ONE_SEED, ('share = ["*"]', *[WANTS] * 7), ("--rate", "2621440", "--strategy", "classic")
+        ONE_SEED, ('share = ["*"]', *[WANTS] * 7), ("--rate", "5242880", "--strategy", "classic")
     ),
-    "swarm": Recording(ONE_SEED, ('share = ["*"]', *[WANTS] * 7), ("--rate", "2621440")),
+    "swarm": Recording(ONE_SEED, ('share = ["*"]', *[WANTS] * 7), ("--rate", "5242880")),
     # Client 2 alone has the labels, and a slow uplink.
     "slow": Recording(
         {"dataset.bin": 64, "labels.bin": 16},
@@ -69,17 +72,20 @@ def record(name: str) -> None:
     recording = RECORDINGS[name]
     with tempfile.TemporaryDirectory(prefix="tui_torrent-demo-") as folder:
         here = Path(folder)
+        (here / "share").mkdir()
         for file, segments in recording.files.items():
             # The last segment is a short one.
             size = segments * MIN_SEGMENT_LENGTH - 1000
-            (here / file).write_bytes(Random(file).randbytes(size))
-        tables = "".join(f"[[client]]\n{table}\n" for table in recording.clients)
+            (here / "share" / file).write_bytes(Random(file).randbytes(size))
+        tables = "".join(f'[[client]]\nroot = "share"\n{table}\n' for table in recording.clients)
+        scenario = [f"{name}.toml"] if tables else []
         (here / f"{name}.toml").write_text(tables)
         program = ["-m", "tui_torrent"]
         if recording.spoils:
             program = [str(Path(__file__).resolve()), "--spoils", str(recording.spoils)]
         mpirun = shutil.which("mpirun", path=Path(sys.executable).parent) or "mpirun"
-        command = [mpirun, "-np", str(len(recording.clients) + 1), sys.executable, *program, f"{name}.toml"]
+        ranks = (len(recording.clients) or 8) + 1
+        command = [mpirun, "-np", str(ranks), sys.executable, *program, *scenario]
         command += ["--out", "out", "--journal", "run.jsonl", *recording.options]
         subprocess.run(command, cwd=here, check=True)
         packed = pack(here / "run.jsonl")
@@ -108,7 +114,7 @@ def run_with_a_bad_disk(rank: int, arguments: list[str]) -> int:
         def spoiled(files: RealFiles, manifest: Manifest, index: int) -> bytes:
             nonlocal reads
             payload, reads = read(files, manifest, index), reads + 1
-            return payload if reads % 3 else bytes(len(payload))
+            return payload if reads % 2 else bytes(len(payload))
 
         RealFiles.read = spoiled  # type: ignore[method-assign]
     return main(arguments)

@@ -41,7 +41,7 @@ Rule = Callable[[SwarmView, float], Iterable[Remark]]
 
 def health(view: SwarmView, now: float) -> list[str]:
     """What holds now, a sentence each, the worst first."""
-    remarks = [remark for rule in (*_LASTING, *_MOMENTARY) for remark in rule(view, now)]
+    remarks = [remark for rule in (*_MOMENTARY, *_LASTING) for remark in rule(view, now)]
     return [remark.text for remark in sorted(remarks, key=lambda remark: -remark.weight)]
 
 
@@ -270,10 +270,12 @@ def _reasons(view: SwarmView, client: ClientView, others: Sequence[ClientView]) 
     texts += _waits_for_one(view, client)
     alone = sum(_waited_alone(view, client).values())
     if detail.waited - alone >= LONG_WAIT:
-        longest = max(detail.waits, key=lambda wait: (wait.seconds - _alone(view, wait), wait))
+        longest = detail.waits[0]
+        # Another may have fetched it from its only holder just before.
+        blame = min(view.files[longest.file].owners) if 2 * _alone(view, longest) > longest.seconds else None
         texts.append(
             f"{who} got nothing for {detail.waited:.1f} s in all; "
-            f"its longest wait was {longest.seconds:.1f} s, for client {longest.source}"
+            f"its longest wait was {longest.seconds:.1f} s, for client {blame or longest.source}"
         )
     corrupt = sum(detail.corrupt_from.values())
     if corrupt:

@@ -20,7 +20,7 @@ from tui_torrent.view.swarm_view import ClientView, SwarmView
 #: Rates are told from so many seconds of downloading on.
 MEASURED = 1.5
 #: A downlink is slow whose best rate is below this part of the median one, once most are known.
-SLOW_LINK = 0.5
+SLOW_LINK = 0.25
 
 
 class Limit(NamedTuple):
