@@ -208,3 +208,23 @@ def test_small_files_that_are_cut_short_meanwhile_are_named_and_the_rest_arrives
         assert named | arrived.keys() == MANY_SMALL.keys()
         assert len(named) <= 50 + 17, "more than the broken ones and the rest of a segment"
         assert {len(content) for name, content in arrived.items() if name in SMALL_ONES} == {30_000}
+
+
+def test_a_client_uploads_no_faster_than_its_own_rate(tmp_path: Path) -> None:
+    for name in ("slow", "fast"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"{name}.bin").write_bytes(bytes(MIB))
+    tables = (
+        '[[client]]\nroot = "slow"\nshare = ["*"]\nrate = "1 MiB/s"',
+        '[[client]]\nroot = "fast"\nshare = ["*"]',
+        '[[client]]\nwant = ["slow.bin"]',
+        '[[client]]\nwant = ["fast.bin"]',
+    )
+    scenario = tmp_path / "swarm.toml"
+    scenario.write_text("\n".join(tables))
+    report = tmp_path / "report.json"
+    run = mpirun(5, scenario, "--out", tmp_path / "out", "--report", report)
+    assert run.code == 0, run
+    slow, fast = (client["finished_at_s"] for client in json.loads(report.read_bytes())["clients"][2:])
+    assert slow > 0.6
+    assert slow > 2 * fast

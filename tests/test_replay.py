@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -271,4 +272,15 @@ def test_the_demo_s_journals_are_small_whole_and_lawful(path: Path) -> None:
     assert path.stat().st_size < 150_000
     assert report.outcome == "complete"
     assert all(finding.holds for finding in report.conformance)
-    assert report.strategy == path.name.partition(".")[0]
+    assert report.strategy == ("classic" if path.name.startswith("classic") else "swarm")
+    assert report.tracker.service_p99_s is not None
+    assert report.hosts is not None
+
+
+def test_the_demo_s_slow_and_corrupting_clients_are_named() -> None:
+    slow, corrupting = (
+        Recording(read_journal(JOURNALS[0].with_name(f"{name}.jsonl.zst"))).report.remarks
+        for name in ("slow", "corrupting")
+    )
+    assert any(text.endswith(" s for segments that only client 2 held") for text in slow)
+    assert any(re.match(r"client 3 sent \d+ corrupt segments and is avoided by", text) for text in corrupting)

@@ -86,6 +86,16 @@ def test_only_the_client_itself_touches_its_root(tmp_path: Path) -> None:
     assert complaint_of(path, 3) == "swarm.toml: expected a [[client]] for client 3"
 
 
+@pytest.mark.parametrize(
+    ("rate", "bytes_a_second"),
+    [("500000", 5e5), ("2.5e6", 2.5e6), ('"1 MiB/s"', 1 << 20), ('" 1.5kB/s"', 1500), ('"7 B/s"', 7)],
+)
+def test_a_client_may_have_a_rate_of_its_own(tmp_path: Path, rate: str, bytes_a_second: float) -> None:
+    path = toml(tmp_path, f"[[client]]\nrate = {rate}\n[[client]]\n")
+    assert (plan_of(path, 1).rate, plan_of(path, 2).rate) == (bytes_a_second, None)
+
+
+RATE = 'expected rate to be bytes a second, from 1 on, such as 500000 or "1 MiB/s"'
 LIST = 'to be a list of strings, {0} = ["…"], found '
 
 
@@ -102,9 +112,9 @@ LIST = 'to be a list of strings, {0} = ["…"], found '
         ("[[client]]\nshare = [1,,]\n", "2: expected TOML: Invalid value (column 12)"),
         (
             "[[client]]\n[[client]]\nshares = []",
-            "3: client 2: expected root, share or want, found 'shares' (did you mean share?)",
+            "3: client 2: expected root, share, want or rate, found 'shares' (did you mean share?)",
         ),
-        ("[[client]]\nzzz = 1", "2: client 1: expected root, share or want, found 'zzz'"),
+        ("[[client]]\nzzz = 1", "2: client 1: expected root, share, want or rate, found 'zzz'"),
         ("[[client]]\nroot = 1", "2: client 1: expected root to be the path of a folder, found an integer"),
         ('[[client]]\nroot = ""', "2: client 1: expected root to be the path of a folder, found ''"),
         ('[[client]]\nshare = "x"', "2: client 1: expected share " + LIST.format("share") + "a string"),
@@ -125,6 +135,16 @@ LIST = 'to be a list of strings, {0} = ["…"], found '
             '[[client]]\nwant = [""]',
             "2: client 1: expected want to name files below root, found an empty name",
         ),
+        ("[[client]]\nrate = 0", f"2: client 1: {RATE}, found 0"),
+        ("[[client]]\n[[client]]\n\nrate = -1.5", f"4: client 2: {RATE}, found -1.5"),
+        ("[[client]]\nrate = nan", f"2: client 1: {RATE}, found nan"),
+        ("[[client]]\nrate = inf", f"2: client 1: {RATE}, found inf"),
+        ("[[client]]\nrate = 1" + "0" * 400, f"2: client 1: {RATE}, found 1{'0' * 59}"),
+        ("[[client]]\nrate = true", f"2: client 1: {RATE}, found a boolean"),
+        ("[[client]]\nrate = []", f"2: client 1: {RATE}, found an array"),
+        ('[[client]]\nrate = "fast"', f"2: client 1: {RATE}, found 'fast'"),
+        ('[[client]]\nrate = "1 MiB"', f"2: client 1: {RATE}, found '1 MiB'"),
+        ('[[client]]\nrate = "0.1 B/s"', f"2: client 1: {RATE}, found '0.1 B/s'"),
         (
             'client = [{want = [""]}]',
             " client 1: expected want to name files below root, found an empty name",

@@ -13,7 +13,7 @@ from rich.style import Style
 from mpi_core.protocol import events as ev
 from mpi_core.protocol.events import AnyEvent, Stamped
 from mpi_core.protocol.units import Rank, SegmentIndex
-from tests.helpers.runs import File, Scripted, fold, scripted
+from tests.helpers.runs import File, Scripted, fold, scripted, with_facts
 from tests.test_panels import same_as_picture
 from tui_torrent.tui.pages import Page, Stage
 from tui_torrent.tui.palette import THEMES, palette_for
@@ -47,6 +47,8 @@ SCREENS: tuple[type[Page], ...] = (
 RUN = scripted(corrupt_every=110, reject_every=60)
 BAD_RUN = scripted(unavailable="gone.bin", lost=4, corrupt_every=60)
 MANY = scripted(64, duration=5.0)
+CLUSTER = with_facts(RUN, hosts=3)
+LARGE_CLUSTER = with_facts(MANY, hosts=4)
 
 
 def drawn(
@@ -86,6 +88,17 @@ def test_screens_of_a_large_swarm(screen: type[Page]) -> None:
     same_as_picture(f"{NAMES[screen.number - 1]}-64-clients", lines)
 
 
+@pytest.mark.parametrize(("width", "height"), SIZES)
+@pytest.mark.parametrize("screen", [TrafficScreen, TrackerScreen, ReportScreen])
+def test_hosts_and_load_are_shown_where_they_are_told(screen: type[Page], width: int, height: int) -> None:
+    lines = drawn(screen, width, height, events=CLUSTER)
+    same_as_picture(f"{NAMES[screen.number - 1]}-cluster-{width}x{height}", lines)
+
+
+def test_a_large_matrix_has_borders_too() -> None:
+    same_as_picture("traffic-64-clients-4-hosts", drawn(TrafficScreen, 100, 30, events=LARGE_CLUSTER, now=2))
+
+
 @settings(deadline=None, max_examples=80)
 @given(
     st.sampled_from(SCREENS),
@@ -94,7 +107,7 @@ def test_screens_of_a_large_swarm(screen: type[Page]) -> None:
     st.sampled_from([0.0, 0.05, 3.0, 99.0]),
 )
 def test_no_size_is_refused(screen: type[Page], width: int, height: int, now: float) -> None:
-    lines = drawn(screen, width, height, events=BAD_RUN, now=now)
+    lines = drawn(screen, width, height, events=with_facts(BAD_RUN, hosts=4), now=now)
     assert len(lines) == height
     assert {cells(line) for line in lines} == {width}
 
@@ -213,9 +226,9 @@ def test_a_sparkline_is_as_high_as_its_values() -> None:
 
 def test_the_limit_is_told_in_as_many_words_as_fit() -> None:
     view, _ = fold(RUN, 5.5)
-    assert plain([limit_line(view, 5.5, 120)]).startswith(" limit ≈11.8s estimate, set by ")
+    assert plain([limit_line(view, 5.5, 120)]).startswith(" limit ≈7.9s estimate, set by ")
     assert "of the best" in plain([limit_line(view, 5.5, 120)])
-    assert plain([limit_line(view, 5.5, 40)]) == " limit ≈11.8s   last ≈13.2s (89%)"
+    assert plain([limit_line(view, 5.5, 40)]) == " limit ≈7.9s estimate last ≈13.2s (59%)"
     assert "measuring" in plain([limit_line(SwarmView(), 0.0, 80)])
     assert "msg/s" in plain([pulse_line(view, 5.5, 80)])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -43,6 +44,7 @@ def run_client(
     tell = world.sender(roles.observer, Tag.STATUS)
     world.meet()
     clock.start()
+    reporter.tell(ev.RankPlaced(world.host))
     backing: RealFiles | DeclaredFiles | None = None
     try:
         machines: dict[str, Machine]
@@ -112,6 +114,8 @@ def _machines(
     backing: RealFiles | DeclaredFiles,
 ) -> dict[str, Machine]:
     config = options.swarm_config(scenario.rate)
+    if plan.rate is not None:
+        config = replace(config, rate=min(plan.rate, config.rate or plan.rate))
     store = SegmentStore(backing)
     for manifest in owned:
         store.add_owned(manifest)

@@ -23,6 +23,7 @@ from mpi_core.protocol.roles import TRACKER, Roles
 from mpi_core.runtime.clock import Clock
 from mpi_core.runtime.driver import Driver
 from mpi_core.runtime.launcher import find_launcher
+from mpi_core.runtime.load import Inbox, Meter
 from mpi_core.runtime.reporter import Reporter
 from tui_torrent.config import Options
 from tui_torrent.crew import Crew
@@ -143,7 +144,7 @@ def _run_tracker(
 
     clock = Clock()
     reporter = Reporter(world.rank, clock)
-    endpoint = world.endpoint("tracker")
+    endpoint = Inbox(world.endpoint("tracker"))
     observer = None
     if not roles.monitored:
         observer = Observer(world, clock, reporter, roles, options, scenario)
@@ -156,9 +157,12 @@ def _run_tracker(
         for client in roles.clients:
             endpoint.send(client, Stop(aborted=True))
 
-    crew = Crew({"tracker": Driver(world.rank, machine, endpoint, clock, reporter.tell)}, failed)
+    meter = Meter(endpoint, reporter.tell)
+    driver = Driver(world.rank, machine, endpoint, clock, reporter.tell, meter=meter)
+    crew = Crew({"tracker": driver}, failed)
     world.meet()
     clock.start()
+    reporter.tell(ev.RankPlaced(world.host))
     crew.start()
     if observer is not None:
         observer.watch(crew.ended)

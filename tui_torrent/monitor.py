@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from mpi_core.protocol.events import RankPlaced
 from mpi_core.protocol.messages import Abort, Tag
 from mpi_core.protocol.roles import TRACKER, Roles
 from mpi_core.protocol.units import Rank
@@ -49,6 +50,7 @@ def run_monitor(world: World, roles: Roles, options: Options, scenario: Scenario
     terminal = find_terminal()
     world.meet()
     clock.start()
+    reporter.tell(RankPlaced(world.host))
     if observer.problem:
         world.endpoint("observer").send(TRACKER, Abort(2, observer.problem))
     to_rank_0 = world.sender(TRACKER, Tag.KEYS)

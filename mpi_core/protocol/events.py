@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import msgspec
 
+from mpi_core.protocol.histogram import Bins
 from mpi_core.protocol.manifest import Algorithm
 from mpi_core.protocol.messages import RejectReason, SwarmRole
 from mpi_core.protocol.units import Rank, SegmentIndex
 
-#: The version of the journal's format; in every journal's first line.
-JOURNAL_VERSION = 1
+#: The version of the journal's format; in every journal's first line. Since 2 it tells hosts (RankPlaced)
+#: and the tracker's load (TrackerLoad); older ones are read all the same, and are silent on that.
+JOURNAL_VERSION = 2
+OLDEST_VERSION = 1
 
 #: A SWARM_REQUEST event lists the files' names up to this many; above, it only counts them.
 NAMES_LISTED = 32
@@ -105,6 +108,15 @@ class ClientLost(Event, frozen=True):
 
     client: Rank
     reason: str
+
+
+class TrackerLoad(Event, frozen=True):
+    """What the tracker did since it last told (about a second ago), as histograms of its messages."""
+
+    #: Bins of the microseconds that a message took, all that followed from it included.
+    service: Bins
+    #: Bins of the messages that waited meanwhile.
+    waiting: Bins
 
 
 class RunAborted(Event, frozen=True):
@@ -254,6 +266,12 @@ class ServingEnded(Event, frozen=True):
 # Told by any rank -----------------------------------------------------------------------------
 
 
+class RankPlaced(Event, frozen=True):
+    """The host that the rank runs on; each tells it once."""
+
+    host: str
+
+
 class NonsenseReceived(Event, frozen=True):
     """A message broke the protocol; it was dropped."""
 
@@ -279,6 +297,7 @@ AnyEvent = (
     | AllCompleteReceived
     | StopSent
     | ClientLost
+    | TrackerLoad
     | RunAborted
     | ShareHashed
     | InitSent
@@ -298,6 +317,7 @@ AnyEvent = (
     | SegmentSent
     | SegmentRefused
     | ServingEnded
+    | RankPlaced
     | NonsenseReceived
     | EventsDropped
 )

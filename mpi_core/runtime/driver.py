@@ -16,6 +16,7 @@ from mpi_core.protocol.messages import Abort
 from mpi_core.protocol.roles import TRACKER
 from mpi_core.protocol.units import Rank
 from mpi_core.runtime.clock import Clock
+from mpi_core.runtime.load import Meter
 from mpi_core.runtime.transport import Endpoint
 from mpi_core.swarm.machine import Effects, Emit, Halt, Machine, Send
 
@@ -34,6 +35,7 @@ class Driver:
         clock: Clock,
         tell: Callable[[ev.Event], None],
         halt: threading.Event | None = None,
+        meter: Meter | None = None,
     ) -> None:
         self._rank = rank
         self._machine = machine
@@ -42,6 +44,7 @@ class Driver:
         self._tell = tell
         #: Set from outside to abandon the machine wherever it is.
         self._halt = halt or threading.Event()
+        self._meter = meter
         self.halted = False
         #: The error that ended the machine, if one did.
         self.failure: BaseException | None = None
@@ -54,6 +57,9 @@ class Driver:
         except Exception as error:
             self.failure = error
             self._fail(error)
+        finally:
+            if self._meter is not None:
+                self._meter.flush(self._clock.now())
 
     def _step(self) -> None:
         wake_at = self._machine.wake_at
@@ -74,6 +80,11 @@ class Driver:
         # A stream of messages must not keep a deadline from being noticed.
         if delivery is not None and wake_at is not None and now >= wake_at and not self.halted:
             self._perform(self._machine.wake(now))
+        if self._meter is not None:
+            ended = self._clock.now()
+            if delivery is not None:
+                self._meter.served(now, ended)
+            self._meter.look(ended)
 
     def _perform(self, effects: Effects) -> None:
         for effect in effects:

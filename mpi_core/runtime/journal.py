@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 from mpi_core.protocol.codec import from_line, to_lines
 from mpi_core.protocol.errors import LocalProtocolError, ScenarioError
-from mpi_core.protocol.events import JOURNAL_VERSION, RunEnded, RunStarted, Stamped
+from mpi_core.protocol.events import JOURNAL_VERSION, OLDEST_VERSION, RunEnded, RunStarted, Stamped
 from mpi_core.runtime import zst
 
 #: A header is no longer than this, in bytes: a file of something else need not be read to its first newline.
@@ -90,7 +90,7 @@ class JournalReader(Iterator[Stamped]):
         self._header: Stamped | None = self.header
 
     def _read_header(self) -> Stamped:
-        wanted = f"a journal's first line, RunStarted of version {JOURNAL_VERSION}"
+        wanted = f"a journal's first line, RunStarted of version {OLDEST_VERSION} to {JOURNAL_VERSION}"
         self.line = 1
         line = self._read(LONGEST_HEADER)
         if not line:
@@ -101,7 +101,7 @@ class JournalReader(Iterator[Stamped]):
             raise ScenarioError(f"{self.path}:1: expected {wanted}, found something else") from None
         if not isinstance(stamped.event, RunStarted):
             raise ScenarioError(f"{self.path}:1: expected {wanted}, found {type(stamped.event).__name__}")
-        if stamped.event.version != JOURNAL_VERSION:
+        if not OLDEST_VERSION <= stamped.event.version <= JOURNAL_VERSION:
             found = f"version {stamped.event.version}"
             raise ScenarioError(f"{self.path}:1: expected {wanted}, found {found}")
         return stamped

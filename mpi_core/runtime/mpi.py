@@ -111,6 +111,8 @@ class World:
         self._comm = MPI.COMM_WORLD
         self.rank = Rank(self._comm.Get_rank())
         self.size = self._comm.Get_size()
+        #: The name of the host that this rank runs on.
+        self.host = MPI.Get_processor_name()
         self._check()
         # All ranks meet asleep, not spinning: those still importing need the cores.
         wait_until(self._comm.Ibarrier().Test, timeout=None)

@@ -9,6 +9,7 @@ protocol, not the journal.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from random import Random
@@ -19,6 +20,7 @@ from hypothesis import strategies as st
 
 from mpi_core.protocol import events as ev
 from mpi_core.protocol.events import JOURNAL_VERSION, AnyEvent, Event, Stamped
+from mpi_core.protocol.histogram import bin_of, packed
 from mpi_core.protocol.units import Rank, SegmentIndex
 
 SIZE = 100
@@ -129,6 +131,8 @@ class Script:
         observer = plan.clients + 1 if plan.monitored else 0
         header = ev.RunStarted(JOURNAL_VERSION, plan.clients, "plan", "swarm", 7, plan.every, 8)
         self.tell(observer, header)
+        for rank in (0, *clients):
+            self.tell(rank, ev.RankPlaced(f"n{rank % 2}"))
         for rank in self.random.sample(clients, len(clients)):
             if self.random.random() < 0.5:
                 self.tell(rank, ev.ShareHashed(SIZE, SIZE))
@@ -227,13 +231,19 @@ class Script:
         if rank not in self.dead:
             self.tell(0, ev.AllCompleteReceived(Rank(rank)))
 
+    def _load(self) -> ev.TrackerLoad:
+        took = Counter(bin_of(self.random.randrange(2000)) for _ in range(20))
+        return ev.TrackerLoad(packed(took), ((0, 18), (self.random.randrange(1, 9), 2)))
+
     def _lose(self, rank: int) -> None:
         self.dead.add(rank)
         self.tell(0, ev.ClientLost(Rank(rank), "its process ended"))
 
     def _end(self, clients: list[int]) -> None:
+        self.tell(0, self._load())
         for rank in clients:
             self.tell(0, ev.StopSent(Rank(rank)))
+        self.tell(0, self._load())
         for rank in self.random.sample(clients, len(clients)):
             self.tell(rank, ev.Stopped())
             if self.random.random() < 0.3:

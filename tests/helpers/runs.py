@@ -6,12 +6,14 @@ until all are done. Times are evenly spaced. What a real swarm decides better is
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from random import Random
 
 from mpi_core.protocol import events as ev
 from mpi_core.protocol.events import AnyEvent, Stamped
+from mpi_core.protocol.histogram import bin_of, packed
 from mpi_core.protocol.manifest import Algorithm
 from mpi_core.protocol.units import Rank, SegmentIndex
 from tui_torrent.view.ledger import Finding
@@ -191,6 +193,30 @@ class _Script:
             self.tell(rank, ev.Stopped())
             self.tell(rank, ev.ServingEnded())
         self.tell(0, ev.RunEnded("incomplete" if incomplete else "complete"))
+
+
+def with_facts(events: Sequence[Stamped], hosts: int) -> list[Stamped]:
+    """The same run, told by ranks on so many hosts (in blocks), under a tracker that tells its load."""
+    header, *rest = events
+    ranks = sorted({stamped.rank for stamped in events})
+    told = [header, *(_placed(rank, f"node{rank * hosts // len(ranks)}") for rank in ranks)]
+    random, due = Random(5), 1.0
+    for stamped in rest:
+        if stamped.t >= due:
+            took = Counter(bin_of(int(random.lognormvariate(4, 0.8))) for _ in range(40))
+            waited = Counter(bin_of(int(random.expovariate(0.8))) for _ in range(40))
+            told.append(Stamped(stamped.t, Rank(0), 0, ev.TrackerLoad(packed(took), packed(waited))))
+            due += 1.0
+        told.append(stamped)
+    seq = Counter[Rank]()
+    for at, stamped in enumerate(told):
+        told[at] = Stamped(stamped.t, stamped.rank, seq[stamped.rank], stamped.event)
+        seq[stamped.rank] += 1
+    return told
+
+
+def _placed(rank: Rank, host: str) -> Stamped:
+    return Stamped(0.0, rank, 0, ev.RankPlaced(host))
 
 
 def fold(events: Iterable[Stamped], until: float = float("inf")) -> tuple[SwarmView, Tail]:

@@ -47,6 +47,8 @@ class ClientPlan:
     patterns: tuple[str, ...] = ()
     #: Bytes in a segment of the shares; None: as manifest.segment_length_for says.
     segment_length: int | None = None
+    #: Bytes a second that it may upload, beside what holds for all; None: no bound of its own.
+    rate: float | None = None
 
 
 class Scenario(ABC):

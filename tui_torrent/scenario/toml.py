@@ -7,6 +7,7 @@
     share = ["model.bin", "shards/**/*"]
     [[client]]                         # rank 2
     want = ["model.bin", "shards/a/*"]
+    rate = "2 MiB/s"                   # upload no faster; default: no bound but --rate
 
 The file's shape is checked as a whole; a root is touched by its own client alone. TOML's parser tells
 no lines for what it has read, so the line in an error is the one where the text of that table, key or
@@ -23,9 +24,12 @@ from typing import Any
 
 from mpi_core.protocol.errors import ScenarioError
 from mpi_core.protocol.patterns import pattern_problem
-from tui_torrent.scenario.plan import ClientPlan, Scenario, Share, complaint, quoted, read_text
+from tui_torrent.scenario.plan import QUOTED, ClientPlan, Scenario, Share, complaint, quoted, read_text
 
-_KEYS = ("root", "share", "want")
+_KEYS = ("root", "share", "want", "rate")
+_UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30}
+_RATE = re.compile(r"(\d+(?:\.\d+)?) ?(k|M|G|Ki|Mi|Gi)?B/s", re.ASCII)
+_FASTEST = 1e15
 _HEADER = re.compile(r"""\s*\[\[\s*(client|"client"|'client')\s*\]\]""")
 _ANY_HEADER = re.compile(r"\s*\[{1,2}[^][,=]*\]{1,2}\s*(#.*)?$")
 _AT = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
@@ -36,6 +40,7 @@ class _Client:
     root: str
     share: tuple[str, ...]
     want: tuple[str, ...]
+    rate: float | None
 
 
 class TomlScenario(Scenario):
@@ -53,7 +58,7 @@ class TomlScenario(Scenario):
         if not 1 <= rank <= self.client_count:
             raise self._wrong(None, f"expected a [[client]] for client {rank}")
         client = self._clients[rank - 1]
-        return ClientPlan(shares=self._shares(rank, client), patterns=client.want)
+        return ClientPlan(shares=self._shares(rank, client), patterns=client.want, rate=client.rate)
 
     def _shares(self, rank: int, client: _Client) -> tuple[Share, ...]:
         if not client.share:
@@ -111,14 +116,32 @@ class TomlScenario(Scenario):
     def _checked(self, rank: int, table: dict[str, Any]) -> _Client:
         for key in table:
             if key not in _KEYS:
-                problem = _unknown(key, _KEYS, "root, share or want")
+                problem = _unknown(key, _KEYS, "root, share, want or rate")
                 raise self._wrong(self._line(rank, key), f"client {rank}: {problem}")
         root = table.get("root", ".")
         if not isinstance(root, str) or not root or "\0" in root:
             found = quoted(root) if isinstance(root, str) else _kind(root)
             problem = f"client {rank}: expected root to be the path of a folder, found {found}"
             raise self._wrong(self._line(rank, "root"), problem)
-        return _Client(root, self._names(rank, table, "share"), self._names(rank, table, "want"))
+        names = self._names(rank, table, "share"), self._names(rank, table, "want")
+        return _Client(root, *names, self._rate(rank, table))
+
+    def _rate(self, rank: int, table: dict[str, Any]) -> float | None:
+        """Bytes a second: a number, or a text with its unit."""
+        value = table.get("rate")
+        if value is None:
+            return None
+        rate, found = 0.0, _kind(value)
+        if isinstance(value, str):
+            found = quoted(value)
+            if text := _RATE.fullmatch(value.strip()):
+                rate = float(text[1]) * _UNITS[text[2] or ""]
+        elif isinstance(value, (int, float)) and not isinstance(value, bool):
+            rate, found = min(value, _FASTEST + 1.0), quoted(str(value)[:QUOTED])[1:-1]
+        if not 1 <= rate <= _FASTEST:
+            expected = 'expected rate to be bytes a second, from 1 on, such as 500000 or "1 MiB/s"'
+            raise self._wrong(self._line(rank, "rate"), f"client {rank}: {expected}, found {found}")
+        return rate
 
     def _names(self, rank: int, table: dict[str, Any], key: str) -> tuple[str, ...]:
         entries = table.get(key, [])

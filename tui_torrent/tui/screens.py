@@ -18,6 +18,7 @@ from tui_torrent.tui.panels.log import LogPanel
 from tui_torrent.tui.panels.overview import Overview
 from tui_torrent.tui.panels.report import report_lines
 from tui_torrent.tui.panels.tabs import hints, title_bar
+from tui_torrent.view.hosts import client_hosts
 from tui_torrent.view.rates import BUCKET
 from tui_torrent.view.report import Report, build
 from tui_torrent.view.swarm_view import SwarmView
@@ -150,7 +151,8 @@ class TrafficScreen(BarScreen):
         self._lines: list[Line] = []
 
     def meaning(self) -> tuple[Line, ...]:
-        return traffic.MEANING
+        hosts = len(client_hosts(self.stage.source.view))
+        return (*traffic.MEANING, traffic.BORDER) if hosts > 1 else traffic.MEANING
 
     def panel(self, width: int, height: int) -> list[Line]:
         source = self.stage.source

@@ -16,7 +16,7 @@ from mpi_core.protocol.units import Rank
 
 #: A gap between two stored segments is a wait from so many seconds on; so many of the longest are kept.
 LEAST_WAIT = 0.5
-WAITS_KEPT = 8
+WAITS_KEPT = 32
 
 #: No rank, in ``Detail.sources``; ranks above the last one of 16 bits share that.
 NOBODY = 0

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from mpi_core.protocol import events as ev
-from mpi_core.protocol.events import JOURNAL_VERSION, Stamped
+from mpi_core.protocol.events import JOURNAL_VERSION, OLDEST_VERSION, Stamped
 from mpi_core.protocol.units import Rank
 from tui_torrent.view.client_trace import ClientTrace
 from tui_torrent.view.ledger import Breach, Finding, Header, Ledger, Rule, Spot, clip
@@ -29,9 +29,10 @@ TOLD_BY_TRACKER = (
     ev.AllCompleteReceived,
     ev.StopSent,
     ev.ClientLost,
+    ev.TrackerLoad,
 )
 TOLD_BY_OBSERVER = (ev.RunStarted, ev.RunEnded)
-TOLD_BY_ANYONE = (ev.RunAborted, ev.NonsenseReceived, ev.EventsDropped)
+TOLD_BY_ANYONE = (ev.RankPlaced, ev.RunAborted, ev.NonsenseReceived, ev.EventsDropped)
 
 #: What each rule says where it holds; ``n`` is the number of events that were held against it.
 HELD = {
@@ -165,8 +166,8 @@ class Conformance:
         self._header.clients, self._header.update_every = event.clients, event.swarm_update
         if spot.line > 1:
             return "the header is not the first line"
-        if event.version != JOURNAL_VERSION:
-            return f"the journal's version is {event.version}, not {JOURNAL_VERSION}"
+        if not OLDEST_VERSION <= event.version <= JOURNAL_VERSION:
+            return f"the journal's version is {event.version}, not {OLDEST_VERSION} to {JOURNAL_VERSION}"
         return None
 
     def _blind(self, spot: Spot, what: str) -> None:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from mpi_core.protocol.units import Rank
 from tui_torrent.view.client_detail import Wait
+from tui_torrent.view.scarce import misses_only, scarce
 from tui_torrent.view.swarm_view import ClientView, SwarmView
 
 #: A client that got nothing for so many seconds is told of, and one that waited so long for one holder.
@@ -40,7 +41,7 @@ Rule = Callable[[SwarmView, float], Iterable[Remark]]
 
 def health(view: SwarmView, now: float) -> list[str]:
     """What holds now, a sentence each, the worst first."""
-    remarks = [remark for rule in (*_LASTING, *_MOMENTARY) for remark in rule(view, now)]
+    remarks = [remark for rule in (*_MOMENTARY, *_LASTING) for remark in rule(view, now)]
     return [remark.text for remark in sorted(remarks, key=lambda remark: -remark.weight)]
 
 
@@ -112,6 +113,24 @@ def _why_hungry(view: SwarmView, client: ClientView) -> str:
     return " and has no request in flight"
 
 
+def one_holds_the_rest(view: SwarmView, now: float) -> Iterator[Remark]:
+    """Several clients have all else, and wait for what one client alone holds."""
+    if view.outcome or view.aborted:
+        return
+    for holder, held in sorted(scarce(view).items()):
+        waiting = [
+            client
+            for client in _clients(view)
+            if client.rank != holder and client.share_done >= 0.5 and misses_only(view, client, held)
+        ]
+        if len(waiting) > 1:
+            rest = max(misses_only(view, client, held) for client in waiting)
+            who = some(client.rank for client in waiting)
+            yield Remark(
+                SLOW, f"{who} wait for client {holder}, the only one with the {_segments(rest)} they miss"
+            )
+
+
 # Of the run so far ------------------------------------------------------------------------------
 
 
@@ -161,20 +180,24 @@ def corrupt_sources(view: SwarmView, now: float) -> Iterator[Remark]:
         yield Remark(WRONG, f"client {source} sent {count} {noun}{end}")
 
 
-def silent_sources(view: SwarmView, now: float) -> Iterator[Remark]:
+def late_sources(view: SwarmView, now: float) -> Iterator[Remark]:
     owed, avoided_by = Counter[Rank](), dict[Rank, list[Rank]]()
     for client in _clients(view):
         owed.update(client.detail.expired_from)
         for source, reason in client.detail.avoided.items():
             if reason == "silent":
                 avoided_by.setdefault(source, []).append(client.rank)
+    late = sorted(source for source, count in owed.items() if count and source not in avoided_by)
+    if len(late) > EACH:
+        count = sum(owed[source] for source in late)
+        yield Remark(SLOW, f"{some(late)} did not answer {_requests(count)} in time")
     for source in sorted({*owed, *avoided_by}):
         count, avoiding = owed[source], avoided_by.get(source)
-        requests = "1 request" if count == 1 else f"{count} requests"
-        left = f"left {requests} unanswered" if count else "is silent"
-        yield Remark(
-            WRONG, f"client {source} {left}{f' and is avoided by {some(avoiding)}' if avoiding else ''}"
-        )
+        left = f"did not answer {_requests(count)} in time" if count else "is silent"
+        if avoiding:
+            yield Remark(WRONG, f"client {source} {left} and is avoided by {some(avoiding)}")
+        elif count and len(late) <= EACH:
+            yield Remark(SLOW, f"client {source} {left}")
 
 
 def origin_serves_most(view: SwarmView, now: float) -> Iterator[Remark]:
@@ -202,13 +225,13 @@ def nonsense(view: SwarmView, now: float) -> Iterator[Remark]:
         yield Remark(WRONG, f"{view.nonsense} {what} dropped")
 
 
-_MOMENTARY: Sequence[Rule] = (starving, nobody_may_begin)
+_MOMENTARY: Sequence[Rule] = (starving, nobody_may_begin, one_holds_the_rest)
 _LASTING: Sequence[Rule] = (
     run_aborted,
     clients_lost,
     events_lost,
     corrupt_sources,
-    silent_sources,
+    late_sources,
     nonsense,
     refusing,
     origin_serves_most,
@@ -245,12 +268,14 @@ def slowest(view: SwarmView) -> list[str]:
 def _reasons(view: SwarmView, client: ClientView, others: Sequence[ClientView]) -> list[str]:
     who, detail, texts = f"client {client.rank}", client.detail, []
     texts += _waits_for_one(view, client)
-    alone = sum(wait.seconds for wait in client.detail.waits if _only_holder(view, wait))
+    alone = sum(_waited_alone(view, client).values())
     if detail.waited - alone >= LONG_WAIT:
-        longest = max((w for w in detail.waits if not _only_holder(view, w)), default=detail.waits[0])
+        longest = detail.waits[0]
+        # Another may have fetched it from its only holder just before.
+        blame = min(view.files[longest.file].owners) if 2 * _alone(view, longest) > longest.seconds else None
         texts.append(
             f"{who} got nothing for {detail.waited:.1f} s in all; "
-            f"its longest wait was {longest.seconds:.1f} s, for client {longest.source}"
+            f"its longest wait was {longest.seconds:.1f} s, for client {blame or longest.source}"
         )
     corrupt = sum(detail.corrupt_from.values())
     if corrupt:
@@ -258,7 +283,8 @@ def _reasons(view: SwarmView, client: ClientView, others: Sequence[ClientView]) 
         texts.append(f"{who} had to fetch {_segments(corrupt)} again: {senders} sent corrupt ones")
     expired = sum(detail.expired_from.values())
     if expired:
-        texts.append(f"{expired} of its requests went unanswered, by {some(detail.expired_from)}")
+        were = "was" if expired == 1 else "were"
+        texts.append(f"{expired} of its requests {were} not answered in time, by {some(detail.expired_from)}")
     needs = [sum(_sizes(view, other)) for other in others]
     need, usual = sum(_sizes(view, client)), median(needs)
     if need > 1.1 * usual > 0:
@@ -289,17 +315,19 @@ def _waited_alone(view: SwarmView, client: ClientView) -> dict[Rank, float]:
     """Seconds of waiting for segments that a single client held, by that client."""
     waited: dict[Rank, float] = {}
     for wait in client.detail.waits:
-        if _only_holder(view, wait):
-            waited[wait.source] = waited.get(wait.source, 0.0) + wait.seconds
+        seconds = _alone(view, wait)
+        if seconds:
+            (owner,) = view.files[wait.file].owners
+            waited[owner] = waited.get(owner, 0.0) + seconds
     return waited
 
 
-def _only_holder(view: SwarmView, wait: Wait) -> bool:
-    """Nobody had downloaded the segment before the wait ended, and one client owned it."""
+def _alone(view: SwarmView, wait: Wait) -> float:
+    """The seconds of a wait until anybody but its one owner had the segment that came at its end."""
     file = view.files.get(wait.file)
-    if file is None or not 0 <= wait.segment < len(file.first_copy):
-        return False
-    return file.owners == {wait.source} and file.first_copy[wait.segment] >= wait.ended
+    if file is None or len(file.owners) != 1 or not 0 <= wait.segment < len(file.first_copy):
+        return 0.0
+    return max(0.0, min(file.first_copy[wait.segment], wait.ended) - (wait.ended - wait.seconds))
 
 
 def _sizes(view: SwarmView, client: ClientView) -> Iterator[int]:
@@ -323,6 +351,10 @@ def some(ranks: Iterable[int]) -> str:
 
 def _segments(number: int) -> str:
     return "1 segment" if number == 1 else f"{number} segments"
+
+
+def _requests(number: int) -> str:
+    return "1 request" if number == 1 else f"{number} requests"
 
 
 def _has(clients: Sequence[ClientView]) -> str:

@@ -1,20 +1,26 @@
 """How near to the limit a job is: what no schedule can beat, and when the last client will be done.
 
 The bound is Kumar and Ross's, max{ F/u(seeds), F/d_min, demand/Σu }, file by file where owners differ. The
-links are not in the events. What stands for a link is the most that was seen on it within a second, so the
-bound is an estimate: a link that never had to give its all is taken for slower than it is. In a run that has
-ended the estimate is never above the time that the run took.
+links are not in the events. What stands for a link is the most that was seen on it, so the bound is an
+estimate: a link that never had to give its all is taken for slower than it is. Where too little is known it
+errs on the low side: an uplink that has hardly been used counts as fast as the fastest, and a downlink counts
+only where it is plainly slower than the others. In a run that has ended the bound is never above the time
+that the run took.
 """
 
 from __future__ import annotations
 
+from statistics import median
 from typing import NamedTuple
 
 from mpi_core.protocol.units import Rank
+from tui_torrent.view.scarce import scarce
 from tui_torrent.view.swarm_view import ClientView, SwarmView
 
 #: Rates are told from so many seconds of downloading on.
 MEASURED = 1.5
+#: A downlink is slow whose best rate is below this part of the median one, once most are known.
+SLOW_LINK = 0.25
 
 
 class Limit(NamedTuple):
@@ -40,8 +46,34 @@ def limit(view: SwarmView, now: float) -> Limit | None:
     if view.began is None or now - view.began < MEASURED:
         return None
     to_fetch = {client.rank: _to_fetch(view, client) for client in view.clients.values()}
-    bounds = [*_of_seeds(view), *_of_downlinks(view, to_fetch), *_of_all(view, to_fetch)]
-    return max(bounds, default=None)
+    uplinks = _uplinks(view)
+    bounds = [*_of_seeds(view, uplinks), *_of_downlinks(view, to_fetch), *_of_all(to_fetch, uplinks)]
+    tightest = max(bounds, default=None)
+    took = _took(view)
+    if tightest is not None and took is not None and tightest.seconds > took:
+        # Some link gave more than it seemed to.
+        tightest = Limit(took, tightest.binds)
+    return tightest
+
+
+def _took(view: SwarmView) -> float | None:
+    """Seconds from the first download to the last, once all are done."""
+    ends = [client.finished_at for client in view.clients.values() if client.wanted and not client.lost]
+    known = [end for end in ends if end is not None]
+    if view.began is None or not known or len(known) < len(ends):
+        return None
+    return max(known) - view.began
+
+
+def _uplinks(view: SwarmView) -> dict[Rank, float]:
+    """Bytes a second that each client's uplink can carry."""
+    clients = [client for client in view.clients.values() if client.owned or client.wanted]
+    fastest = max((client.up_rate.steady for client in clients), default=0.0)
+    return {
+        client.rank: client.up_rate.steady or max(client.up_rate.burst, fastest)
+        for client in clients
+        if not client.lost
+    }
 
 
 def _to_fetch(view: SwarmView, client: ClientView) -> dict[str, int]:
@@ -53,41 +85,47 @@ def _to_fetch(view: SwarmView, client: ClientView) -> dict[str, int]:
     }
 
 
-def _of_seeds(view: SwarmView) -> list[Limit]:
+def _of_seeds(view: SwarmView, uplinks: dict[Rank, float]) -> list[Limit]:
     """Everything that must be fetched leaves its owners at least once."""
     wanted = {name for client in view.clients.values() for name in _to_fetch(view, client)}
     bounds, everybody, total = [], set[Rank](), 0
+    #: The sizes of the files that have one owner, by owner.
+    alone: dict[Rank, list[int]] = {}
     for name in sorted(wanted):
         file = view.files[name]
-        rate = _uplink(view, file.owners)
+        rate = sum(uplinks.get(rank, 0.0) for rank in file.owners)
         if rate and file.size:
             bounds.append(Limit(file.size / rate, _the_uplink(file.owners, f"of {name}")))
             everybody |= file.owners
             total += file.size
+            if len(file.owners) == 1:
+                alone.setdefault(min(file.owners), []).append(file.size)
     if len(bounds) > 1:
-        bounds.append(Limit(total / _uplink(view, everybody), _the_uplink(everybody, "of the files")))
+        rate = sum(uplinks.get(rank, 0.0) for rank in everybody)
+        bounds.append(Limit(total / rate, _the_uplink(everybody, "of the files")))
+    for rank, sizes in sorted(alone.items()):
+        if len(sizes) > 1 and len(alone) > 1:
+            what = f"the uplink of client {rank}, the only seed of {len(sizes)} files"
+            bounds.append(Limit(sum(sizes) / uplinks[rank], what))
     return bounds
 
 
 def _of_downlinks(view: SwarmView, to_fetch: dict[Rank, dict[str, int]]) -> list[Limit]:
     """Each client takes in all that it wants."""
-    slowest = Limit(0.0, "")
-    for rank, files in to_fetch.items():
-        size, rate = sum(files.values()), view.clients[rank].down_rate.peak
-        if size and rate:
-            slowest = max(slowest, Limit(size / rate, f"the downlink of client {rank}"))
-    return [slowest] if slowest.seconds else []
+    rates = {rank: view.clients[rank].down_rate.steady for rank, files in to_fetch.items() if files}
+    known = [rate for rate in rates.values() if rate]
+    usual = median(known) if 2 * len(known) > len(rates) else 0.0
+    return [
+        Limit(sum(to_fetch[rank].values()) / rate, f"the downlink of client {rank}")
+        for rank, rate in rates.items()
+        if 0 < rate < SLOW_LINK * usual
+    ]
 
 
-def _of_all(view: SwarmView, to_fetch: dict[Rank, dict[str, int]]) -> list[Limit]:
+def _of_all(to_fetch: dict[Rank, dict[str, int]], uplinks: dict[Rank, float]) -> list[Limit]:
     """All together send all that all want."""
-    size = sum(sum(files.values()) for files in to_fetch.values())
-    rate = sum(client.up_rate.peak for client in view.clients.values())
+    size, rate = sum(sum(files.values()) for files in to_fetch.values()), sum(uplinks.values())
     return [Limit(size / rate, "all uplinks together")] if size and rate else []
-
-
-def _uplink(view: SwarmView, ranks: set[Rank]) -> float:
-    return sum(view.clients[rank].up_rate.peak for rank in ranks if rank in view.clients)
 
 
 def _the_uplink(owners: set[Rank], of_what: str) -> str:
@@ -111,7 +149,21 @@ def forecast(view: SwarmView, now: float) -> Forecast | None:
             found = Forecast(client.rank, now + left, False)
         if last is None or found.at > last.at:
             last = found
+    if last is not None and not last.certain:
+        return last._replace(at=max(last.at, now + _first_copies(view)))
     return last
+
+
+def _first_copies(view: SwarmView) -> float:
+    """Seconds until all that a single client holds has left it once."""
+    slowest = 0.0
+    for holder, files in scarce(view).items():
+        known = [(view.files[name], alone) for name, alone in files.items()]
+        size = sum(file.size * alone / file.segments for file, alone in known)
+        rate = view.clients[holder].up_rate.peak if holder in view.clients else 0.0
+        if rate:
+            slowest = max(slowest, size / rate)
+    return slowest
 
 
 def seconds_left(client: ClientView, rate: float) -> float | None:

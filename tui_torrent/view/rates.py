@@ -16,26 +16,54 @@ BUCKETS = 6
 KEPT = 320
 
 
+#: A rate is *steady* when measured over so many amounts at least, within so many buckets at most: of a link
+#: on which a segment takes a second, a single second would show none or two.
+ENOUGH = 8
+LONGEST = 64
+
+
 @dataclass
 class Rate:
-    """Bytes a second over the last three seconds, of what one rank tells."""
+    """Bytes a second over the last three seconds, of what one rank tells; and the most there ever was."""
 
-    #: Bucket number → bytes. Only the buckets near the newest are kept.
+    #: Bucket number → bytes, and → how many amounts. Only the buckets near the newest are kept.
     buckets: dict[int, int] = field(default_factory=dict)
+    counts: dict[int, int] = field(default_factory=dict)
     #: The most that two neighbouring buckets have held, as bytes a second.
-    peak: float = 0.0
+    burst: float = 0.0
+    #: The same over as many buckets as it takes to be steady; 0 where it never was.
+    steady: float = 0.0
+
+    @property
+    def peak(self) -> float:
+        """The best second, or the best of some seconds where amounts are few."""
+        return self.steady or self.burst
 
     def add(self, t: float, size: int) -> None:
         """``size`` bytes at time ``t`` (seconds since the start)."""
-        bucket = int(t / BUCKET)
-        here = self.buckets.get(bucket, 0) + size
-        self.buckets[bucket] = here
-        both = (here + self.buckets.get(bucket - 1, 0)) / (2 * BUCKET)
-        if both > self.peak:
-            self.peak = both
+        bucket, buckets, counts = int(t / BUCKET), self.buckets, self.counts
+        # Whatever the order of a journal made by hand: the newest bucket stands last.
+        buckets[bucket] = total = buckets.pop(bucket, 0) + size
+        counts[bucket] = number = counts.pop(bucket, 0) + 1
+        total += buckets.get(bucket - 1, 0)
+        number += counts.get(bucket - 1, 0)
+        first = bucket - 1
+        self.burst = max(self.burst, total / (2 * BUCKET))
+        if number < ENOUGH:
+            for first in reversed(counts):
+                if first < bucket - 1:
+                    total += buckets[first]
+                    number += counts[first]
+                    if number >= ENOUGH:
+                        break
+        if number >= ENOUGH:
+            self.steady = max(self.steady, min(self.burst, total / (BUCKET * (bucket - first + 1))))
         # One rank's stamps only grow, so what is old here is old in every interleaving.
-        while len(self.buckets) > BUCKETS + 1:
-            del self.buckets[min(self.buckets)]
+        while len(buckets) > BUCKETS + 1:
+            oldest = next(iter(counts))
+            if sum(counts.values()) - counts[oldest] < ENOUGH and bucket - oldest < LONGEST:
+                break
+            del buckets[oldest], counts[oldest]
 
     def at(self, now: float) -> float:
         """Bytes a second, as seen at ``now``: over whole buckets, since a partial one would make it saw."""

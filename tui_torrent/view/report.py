@@ -13,6 +13,7 @@ from typing import Any, Literal
 import msgspec
 
 from tui_torrent.view.health import verdicts
+from tui_torrent.view.hosts import split
 from tui_torrent.view.ledger import Finding, Rule
 from tui_torrent.view.swarm_view import ClientView, SwarmView
 
@@ -56,11 +57,28 @@ class ClientReport(msgspec.Struct, frozen=True):
     expired: int
     #: Why the tracker gave the client up, where it did.
     lost: str | None
+    #: Where it ran; None where that was not told.
+    host: str | None
 
 
 class TrackerReport(msgspec.Struct, frozen=True):
     #: Messages that the tracker received or sent, by tag.
     messages: dict[str, int]
+    #: Seconds that half, and 99 %, of the messages took at most, each to a quarter of itself; and how many
+    #: waited meanwhile. None where the journal does not tell.
+    service_median_s: float | None
+    service_p99_s: float | None
+    queue_median: float | None
+    queue_p99: float | None
+
+
+class HostTraffic(msgspec.Struct, frozen=True):
+    """Segments and bytes sent from client to client on one host, and from host to host."""
+
+    same_segments: int
+    same_bytes: int
+    other_segments: int
+    other_bytes: int
 
 
 class Fairness(msgspec.Struct, frozen=True):
@@ -98,6 +116,8 @@ class Report(msgspec.Struct, frozen=True):
     #: Events behind this report, and events that never came: those make its numbers too small.
     events: int
     events_dropped: int
+    #: The traffic by host; None where a client's host was not told.
+    hosts: HostTraffic | None
     #: Who was the slowest and why, and what else the health rules say, a sentence each.
     remarks: list[str]
 
@@ -113,7 +133,7 @@ def build(view: SwarmView, findings: Sequence[Finding], *, traffic: bool = True)
     Without its ``traffic``, which is much in a large swarm, it is quickly made.
     """
     clients = [_client(view, client) for _, client in sorted(view.clients.items())]
-    header, aborted = view.header, view.aborted
+    header, aborted, hosts = view.header, view.aborted, split(view)
     return Report(
         schema=SCHEMA,
         outcome=_outcome(view, clients, findings),
@@ -121,7 +141,7 @@ def build(view: SwarmView, findings: Sequence[Finding], *, traffic: bool = True)
         strategy=header.strategy if header else None,
         seed=header.seed if header else None,
         clients=clients,
-        tracker=TrackerReport(dict(sorted(view.tracker_messages.items()))),
+        tracker=_tracker(view),
         traffic=_traffic(view) if traffic else [],
         fairness=fairness(view),
         conformance=list(findings),
@@ -129,6 +149,7 @@ def build(view: SwarmView, findings: Sequence[Finding], *, traffic: bool = True)
         aborted=Aborted(aborted.culprit, aborted.code, aborted.reason) if aborted else None,
         events=view.events,
         events_dropped=view.dropped,
+        hosts=HostTraffic(*hosts) if hosts is not None else None,
         remarks=verdicts(view),
     )
 
@@ -191,6 +212,17 @@ def _traffic(view: SwarmView) -> list[tuple[int, int, int, int]]:
     return [(pair[0], pair[1], cells[pair][0], cells[pair][1]) for pair in sorted(cells)]
 
 
+def _tracker(view: SwarmView) -> TrackerReport:
+    load = view.load
+    return TrackerReport(
+        messages=dict(sorted(view.tracker_messages.items())),
+        service_median_s=load.service_s(0.5),
+        service_p99_s=load.service_s(0.99),
+        queue_median=load.queue(0.5),
+        queue_p99=load.queue(0.99),
+    )
+
+
 def _client(view: SwarmView, client: ClientView) -> ClientReport:
     return ClientReport(
         rank=client.rank,
@@ -205,6 +237,7 @@ def _client(view: SwarmView, client: ClientView) -> ClientReport:
         corrupt_received=client.corrupt_received,
         expired=client.expired,
         lost=(client.lost_reason or "no reason was told") if client.lost else None,
+        host=view.hosts.get(client.rank),
     )
 
 

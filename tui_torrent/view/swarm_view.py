@@ -15,6 +15,7 @@ from mpi_core.protocol import events as ev
 from mpi_core.protocol.events import Event, Stamped
 from mpi_core.protocol.messages import SwarmRole
 from mpi_core.protocol.units import Rank
+from tui_torrent.view.load import Load
 from tui_torrent.view.parts import ClientState, ClientView, FileView
 from tui_torrent.view.rates import History, Rate
 
@@ -42,6 +43,10 @@ class SwarmView:
     #: The same, all tags together, and the bytes that clients stored: over time.
     tracker_load: History = field(default_factory=History)
     moved: History = field(default_factory=History)
+    #: How long the tracker takes, and how many messages wait for it.
+    load: Load = field(default_factory=Load)
+    #: The host of each rank that has told it.
+    hosts: dict[Rank, str] = field(default_factory=dict)
     #: The tracker's swarms: file → client → seed or peer.
     swarms: dict[str, dict[Rank, SwarmRole]] = field(default_factory=dict)
     #: Client → [swarm requests answered, members told].
@@ -177,6 +182,14 @@ def _stop_sent(view: SwarmView, rank: Rank, t: float, event: ev.StopSent) -> Non
 def _client_lost(view: SwarmView, rank: Rank, t: float, event: ev.ClientLost) -> None:
     client = view.client(event.client)
     client.lost, client.lost_reason = True, event.reason
+
+
+def _tracker_load(view: SwarmView, rank: Rank, t: float, event: ev.TrackerLoad) -> None:
+    view.load.add(t, event)
+
+
+def _rank_placed(view: SwarmView, rank: Rank, t: float, event: ev.RankPlaced) -> None:
+    view.hosts[rank] = event.host
 
 
 def _share_hashed(view: SwarmView, rank: Rank, t: float, event: ev.ShareHashed) -> None:
@@ -329,6 +342,8 @@ _HANDLERS: dict[type[Event], Callable[..., None]] = {
     ev.AllCompleteReceived: _all_complete_received,
     ev.StopSent: _stop_sent,
     ev.ClientLost: _client_lost,
+    ev.TrackerLoad: _tracker_load,
+    ev.RankPlaced: _rank_placed,
     ev.ShareHashed: _share_hashed,
     ev.InitSent: _init_sent,
     ev.InitAckReceived: _init_ack_received,

@@ -100,7 +100,8 @@ class TrackerTrace:
             self.lost.add(event.client)
         if isinstance(event, ev.FileRegistered):
             self._catalog.register(spot, event)
-        if self.blind or isinstance(event, ev.ClientLost):
+        # What it did until then is summed up after its last STOP.
+        if self.blind or isinstance(event, (ev.ClientLost, ev.TrackerLoad)):
             return
         if self.stops and self.after_stop is None and getattr(event, "client", None) not in self.lost:
             self.after_stop = spot

@@ -26,7 +26,7 @@ EMPTY: Line = ()
 _ASCII = str.maketrans(
     {
         **dict(zip("▁▂▃▄▅▆▇█", "1234567#", strict=True)),
-        **dict(zip("━╸─·…→←↑↓–×●○■✓✗▸▴▾≈", "==-.~><^v-x*o=+x>^v~", strict=True)),
+        **dict(zip("━╸─│·…→←↑↓–×●○■✓✗▸▴▾≈µ", "==-|.~><^v-x*o=+x>^v~u", strict=True)),
         **dict(zip("░▒▓", ".:%", strict=True)),
     }
 )
@@ -144,6 +144,15 @@ def time_text(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60}m{whole % 60:02d}s"
     return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
+
+
+def moment_text(seconds: float) -> str:
+    """A time that may be very short: ``42 µs``, ``1.3 ms``, ``2.0 s``."""
+    for unit, size in (("µs", 1e-6), ("ms", 1e-3)):
+        number = seconds / size
+        if number < 999.5:
+            return f"{number:.1f} {unit}" if number < 9.95 else f"{number:.0f} {unit}"
+    return f"{seconds:.1f} s"
 
 
 def count_text(number: int, noun: str) -> str:

@@ -15,6 +15,7 @@ from tui_torrent.tui.panels.lines import (
     clean,
     count_text,
     crop,
+    moment_text,
     right,
     rule,
     spread,
@@ -163,6 +164,16 @@ def _balance(report: Report, view: SwarmView, width: int) -> list[Line]:
         )
         meaning = "Jain's index of fairness: 1 if all sent alike, near 0 if one sent all"
         lines += definition(f"{fairness.jain:.2f}", "strong", meaning, 5, width)
+    hosts = report.hosts
+    if hosts is not None and hosts.other_segments:
+        part = 100 * hosts.other_segments / (hosts.same_segments + hosts.other_segments)
+        crossed = "of all segments went from host to host, the others stayed within one"
+        lines += definition(f"{part:.0f}%", "strong", crossed, 5, width)
+    service, slow = report.tracker.service_median_s, report.tracker.service_p99_s
+    if service is not None and slow is not None and report.tracker.queue_p99 is not None:
+        took = f"is what 99 % of the tracker's messages took at most (median {moment_text(service)})"
+        waited = f"; {report.tracker.queue_p99:.0f} more waited at most"
+        lines += definition(moment_text(slow), "strong", took + waited, 5, width)
     if report.events_dropped:
         lost = "status events were lost on their way here: the figures may be too small by them"
         lines += definition(str(report.events_dropped), "trouble", lost, 5, width)

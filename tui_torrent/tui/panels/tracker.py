@@ -12,6 +12,7 @@ from tui_torrent.tui.panels.lines import (
     count_text,
     crop,
     fit_end,
+    moment_text,
     right,
     rule,
 )
@@ -63,14 +64,30 @@ def _head(view: SwarmView, now: float, width: int) -> list[Line]:
     """How busy it is, over time."""
     total = sum(view.tracker_messages.values())
     rate = sum(rate.at(now) for rate in view.tracker_rates.values())
+    lines = _load(view)
     text = f" {count_text(total, 'message')}, {rate:.1f} a second  "
     if total and view.clients:
         each = total / len(view.clients)
         text += f"({each:.0f} a client)  " if width >= 70 else ""
     room = min(80, width - len(text) - 1)
     if room < 8:
-        return [(Span(text, "text"),)]
-    return [(Span(text, "text"), *sparkline(view.tracker_load.last(now, room), room, "copies"))]
+        return [(Span(text, "text"),), *lines]
+    return [(Span(text, "text"), *sparkline(view.tracker_load.last(now, room), room, "copies")), *lines]
+
+
+def _load(view: SwarmView) -> list[Line]:
+    """What a message takes, and how many more wait meanwhile: half of the time, 99 % of it, and lately."""
+    load = view.load
+    usual, slow = load.service_s(0.5), load.service_s(0.99)
+    waiting, most = load.queue(0.5), load.queue(0.99)
+    if usual is None or slow is None or waiting is None or most is None:
+        return []
+    line = [Span(" service", "text"), Span(" median ", "dim"), Span(moment_text(usual), "strong")]
+    line += [Span(", 99th ", "dim"), Span(moment_text(slow), "strong")]
+    line += [Span("   queue", "text"), Span(" median ", "dim"), Span(f"{waiting:.0f}", "strong")]
+    line += [Span(", 99th ", "dim"), Span(f"{most:.0f}", "strong")]
+    line += [Span(", lately ", "dim"), Span(f"{load.lately:.0f}", "strong")]
+    return [tuple(line)]
 
 
 def _messages(view: SwarmView, now: float, width: int) -> list[Line]:

@@ -1,7 +1,8 @@
 """Who sent how much to whom: a row an uploader, a column a downloader, as the senders tell it.
 
 Cells are numbers where all columns fit as numbers, else shades of the largest cell. Where there are more
-clients than columns, a column stands for several.
+clients than columns, a column stands for several. On several hosts, the clients of one stand together, with
+its name above their rows and a border between the columns of two.
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ from tui_torrent.tui.panels.lines import (
     Span,
     bytes_text,
     cells,
+    clean,
     count_text,
     crop,
     right,
     rule,
     runs,
 )
+from tui_torrent.view.hosts import by_host, client_hosts, split
 from tui_torrent.view.report import fairness
 from tui_torrent.view.swarm_view import SwarmView
 
@@ -41,6 +44,8 @@ MEANING: tuple[Line, ...] = (
     (Span("·", "missing-text"), Span(" nothing", "dim")),
     (Span("░▒▓█", "gauge"), Span(" a quarter of the most … the most", "dim")),
 )
+#: Where there are several hosts.
+BORDER: Line = (Span("│", "rule"), Span(" another host", "dim"))
 
 
 class Matrix(NamedTuple):
@@ -51,11 +56,23 @@ class Matrix(NamedTuple):
     cells: list[list[int]]
     sent: list[int]
     received: list[int]
+    #: The host of each uploader; all empty where they are not told, or one.
+    hosts: list[str]
+
+    def border(self, column: int) -> bool:
+        """Whether that column is the first of its host, and others stand to its left."""
+        if not 0 < column < len(self.groups):
+            return False
+        size = len(self.groups[0])
+        return self.hosts[column * size - 1] != self.hosts[column * size]
 
 
 def matrix(view: SwarmView, columns: int) -> Matrix:
     """The traffic, with at most ``columns`` groups of downloaders."""
     ranks = sorted({*view.clients, *(rank for pair in view.traffic for rank in pair)})
+    several = len(client_hosts(view)) > 1
+    if several:
+        ranks = by_host(view, ranks)
     size = max(1, ceil(len(ranks) / max(1, columns)))
     groups = [ranks[at : at + size] for at in range(0, len(ranks), size)]
     row = {rank: at for at, rank in enumerate(ranks)}
@@ -64,7 +81,8 @@ def matrix(view: SwarmView, columns: int) -> Matrix:
     for (source, target), cell in view.traffic.items():
         segments[row[source]][column[target]] += cell[0]
     received = [sum(counts) for counts in zip(*segments, strict=True)]
-    return Matrix(ranks, groups, segments, [sum(line) for line in segments], received)
+    hosts = [view.hosts.get(rank, "") if several else "" for rank in ranks]
+    return Matrix(ranks, groups, segments, [sum(line) for line in segments], received, hosts)
 
 
 class _Layout(NamedTuple):
@@ -82,7 +100,7 @@ def _lay_out(view: SwarmView, width: int) -> tuple[_Layout, Matrix]:
     label = max(5, digits + 3)
     total = max(5, len(str(sum(counts))) + 1)
     bar = BAR + 6 if width >= 70 else 0
-    room = max(1, width - label - total - bar)
+    room = max(1, width - label - total - bar - _borders(view))
     least = max(2, len(str(max(counts, default=0))), digits) + 1
     numbers = clients * least <= room
     if numbers:
@@ -92,6 +110,21 @@ def _lay_out(view: SwarmView, width: int) -> tuple[_Layout, Matrix]:
     return _Layout(label, cell, total, bar, numbers), matrix(view, room // cell)
 
 
+def _borders(view: SwarmView) -> int:
+    """The most columns that borders take."""
+    return max(0, len(client_hosts(view)) - 1)
+
+
+def _rows(table: Matrix) -> list[int | str]:
+    """What stands below each other: the places of uploaders, and the names of their hosts above them."""
+    rows: list[int | str] = []
+    for at, host in enumerate(table.hosts):
+        if any(table.hosts) and (not at or host != table.hosts[at - 1]):
+            rows.append(host or "a host not told")
+        rows.append(at)
+    return rows
+
+
 def _highest(table: Matrix) -> int:
     return max(map(max, table.cells), default=0)
 
@@ -99,9 +132,10 @@ def _highest(table: Matrix) -> int:
 def traffic_lines(view: SwarmView, width: int, height: int, first: int = 0) -> tuple[list[Line], int]:
     """Exactly ``height`` lines, and the first row that is shown: ``first``, or as near as there is."""
     layout, table = _lay_out(view, width)
-    head = _head(view, width)
+    head = [*_head(view, width), *_by_host(view, width)]
     room = max(1, height - len(head) - 3)
-    rows = len(table.uploaders)
+    shown = _rows(table)
+    rows = len(shown)
     first = max(0, min(first, rows - room))
     note = f"rows {first + 1}–{min(rows, first + room)} of {rows}" if rows > room else ""
     columns = (
@@ -114,7 +148,10 @@ def traffic_lines(view: SwarmView, width: int, height: int, first: int = 0) -> t
     highest = _highest(table)
     usual = sum(table.sent) / max(1, len(view.traffic))
     longest, everything = max(table.sent, default=0), max(1, sum(table.sent))
-    for at in range(first, min(first + room, rows)):
+    for at in shown[first : first + room]:
+        if isinstance(at, str):
+            lines.append(rule(clean(at), "", width))
+            continue
         rank, sent = table.uploaders[at], table.sent[at]
         client = view.clients.get(rank)
         owner = client is not None and bool(client.owned)
@@ -157,11 +194,40 @@ def _head(view: SwarmView, width: int) -> list[Line]:
     return [line]
 
 
+def _by_host(view: SwarmView, width: int) -> list[Line]:
+    """What stayed within a host, and what crossed the network."""
+    sums, hosts = split(view), client_hosts(view)
+    if sums is None or not hosts:
+        return []
+    if len(hosts) == 1:
+        return [(Span(" all clients are on one host, ", "dim"), Span(clean(hosts[0]), "text"))]
+    whole = max(1, sums.same_segments + sums.other_segments)
+    line: list[Span] = [Span(f" {len(hosts)} hosts", "text")]
+    for words, segments, size in (
+        ("within a host", sums.same_segments, sums.same_bytes),
+        ("from host to host", sums.other_segments, sums.other_bytes),
+    ):
+        moved = f"{bytes_text(size)}, " if view.real_bytes and width >= 76 else ""
+        line += [
+            Span("   ", "dim"),
+            Span(str(segments), "strong"),
+            Span(f" {words} ({moved}{100 * segments / whole:.0f}%)", "dim"),
+        ]
+    return [tuple(line)]
+
+
+def _bordered(table: Matrix, texts: list[str]) -> list[str]:
+    """The columns' texts, with a border before the first of each host but the first."""
+    if not any(table.hosts):
+        return texts
+    return [f"│{text}" if table.border(at) else text for at, text in enumerate(texts)]
+
+
 def _titles(table: Matrix, layout: _Layout) -> Line:
     """The ranks above the columns, as many as there is room for."""
     cell = layout.cell
     if layout.numbers:
-        names = "".join(right(str(group[0]), cell) for group in table.groups)
+        names = "".join(_bordered(table, [right(str(group[0]), cell) for group in table.groups]))
     else:
         marks = [" "] * (len(table.groups) * cell)
         free = 0
@@ -170,7 +236,8 @@ def _titles(table: Matrix, layout: _Layout) -> Line:
             if at * cell >= free and at * cell + len(name) <= len(marks):
                 marks[at * cell : at * cell + len(name)] = name
                 free = at * cell + len(name) + 1
-        names = "".join(marks)
+        columns = ["".join(marks[at : at + cell]) for at in range(0, len(marks), cell)]
+        names = "".join(_bordered(table, columns))
     corner = right("from ", layout.label)
     end = right("sent", layout.total) + ("  share of all" if layout.bar else "")
     return (Span(corner + names + end, "head"),)
@@ -183,20 +250,23 @@ def _cells(table: Matrix, at: int, layout: _Layout, highest: int, usual: float) 
         highest = max(1, highest)
         # From 1 to the highest in four steps.
         shades = [shade * cell for shade in (NOTHING, *SHADES)]
-        text = "".join([shades[(4 * n + highest - 1) // highest] for n in counts])
+        texts = [shades[(4 * n + highest - 1) // highest] for n in counts]
         if own >= 0 and not counts[own]:
-            text = text[: own * cell] + " " * cell + text[(own + 1) * cell :]
+            texts[own] = " " * cell
+        text = "".join(_bordered(table, texts))
         return tuple(
-            Span(part, "missing-text" if part[0] in " ·" else "gauge") for part in _PARTS.findall(text)
+            Span(part, "rule" if part == "│" else "missing-text" if part[0] in " ·" else "gauge")
+            for part in _PARTS.findall(text)
         )
     texts = [(str(n) if n else NOTHING).rjust(cell) for n in counts]
     if own >= 0 and not counts[own]:
         texts[own] = " " * cell
-    return runs(texts, ["missing-text" if not n else "strong" if n > 2 * usual else "text" for n in counts])
+    styles = ["missing-text" if not n else "strong" if n > 2 * usual else "text" for n in counts]
+    return runs(_bordered(table, texts), styles)
 
 
-#: Stretches of nothing, and of something.
-_PARTS = re.compile("[ ·]+|[^ ·]+")
+#: Stretches of nothing, and of something, and borders.
+_PARTS = re.compile("│|[ ·]+|[^ ·│]+")
 
 
 def _sums(table: Matrix, layout: _Layout) -> Line:
@@ -205,8 +275,8 @@ def _sums(table: Matrix, layout: _Layout) -> Line:
     total = Span(right(str(sum(table.received)), layout.total), "strong")
     most = max(table.received, default=0)
     if layout.numbers and len(str(most)) < layout.cell:
-        sums = "".join(right(str(received), layout.cell) for received in table.received)
+        sums = "".join(_bordered(table, [right(str(received), layout.cell) for received in table.received]))
         return (label, Span(sums, "strong"), total)
     bars = [LEVELS[max(1, 8 * n // most) - 1] if n else NOTHING for n in table.received]
-    fill = "".join(bar * layout.cell for bar in bars)
+    fill = "".join(_bordered(table, [bar * layout.cell for bar in bars]))
     return (label, Span(fill, "copies"), total)

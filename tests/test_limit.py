@@ -1,0 +1,130 @@
+"""How near to the limit: a bound that no run beats, what binds, when the last is done; and rates of links."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mpi_core.runtime.journal import read_journal
+from tests.helpers.runs import fold, scripted
+from tests.test_health import Told, sent, stored, swarm, view_of
+from tui_torrent.view.limit import Limit, forecast, limit
+from tui_torrent.view.rates import BUCKETS, LONGEST, Rate
+from tui_torrent.view.swarm_view import SwarmView
+
+JOURNALS = Path(__file__).parents[1] / "demo" / "journals"
+
+
+@pytest.mark.parametrize("clients", [2, 20])
+def test_no_run_beats_its_limit(clients: int) -> None:
+    view, _ = fold(scripted(clients))
+    bound, last = limit(view, view.t), forecast(view, view.t)
+    assert bound is not None
+    assert last is not None
+    assert view.began is not None
+    assert last.certain
+    assert bound.seconds <= last.at - view.began
+
+
+def uploads(seconds: int, *, of: tuple[int, ...] = (1,)) -> list[Told]:
+    """Each of these clients sends 10 bytes twice a second."""
+    return [
+        (1 + second / 2, rank, sent(5 - rank, second % 8)) for second in range(2 * seconds) for rank in of
+    ]
+
+
+def test_the_tightest_bound_binds() -> None:
+    """Clients fetch 80 bytes of client 1, which sends 20 a second."""
+    told: list[Told] = [*swarm(fetching=(2, 3, 4), segments=8), *uploads(4)]
+    assert limit(view_of(*told), 6.0) == Limit(4.0, "the uplink of client 1, the only seed of a")
+    assert limit(view_of(*told), 1.5) is None, "nothing is measured yet"
+
+
+def test_all_uplinks_bind_once_all_are_known() -> None:
+    told = [*swarm(fetching=(2, 3, 4), segments=8), *uploads(8)]
+    told += [(second + 0.1, rank, sent(1, second)) for second in range(1, 9) for rank in (2, 3, 4)]
+    bound = limit(view_of(*sorted(told, key=lambda event: event[0])), 9.0)
+    assert bound is not None
+    assert bound.binds == "all uplinks together"
+    assert bound.seconds == pytest.approx(3 * 80 / (20 + 10 + 10 + 10), rel=0.1)
+
+
+def test_one_who_has_hardly_sent_counts_as_fast_as_the_fastest() -> None:
+    told = [*swarm(fetching=(2, 3, 4, 5), segments=8), *uploads(8), (5.0, 2, sent(3, 1))]
+    bound = limit(view_of(*sorted(told, key=lambda event: event[0])), 9.0)
+    assert bound == Limit(4.0, "the uplink of client 1, the only seed of a")
+
+
+def test_a_downlink_binds_where_it_is_plainly_slower_than_the_others() -> None:
+    told: list[Told] = [*swarm(fetching=(2, 3, 4), segments=16)]
+    for rank, step in ((2, 0.25), (3, 0.25), (4, 2.0)):
+        told += [(1.0 + at * step, rank, stored(1, at, size=10)) for at in range(10)]
+    view = view_of(*sorted(told, key=lambda event: event[0]))
+    bound = limit(view, 20.0)
+    assert bound is not None
+    assert bound.binds == "the downlink of client 4"
+    assert bound.seconds == pytest.approx(160 / 5, rel=0.2)
+
+
+@pytest.mark.parametrize("journal", sorted(JOURNALS.glob("*.zst")), ids=lambda path: path.name)
+def test_the_demo_journals_took_longer_than_their_limit(journal: Path) -> None:
+    view = SwarmView()
+    for stamped in read_journal(journal):
+        view.apply(stamped)
+    bound, last = limit(view, view.t), forecast(view, view.t)
+    assert bound is not None
+    assert last is not None
+    assert view.began is not None
+    assert 0 < bound.seconds <= last.at - view.began
+
+
+def test_the_last_is_not_done_before_the_only_holder_has_sent_the_rest_once() -> None:
+    told: list[Told] = [*swarm(fetching=(2,), segments=24), *uploads(4)]
+    told += [(1.0 + at / 8, 2, stored(1, at, size=10)) for at in range(16)]
+    view = view_of(*sorted(told, key=lambda event: event[0]))
+    last = forecast(view, 3.0)
+    assert last is not None
+    assert last.at == pytest.approx(3.0 + 80 / 20)
+
+
+def test_somebody_who_stands_still_has_no_end() -> None:
+    view = view_of(*swarm(), (1.5, 2, stored(1, 0)))
+    assert forecast(view, 2.0) is None
+    both = view_of(*swarm(), (1.5, 2, stored(1, 0)), (1.6, 3, stored(1, 0)))
+    found = forecast(both, 3.0)
+    assert found is not None
+    assert found.at > 3.0
+    assert not found.certain
+
+
+# Rates --------------------------------------------------------------------------------------------
+
+
+def test_a_peak_is_the_best_second() -> None:
+    rate = Rate()
+    for t, size in ((0.1, 5), (0.6, 10), (1.1, 20), (5.0, 1)):
+        rate.add(t, size)
+    assert rate.peak == 30
+
+
+@pytest.mark.parametrize("seconds", [0.125, 0.5, 1.0, 3.0])
+def test_a_steady_rate_is_not_taken_for_twice_as_much(seconds: float) -> None:
+    rate = Rate()
+    for at in range(40):
+        rate.add(0.49 + at * seconds, 100)
+    assert 100 / seconds <= rate.peak <= 1.25 * 100 / seconds
+
+
+@given(st.lists(st.floats(0, 4), min_size=1, max_size=300))
+def test_a_rate_keeps_few_buckets_and_no_second_was_better_than_its_burst(gaps: list[float]) -> None:
+    rate, now, seconds = Rate(), 0.0, dict[int, int]()
+    for gap in gaps:
+        now += gap
+        rate.add(now, 10)
+        seconds[int(now)] = seconds.get(int(now), 0) + 10
+    assert len(rate.buckets) == len(rate.counts) <= max(BUCKETS + 1, LONGEST)
+    assert max(seconds.values()) <= rate.burst
+    assert rate.steady <= rate.burst
