@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -86,9 +87,9 @@ class OverviewScreen(Page):
 class BarScreen(Page):
     """A panel between the bar above and the keys below."""
 
+    @abstractmethod
     def panel(self, width: int, height: int) -> list[Line]:
         """Exactly ``height`` lines of ``width`` cells."""
-        raise NotImplementedError
 
     def meaning(self) -> tuple[Line, ...]:
         """What the glyphs mean."""
