@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -14,6 +15,7 @@ from tests.helpers.runs import Scripted, scripted
 from tui_torrent.tui.app import LEFT_EARLY, SEEN_TO_THE_END, MonitorApp, ReportScreen
 from tui_torrent.tui.palette import ANSI, DARK, LIGHT
 from tui_torrent.tui.panels.lines import cells, plain
+from tui_torrent.tui.pauses import short_pauses
 from tui_torrent.tui.widgets import Canvas
 from tui_torrent.view.ledger import Finding
 
@@ -285,3 +287,13 @@ def test_only_changed_lines_are_drawn_again() -> None:
         assert [y for y, strip in enumerate(before) if canvas.render_line(y) is not strip] == [5]
 
     use(Scripted(RUN, now=2.0), scenario)
+
+
+def test_what_has_outlived_a_collection_keeps_no_key_waiting_again() -> None:
+    with short_pauses():
+        old = [[number] for number in range(1000)]
+        gc.collect()
+        assert gc.get_freeze_count() > len(old)
+        looked_at = {id(thing) for thing in gc.get_objects()}
+        assert not any(id(thing) in looked_at for thing in old)
+    assert gc.get_freeze_count() == 0

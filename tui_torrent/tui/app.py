@@ -22,6 +22,7 @@ from tui_torrent.tui.pages import LEFT_EARLY, SEEN_TO_THE_END, Page, Source, Sta
 from tui_torrent.tui.palette import ANSI, DARK, THEMES
 from tui_torrent.tui.panels.lines import in_ascii
 from tui_torrent.tui.panels.tabs import NAMES
+from tui_torrent.tui.pauses import short_pauses
 from tui_torrent.tui.screens import (
     ClientScreen,
     HelpScreen,
@@ -93,6 +94,10 @@ class MonitorApp(App[int]):
         for theme in THEMES:
             self.register_theme(theme)
         self.theme = ANSI if self.no_color else DARK
+
+    def run(self, *words: Any, **options: Any) -> int | None:
+        with short_pauses():
+            return super().run(*words, **options)
 
     def get_default_screen(self) -> Screen[Any]:
         pages = (OverviewScreen, ClientScreen, TrafficScreen, LogScreen, TrackerScreen, ReportScreen)
