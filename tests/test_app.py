@@ -255,6 +255,23 @@ def test_no_color_writes_none(monkeypatch: pytest.MonkeyPatch) -> None:
     use(Scripted(RUN, now=2.0), scenario)
 
 
+def test_a_terminal_of_16_colours_gets_its_own_and_the_linux_console_ascii(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def scenario(app: MonitorApp, pilot: Pilot[int]) -> None:
+        assert app.theme == ANSI
+        strips = app.screen.query_one(Canvas).render_lines(app.screen.region)
+        styles = [segment.style for strip in strips for segment in strip if segment.style is not None]
+        numbers = {style.color.number for style in styles if style.color and not style.color.is_default}
+        assert {2, 3, 4} <= numbers
+        assert app.ascii_only == drawn(app).isascii() == (term == "linux")
+
+    for term in ("linux", "screen-16color"):
+        monkeypatch.setenv("TERM", term)
+        monkeypatch.delenv("COLORTERM", raising=False)
+        use(Scripted(RUN, now=2.0), scenario)
+
+
 def test_a_change_of_theme_draws_all_anew() -> None:
     async def scenario(app: MonitorApp, pilot: Pilot[int]) -> None:
         def background() -> object:

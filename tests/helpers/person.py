@@ -41,7 +41,7 @@ class Person:
         self._socket = f"tui-torrent-{uuid.uuid4().hex[:12]}"
         self._marker = uuid.uuid4().hex
         theirs = {**os.environ, "PYTHONPATH": str(REPOSITORY), "TERM": "xterm-256color", **environment}
-        for name in ("TMUX", "TEXTUAL_DRIVER", "ENV", *({"NO_COLOR"} - environment.keys())):
+        for name in ("TMUX", "TEXTUAL_DRIVER", "ENV", "COLORTERM", *({"NO_COLOR"} - environment.keys())):
             theirs.pop(name, None)
         launcher = find_mpirun()
         assert launcher is not None

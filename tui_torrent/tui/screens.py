@@ -123,7 +123,9 @@ class ClientScreen(BarScreen):
     def panel(self, width: int, height: int) -> list[Line]:
         view, stage = self.stage.source.view, self.stage
         if stage.chosen not in view.clients:
-            stage.chosen = min(view.clients, default=None)
+            # Somebody who fetches tells more than a seed.
+            fetching = [rank for rank, client in view.clients.items() if client.wanted]
+            stage.chosen = min(fetching or view.clients, default=None)
         return client.client_lines(view, stage.chosen, stage.source.now, width, height, self.first)
 
     def action_move(self, lines: int) -> None:

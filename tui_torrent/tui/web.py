@@ -46,9 +46,9 @@ class Viewer(AppService):
     """The process behind one connection. It has a session of its own: ctrl+c is the server's to answer."""
 
     def _build_environment(self, width: int = 80, height: int = 24) -> dict[str, str]:
-        # A browser speaks UTF-8, whatever the locale here is.
+        # A browser speaks UTF-8 in all colours, whatever the locale and the terminal here are.
         theirs = super()._build_environment(width, height)
-        return {**theirs, "TEXTUAL_DRIVER": NAME, "LC_ALL": "C.UTF-8"}
+        return {**theirs, "TEXTUAL_DRIVER": NAME, "LC_ALL": "C.UTF-8", "TERM": "xterm"}
 
     async def _open_app_process(self, width: int = 80, height: int = 24) -> asyncio.subprocess.Process:
         pipe = asyncio.subprocess.PIPE
