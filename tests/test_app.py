@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -14,6 +15,7 @@ from tests.helpers.runs import Scripted, scripted
 from tui_torrent.tui.app import LEFT_EARLY, SEEN_TO_THE_END, MonitorApp, ReportScreen
 from tui_torrent.tui.palette import ANSI, DARK, LIGHT
 from tui_torrent.tui.panels.lines import cells, plain
+from tui_torrent.tui.pauses import short_pauses
 from tui_torrent.tui.widgets import Canvas
 from tui_torrent.view.ledger import Finding
 
@@ -253,6 +255,23 @@ def test_no_color_writes_none(monkeypatch: pytest.MonkeyPatch) -> None:
     use(Scripted(RUN, now=2.0), scenario)
 
 
+def test_a_terminal_of_16_colours_gets_its_own_and_the_linux_console_ascii(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def scenario(app: MonitorApp, pilot: Pilot[int]) -> None:
+        assert app.theme == ANSI
+        strips = app.screen.query_one(Canvas).render_lines(app.screen.region)
+        styles = [segment.style for strip in strips for segment in strip if segment.style is not None]
+        numbers = {style.color.number for style in styles if style.color and not style.color.is_default}
+        assert {2, 3, 4} <= numbers
+        assert app.ascii_only == drawn(app).isascii() == (term == "linux")
+
+    for term in ("linux", "screen-16color"):
+        monkeypatch.setenv("TERM", term)
+        monkeypatch.delenv("COLORTERM", raising=False)
+        use(Scripted(RUN, now=2.0), scenario)
+
+
 def test_a_change_of_theme_draws_all_anew() -> None:
     async def scenario(app: MonitorApp, pilot: Pilot[int]) -> None:
         def background() -> object:
@@ -285,3 +304,13 @@ def test_only_changed_lines_are_drawn_again() -> None:
         assert [y for y, strip in enumerate(before) if canvas.render_line(y) is not strip] == [5]
 
     use(Scripted(RUN, now=2.0), scenario)
+
+
+def test_what_has_outlived_a_collection_keeps_no_key_waiting_again() -> None:
+    with short_pauses():
+        old = [[number] for number in range(1000)]
+        gc.collect()
+        assert gc.get_freeze_count() > len(old)
+        looked_at = {id(thing) for thing in gc.get_objects()}
+        assert not any(id(thing) in looked_at for thing in old)
+    assert gc.get_freeze_count() == 0

@@ -172,7 +172,7 @@ def test_the_end_is_followed_until_one_looks_back() -> None:
     assert panel.time_at(log) == 28.0
     log.add(at(30))
     assert plain(panel.lines(log, 80, 5)).splitlines() == [
-        lines[0].replace("of 30", "of 31").replace("· 30 of", "· 31 of"),
+        lines[0].replace("of 30", "of 31").replace(", 30 of", ", 31 of"),
         *lines[1:],
     ]
     panel.move(100)

@@ -11,7 +11,7 @@ from textual.widgets import Input
 
 from tests.helpers.runs import Scripted, scripted
 from tests.test_app import drawn, shown, until, until_shown, use
-from tui_torrent.tui.app import LEFT_EARLY, SEEN_TO_THE_END, MonitorApp, speaks_utf8
+from tui_torrent.tui.app import LEFT_EARLY, SEEN_TO_THE_END, MonitorApp, draws_unicode
 from tui_torrent.tui.panels.tabs import NAMES
 from tui_torrent.tui.widgets import Canvas
 
@@ -278,9 +278,10 @@ def test_ascii_on_every_screen() -> None:
 
 
 def test_ascii_is_drawn_where_the_locale_has_another_encoding() -> None:
-    assert speaks_utf8({})
-    assert speaks_utf8({"LC_ALL": "", "LANG": "de_DE.UTF-8"})
-    assert speaks_utf8({"LANG": "C.utf8"})
-    assert speaks_utf8({"LC_ALL": "C", "LANG": "de_DE"})
-    assert not speaks_utf8({"LANG": "de_DE.ISO-8859-1"})
-    assert not speaks_utf8({"LC_CTYPE": "ja_JP.eucJP", "LANG": "C.UTF-8"})
+    assert draws_unicode({})
+    assert draws_unicode({"LC_ALL": "", "LANG": "de_DE.UTF-8"})
+    assert draws_unicode({"LANG": "C.utf8"})
+    assert draws_unicode({"LC_ALL": "C", "LANG": "de_DE"})
+    assert not draws_unicode({"LANG": "de_DE.UTF-8", "TERM": "linux"})
+    assert not draws_unicode({"LANG": "de_DE.ISO-8859-1"})
+    assert not draws_unicode({"LC_CTYPE": "ja_JP.eucJP", "LANG": "C.UTF-8"})

@@ -16,7 +16,9 @@ from pathlib import Path
 from mpi_core.protocol.codec import from_line
 from mpi_core.protocol.errors import ScenarioError
 from mpi_core.protocol.events import RunEnded, Stamped
+from tui_torrent.browse import browse
 from tui_torrent.serve import GREETING, WELCOME, runtime_folder
+from tui_torrent.tui.terminal import has_screen
 from tui_torrent.view.conformance import Conformance
 from tui_torrent.view.ledger import Finding
 from tui_torrent.view.story import Tail
@@ -133,20 +135,27 @@ class Attached:
         self._hung_up.set()
 
 
-def run_attach(address: str | None, token_file: str | None, ascii: bool) -> int:
+def run_attach(address: str | None, token_file: str | None, ascii: bool, web: bool, port: int) -> int:
     """Show the swarm at ``address`` (None: the only one of this user) until its end or until left."""
+    address = address or find_address()
     token = None
     if token_file is not None:
         try:
             token = Path(token_file).read_text().strip()
         except OSError as error:
             raise ScenarioError(f"attach: {token_file}: {error.strerror}") from None
-    source = Attached(connect(address or find_address(), token))
-    if not sys.stdout.isatty():
+    sock = connect(address, token)
+    if web:
+        # Each browser connects anew, from a process that finds the token in the same file.
+        sock.close()
+        words = ["attach", *["--ascii"] * ascii, *([f"--token-file={token_file}"] if token_file else [])]
+        return browse([*words, "--", address], f"attached to {address}", port)
+    source = Attached(sock)
+    if not has_screen():
         return _plain(source)
     from tui_torrent.tui.app import MonitorApp
 
-    app = MonitorApp(source, title=address or "attached", ascii_only=ascii)
+    app = MonitorApp(source, title=address, ascii_only=ascii)
     app.run()
     return app.return_code or 0
 

@@ -77,6 +77,16 @@ def _seconds(text: str) -> float:
 _seconds.__name__ = "number"
 
 
+def _port(text: str) -> int:
+    value = int(text)
+    if not 0 <= value < 1 << 16:
+        raise argparse.ArgumentTypeError(f"expected a port, found {text!r}")
+    return value
+
+
+_port.__name__ = "port"
+
+
 def _path(text: str) -> Path:
     if not text:
         raise argparse.ArgumentTypeError("expected a path, found nothing")
@@ -244,8 +254,21 @@ def build_replay_parser() -> argparse.ArgumentParser:
     add("--speed", type=_positive, default=1.0, metavar="X", help="seconds of the run in one (%(default)g)")
     add("--at", type=_seconds, default=0.0, metavar="S", help="where to begin, in seconds (%(default)g)")
     add("--ascii", action="store_true", help="draw in ASCII alone")
-    add("--report", type=_path, metavar="FILE", help="write the run's final report as JSON")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--report", type=_path, metavar="FILE", help="write the run's final report as JSON")
+    _add_web(parser, where)
     return parser
+
+
+def _add_web(parser: argparse.ArgumentParser, where: argparse._ActionsContainer) -> None:
+    where.add_argument("--web", action="store_true", help="show it in a browser on this host, not here")
+    parser.add_argument(
+        "--port",
+        type=_port,
+        default=0,
+        metavar="N",
+        help="where --web serves (default: a free one)",
+    )
 
 
 def _replay(words: list[str]) -> int:
@@ -271,6 +294,7 @@ def build_attach_parser() -> argparse.ArgumentParser:
         help="where the token of TCP stands (default: where --serve-tcp put it)",
     )
     add("--ascii", action="store_true", help="draw in ASCII alone")
+    _add_web(parser, parser)
     return parser
 
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from mpi_core.protocol.errors import ScenarioError
+from mpi_core.protocol.events import RunStarted
 from mpi_core.runtime.journal import read_journal
+from tui_torrent.browse import browse
 from tui_torrent.headless import LOOK, PlainLines
 from tui_torrent.observer import FIRST_TOLD
 from tui_torrent.recording import Recording
 from tui_torrent.replay import Replay
+from tui_torrent.tui.terminal import has_screen
 from tui_torrent.view.report import exit_code, to_json
 
 #: Reading a larger file takes seconds: then a line says so.
@@ -32,6 +34,9 @@ class ReplayOptions:
     at: float = 0.0
     ascii: bool = False
     report: Path | None = None
+    #: In a browser, served at that port; 0 is any free one.
+    web: bool = False
+    port: int = 0
 
 
 def run_replay(options: ReplayOptions) -> int:
@@ -39,6 +44,8 @@ def run_replay(options: ReplayOptions) -> int:
 
     Raises ScenarioError (exit code 2) where the journal cannot be read, or the report not written.
     """
+    if options.web:
+        return _serve(options)
     screen = has_screen()
     recording = _load(options.journal, screen)
     if options.report is not None:
@@ -51,9 +58,12 @@ def run_replay(options: ReplayOptions) -> int:
     return exit_code(recording.report)
 
 
-def has_screen() -> bool:
-    """Whether there is a terminal to draw on and to take keys from."""
-    return sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+def _serve(options: ReplayOptions) -> int:
+    """Show it in browsers, each with a process of its own that reads the journal."""
+    header = read_journal(options.journal).header.event
+    title = header.scenario if isinstance(header, RunStarted) else ""
+    words = ["replay", f"--speed={options.speed:g}", f"--at={options.at:g}", *["--ascii"] * options.ascii]
+    return browse([*words, "--", str(options.journal)], title, options.port)
 
 
 def tell(replay: Replay) -> None:

@@ -3,20 +3,23 @@
     python -m tests.bench.frames --clients 64 --segments 4096 --size 160x50
 
 The app draws on a pseudo-terminal that another process empties. Its source tells 400 events a frame, which is
-4,000 a second at ten frames a second; what it costs to make them up is not counted.
+4,000 a second at ten frames a second; what it costs to make them up is not counted. Then that other process
+presses keys at random times: each asks for another screen, and is answered when that screen's tab is drawn.
 """
 
 from __future__ import annotations
 
 import argparse
 import fcntl
+import multiprocessing
 import os
 import pty
+import select
 import struct
-import subprocess
 import termios
 import time
 from collections.abc import Iterator
+from multiprocessing.connection import Connection
 from random import Random
 from statistics import median
 
@@ -132,6 +135,37 @@ class Timed(MonitorApp):
         super()._tick()
 
 
+def person(master: int, keys: int, report: Connection) -> None:
+    """Look on, then press so many keys and report how many seconds each took to be answered."""
+    drawn = b""
+
+    def looks(until: float, sought: bytes = b"") -> bool:
+        nonlocal drawn
+        while (left := until - time.monotonic()) > 0:
+            if select.select([master], [], [], left)[0]:
+                drawn = drawn[-64:] + os.read(master, 1 << 16)
+                if sought and sought in drawn:
+                    return True
+        return False
+
+    while not report.poll():
+        looks(time.monotonic() + 0.2)
+    random, took = Random(2), dict[int, list[float]]()
+    for number in range(keys):
+        # The app draws all the while.
+        looks(time.monotonic() + random.uniform(0.3, 0.5))
+        page = (number + 1) % len(NAMES)
+        drawn, pressed = b"", time.monotonic()
+        os.write(master, b"%d" % (page + 1))
+        if not looks(pressed + 5, f"[{page + 1} {NAMES[page]}]".encode()):
+            print(f"nothing came of the key {page + 1}")
+            break
+        took.setdefault(page, []).append(time.monotonic() - pressed)
+    report.send(took)
+    os.write(master, b"q")
+    looks(time.monotonic() + 60)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--clients", type=int, default=64)
@@ -139,16 +173,25 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=1)
     parser.add_argument("--size", default="160x50", help="columns x rows (%(default)s)")
     parser.add_argument("--frames", type=int, default=60, help="of each screen (%(default)s)")
+    parser.add_argument("--keys", type=int, default=60, help="to press (%(default)s)")
     parser.add_argument("--share", type=float, default=0.4, help="how far the run is (%(default)s)")
     options = parser.parse_args()
     columns, rows = map(int, options.size.split("x"))
     swarm = Swarm(options.clients, options.segments, options.files, options.share)
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("4H", rows, columns, 0, 0))
-    with subprocess.Popen(["cat"], stdin=master, stdout=subprocess.DEVNULL) as reader:
-        app = Timed(swarm, options.frames, Terminal(os.ttyname(slave), False))
-        app.run()
-        reader.kill()
+    here, there = multiprocessing.Pipe()
+    viewer = multiprocessing.get_context("fork").Process(
+        target=person, args=(master, options.keys, there), daemon=True
+    )
+    viewer.start()
+    terminal = Terminal(os.ttyname(slave), False)
+    app = Timed(swarm, options.frames, terminal)
+    app.run()
+    here.send("your turn")
+    MonitorApp(swarm, title="bench", driver_class=make_driver(terminal, None)).run()
+    answered: dict[int, list[float]] = here.recv()
+    viewer.terminate()
     print(f"{options.clients} clients × {options.segments} segments, {columns}×{rows}; CPU ms a frame")
     for number, costs in sorted(app.costs.items()):
         total = sorted(1000 * cost for cost, _ in costs)
@@ -157,6 +200,9 @@ def main() -> None:
             f"{NAMES[number - 1]:9} median {median(total):5.1f}  95th {total[int(0.95 * len(total))]:5.1f}  "
             f"of these {fold:.1f} for {EVENTS_A_FRAME} events"
         )
+    print("milliseconds from a key to the screen that it asks for")
+    for page, times in sorted(answered.items()):
+        print(f"{NAMES[page]:9} median {1e3 * median(times):5.1f}  worst {1e3 * max(times):5.1f}")
 
 
 if __name__ == "__main__":

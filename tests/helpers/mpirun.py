@@ -154,15 +154,15 @@ class Job:
 
     def processes(self) -> dict[int, dict[str, str]]:
         """The environments of this run's processes that live, by process id."""
-        return _marked(self.marker)
+        return marked(self.marker)
 
     def ranks(self) -> dict[int, int]:
         """The process of each rank that lives."""
         found: dict[int, int] = {}
         for pid, environment in self.processes().items():
-            rank = next((environment[name] for name in _RANK if name in environment), None)
+            rank = rank_of(environment)
             if rank is not None:
-                found[int(rank)] = pid
+                found[rank] = pid
         return found
 
     def wait(self, timeout: float = TIMEOUT) -> Run:
@@ -274,7 +274,13 @@ def _drop_overrides() -> None:
                 raise OSError(ctypes.get_errno(), "prctl")
 
 
-def _marked(marker: str) -> dict[int, dict[str, str]]:
+def rank_of(environment: Mapping[str, str]) -> int | None:
+    """The rank that a launcher has put into an environment."""
+    return next((int(environment[name]) for name in _RANK if name in environment), None)
+
+
+def marked(marker: str) -> dict[int, dict[str, str]]:
+    """The environments of the processes that live and bear that marker, by process id."""
     word = f"{MARKER}={marker}".encode()
     found: dict[int, dict[str, str]] = {}
     for entry in Path("/proc").glob("[0-9]*/environ") if Path("/proc").exists() else ():

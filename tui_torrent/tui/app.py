@@ -22,6 +22,7 @@ from tui_torrent.tui.pages import LEFT_EARLY, SEEN_TO_THE_END, Page, Source, Sta
 from tui_torrent.tui.palette import ANSI, DARK, THEMES
 from tui_torrent.tui.panels.lines import in_ascii
 from tui_torrent.tui.panels.tabs import NAMES
+from tui_torrent.tui.pauses import short_pauses
 from tui_torrent.tui.screens import (
     ClientScreen,
     HelpScreen,
@@ -48,11 +49,15 @@ GRACE = 0.4
 OVERVIEW, REPORT = 1, 6
 
 
-def speaks_utf8(environment: Mapping[str, str]) -> bool:
-    """Whether the locale's encoding is UTF-8. Where nobody chose one it is, as for Python itself."""
+def draws_unicode(environment: Mapping[str, str]) -> bool:
+    """Whether bars and arrows come out.
+
+    The locale's encoding must be UTF-8; where nobody chose one it is, as for Python itself. And the Linux
+    console has a font of 256 or 512 glyphs, without most of ours.
+    """
     names = (environment.get(name) for name in ("LC_ALL", "LC_CTYPE", "LANG"))
     name = next(filter(None, names), "C")
-    return name in ("C", "POSIX") or "utf" in name.lower()
+    return environment.get("TERM") != "linux" and (name in ("C", "POSIX") or "utf" in name.lower())
 
 
 class MonitorApp(App[int]):
@@ -83,8 +88,10 @@ class MonitorApp(App[int]):
         # Textual chooses its filter for NO_COLOR before a theme can be set: without the terminal's own
         # colours asked for here, it would write shades of grey.
         super().__init__(driver_class=driver_class, ansi_color=True if "NO_COLOR" in os.environ else None)
+        # Of 16 colours, the nearest to our greens and blues is the same cyan for both.
+        few = self.no_color or self.console.color_system == "standard"
         self.source, self.heading, self.fps = source, title, fps
-        self.ascii_only, self._on_over = ascii_only or not speaks_utf8(os.environ), on_over
+        self.ascii_only, self._on_over = ascii_only or not draws_unicode(os.environ), on_over
         self.stage = Stage(source, title, self.ascii_only, below=self.foot)
         self._reported = False
         #: The screen that the report took the place of at the end.
@@ -92,7 +99,11 @@ class MonitorApp(App[int]):
         self._mouse = True
         for theme in THEMES:
             self.register_theme(theme)
-        self.theme = ANSI if self.no_color else DARK
+        self.theme = ANSI if few else DARK
+
+    def run(self, *words: Any, **options: Any) -> int | None:
+        with short_pauses():
+            return super().run(*words, **options)
 
     def get_default_screen(self) -> Screen[Any]:
         pages = (OverviewScreen, ClientScreen, TrafficScreen, LogScreen, TrackerScreen, ReportScreen)

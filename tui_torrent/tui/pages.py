@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABCMeta, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
@@ -9,6 +10,7 @@ from typing import ClassVar, Protocol
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.message import Message
+from textual.message_pump import _MessagePumpMeta
 from textual.screen import Screen
 from textual.widget import Widget
 
@@ -79,7 +81,11 @@ class Stage:
         return self.chosen
 
 
-class Page(Screen[None]):
+class _AbstractScreen(_MessagePumpMeta, ABCMeta):
+    """Textual's classes have a metaclass of their own; this one knows abstract methods as well."""
+
+
+class Page(Screen[None], metaclass=_AbstractScreen):
     """One of the six screens. It draws a picture of the moment whenever it is told to (``frame``)."""
 
     class Wanted(Message):
@@ -115,9 +121,9 @@ class Page(Screen[None]):
         yield self.canvas
         yield from self.stage.below()
 
+    @abstractmethod
     def picture(self, width: int, height: int) -> list[Line]:
         """Exactly ``height`` lines of ``width`` cells."""
-        raise NotImplementedError
 
     def frame(self) -> None:
         """Show the moment as it is."""
@@ -134,9 +140,9 @@ class Page(Screen[None]):
         """How far a page is."""
         return max(1, self.canvas.size.height - 4)
 
+    @abstractmethod
     def action_move(self, lines: int) -> None:
         """Go down by so many lines, or up where they are negative."""
-        raise NotImplementedError
 
     def action_turn(self, pages: int) -> None:
         self.action_move(pages * self.rows)
@@ -174,9 +180,9 @@ class TextScreen(Page):
         self.first = 0
         self._room = 1
 
+    @abstractmethod
     def text(self, width: int) -> list[Line]:
         """The whole text."""
-        raise NotImplementedError
 
     def hints(self) -> Sequence[tuple[str, str]]:
         return self.keys

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -87,9 +88,9 @@ class OverviewScreen(Page):
 class BarScreen(Page):
     """A panel between the bar above and the keys below."""
 
+    @abstractmethod
     def panel(self, width: int, height: int) -> list[Line]:
         """Exactly ``height`` lines of ``width`` cells."""
-        raise NotImplementedError
 
     def meaning(self) -> tuple[Line, ...]:
         """What the glyphs mean."""
@@ -123,7 +124,9 @@ class ClientScreen(BarScreen):
     def panel(self, width: int, height: int) -> list[Line]:
         view, stage = self.stage.source.view, self.stage
         if stage.chosen not in view.clients:
-            stage.chosen = min(view.clients, default=None)
+            # Somebody who fetches tells more than a seed.
+            fetching = [rank for rank, client in view.clients.items() if client.wanted]
+            stage.chosen = min(fetching or view.clients, default=None)
         return client.client_lines(view, stage.chosen, stage.source.now, width, height, self.first)
 
     def action_move(self, lines: int) -> None:

@@ -139,9 +139,9 @@ class LogPanel:
         if not self.text:
             what = (Span(" every message", "head"),)
         texts = [
-            f"lines {top + 1}–{top + count} of {found}{trying} · {kept} of {log.total} events · {state} ",
-            f"{top + 1}–{top + count} of {found}{trying} · {state} ",
-            f"{found} · {state} ",
+            f"lines {top + 1}–{top + count} of {found}{trying}, {kept} of {log.total} events, {state} ",
+            f"{top + 1}–{top + count} of {found}{trying}, {state} ",
+            f"{found}, {state} ",
         ]
         room = width - cells(what) - 2
         note = next((text for text in texts if len(text) <= room), "")

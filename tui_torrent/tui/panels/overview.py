@@ -131,8 +131,8 @@ def copies_line(view: SwarmView, axis: Axis, layout: Layout, width: int) -> Line
         holder = "one client only" if fewest else "nobody"
         are = "segment is" if rare == 1 else "segments are"
         texts = [
-            f"fewest copies {fewest} · {rare} {are} held by {holder}",
-            f"fewest copies {fewest} · {rare} held by {holder}",
+            f"fewest copies {fewest}: {rare} {are} held by {holder}",
+            f"fewest copies {fewest}: {rare} held by {holder}",
             f"{rare} held by {holder}",
             f"{rare} have {fewest} " + ("copy" if fewest else "copies"),
         ]
