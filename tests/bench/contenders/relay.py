@@ -12,7 +12,7 @@ from mpi4py import MPI
 from tests.bench.contenders.common import DIGEST, Part, Pause, Plan
 
 #: Messages under way between two ranks.
-DEPTH = 4
+DEPTH = 16
 
 
 class Leg:
