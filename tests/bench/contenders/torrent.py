@@ -11,6 +11,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ SETTINGS = {
     "close_redundant_connections": True,
     "no_connect_privileged_ports": False,
     "alert_mask": libtorrent.alert.category_t.status_notification
+    | libtorrent.alert.category_t.storage_notification
     | libtorrent.alert.category_t.error_notification,
 }
 
@@ -47,18 +49,22 @@ def make_torrent(folder: Path, file: Path, segment: int) -> None:
     file.write_bytes(libtorrent.bencode(torrent.generate()))
 
 
-def wait_for(session: Any, handle: Any, done: Any) -> None:
-    while not done(handle.status()):
+def wait_for(session: Any, done: Callable[[], bool], alert: str | None = None) -> None:
+    """Wait until something holds, and until libtorrent has told so, where it does."""
+    told = alert is None
+    while not (told and done()):
         session.wait_for_alert(20)
-        for alert in session.pop_alerts():
-            if "error" in alert.what():
-                raise OSError(alert.message())
+        for heard in session.pop_alerts():
+            told = told or heard.what() == alert
+            if "error" in heard.what():
+                raise OSError(heard.message())
 
 
 def main() -> None:
     plan, number = json.loads(Path(sys.argv[1]).read_bytes()), int(sys.argv[2])
     host, port = plan["peers"][number]
-    session = libtorrent.session({**SETTINGS, "listen_interfaces": f"{host}:{port}"})
+    settings: Any = {**SETTINGS, "listen_interfaces": f"{host}:{port}"}
+    session = libtorrent.session(settings)
     before = processor_seconds()
     parameters = libtorrent.load_torrent_file(plan["torrent"])
     parameters.save_path = plan["folders"][number]
@@ -67,16 +73,16 @@ def main() -> None:
     if number in plan["seeds"]:
         parameters.flags |= libtorrent.torrent_flags.seed_mode
     handle = session.add_torrent(parameters)
-    wait_for(
-        session, handle, lambda status: status.state.name not in ("checking_files", "checking_resume_data")
-    )
+    wait_for(session, lambda: "checking" not in handle.status().state.name)
     print("ready", flush=True)
     sys.stdin.readline()
     began = time.monotonic()
     # One of each two connects: both at once would have to find out which connection to drop.
     for peer in plan["peers"][number + 1 :]:
         handle.connect_peer(tuple(peer))
-    wait_for(session, handle, lambda status: status.is_seeding)
+    wait_for(session, lambda: handle.status().is_seeding)
+    handle.flush_cache()
+    wait_for(session, lambda: True, "cache_flushed")
     times = {"began": began, "finished": time.monotonic()}
     (Path(plan["results"]) / f"times{number}.json").write_text(json.dumps(times))
     print("finished", flush=True)
