@@ -73,7 +73,7 @@ def main() -> None:
     if number in plan["seeds"]:
         parameters.flags |= libtorrent.torrent_flags.seed_mode
     handle = session.add_torrent(parameters)
-    wait_for(session, lambda: "checking" not in handle.status().state.name)
+    wait_for(session, lambda: "checking" not in str(handle.status().state))
     print("ready", flush=True)
     sys.stdin.readline()
     began = time.monotonic()
