@@ -1,0 +1,48 @@
+"""Waiting without a spinning core: sleeps that grow while nothing happens."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from mpi_core.runtime.launcher import leave_if_orphaned
+
+#: Seconds between two tests: the first, and the longest while there is traffic.
+FIRST_PAUSE = 10e-6
+BUSY_PAUSE = 1e-3
+#: After so many seconds without a message a pause may be this part of the quiet time, up to so many seconds.
+IDLE_AFTER = 0.1
+IDLE_PART = 0.04
+IDLE_PAUSE = 8e-3
+
+
+class Backoff:
+    """A sleep that grows while nothing happens."""
+
+    def __init__(self) -> None:
+        self._pause = FIRST_PAUSE
+        self._quiet_since = time.monotonic()
+
+    def reset(self) -> None:
+        self._pause = FIRST_PAUSE
+        self._quiet_since = time.monotonic()
+
+    def sleep(self, now: float, at_most: float) -> None:
+        """Sleep a little, and a little longer the next time."""
+        quiet = now - self._quiet_since
+        longest = min(IDLE_PART * quiet, IDLE_PAUSE) if quiet > IDLE_AFTER else BUSY_PAUSE
+        time.sleep(min(self._pause, longest, at_most))
+        self._pause = min(2 * self._pause, IDLE_PAUSE)
+
+
+def wait_until(done: Callable[[], bool], timeout: float | None, longest: float = BUSY_PAUSE) -> bool:
+    """Test until ``done``; False after ``timeout`` seconds (None: never)."""
+    deadline = None if timeout is None else time.monotonic() + timeout
+    pause = FIRST_PAUSE
+    while not done():
+        leave_if_orphaned()
+        if deadline is not None and time.monotonic() > deadline:
+            return False
+        time.sleep(pause)
+        pause = min(2 * pause, longest)
+    return True
