@@ -25,6 +25,8 @@ from tui_torrent.view.swarm_view import SwarmView
 
 #: Once some ranks have ended, the others' last events are waited for so long (seconds of silence).
 LAST_WORDS = 15.0
+#: … those of clients that were given up so long.
+LAST_WORDS_OF_THE_LOST = 1.0
 
 
 class Recorder(Protocol):
@@ -103,8 +105,11 @@ class Feed:
                 self._fold(decode_batch(buffer))
             else:
                 self._speaking.discard(sender)
-        silent = self._clock.now() - self._heard_at > LAST_WORDS
-        if not own_spoke and (not self._speaking or silent):
+        silent = self._clock.now() - self._heard_at
+        patience = (
+            LAST_WORDS_OF_THE_LOST if all(map(self.view.client_is_lost, self._speaking)) else LAST_WORDS
+        )
+        if not own_spoke and (not self._speaking or silent > patience):
             self._end()
 
     def _fold(self, batch: list[Stamped]) -> None:

@@ -26,6 +26,11 @@ def leave_if_orphaned() -> None:
         raise KeyboardInterrupt("the launcher's process has ended")
 
 
+def ranks_may_die() -> bool:
+    """Whether this run lives on when a rank dies: under ``mpirun --with-ft ulfm`` of Open MPI."""
+    return os.environ.get("OMPI_MCA_mpi_ft_enable") == "1"  # noqa: SIM112
+
+
 @dataclass(frozen=True, slots=True)
 class Launcher:
     """The launcher's word on this process."""

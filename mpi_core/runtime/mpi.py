@@ -14,7 +14,7 @@ import threading
 import time
 from array import array
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from mpi4py import MPI
 
@@ -22,6 +22,7 @@ from mpi_core.protocol.codec import decode, encode
 from mpi_core.protocol.errors import RemoteProtocolError, TorrentError
 from mpi_core.protocol.messages import (
     Local,
+    Lost,
     Port,
     Reject,
     RequestSegment,
@@ -31,16 +32,9 @@ from mpi_core.protocol.messages import (
     Tag,
 )
 from mpi_core.protocol.units import Rank, Ticket
-from mpi_core.runtime.launcher import find_launcher, leave_if_orphaned
+from mpi_core.runtime.backoff import IDLE_PAUSE, MEETING_PAUSE, Backoff, wait_until
+from mpi_core.runtime.launcher import find_launcher, ranks_may_die
 from mpi_core.runtime.transport import Delivery
-
-#: Seconds between two tests: the first; after that this part of the quiet time so far, up to the last. So a
-#: wait of any length costs a few tests, and is noticed to have ended after at most half as long again.
-FIRST_PAUSE = 10e-6
-QUIET_PART = 0.5
-IDLE_PAUSE = 8e-3
-#: The longest where ranks wait for one another.
-MEETING_PAUSE = 1e-3
 
 _PORTS: tuple[Port, ...] = ("tracker", "downloader", "uploader", "observer")
 
@@ -49,33 +43,42 @@ class MpiError(TorrentError):
     """The MPI environment cannot carry a run; one line says why."""
 
 
-class Backoff:
-    """A sleep that grows while nothing happens."""
-
-    def __init__(self) -> None:
-        self._quiet_since = time.monotonic()
-
-    def reset(self) -> None:
-        self._quiet_since = time.monotonic()
-
-    def sleep(self, now: float, at_most: float) -> None:
-        """Sleep a little, and a little longer the next time."""
-        quiet = now - self._quiet_since
-        pause = max(FIRST_PAUSE, min(QUIET_PART * quiet, IDLE_PAUSE))
-        time.sleep(min(pause, at_most))
+T = TypeVar("T")
+#: What says that a rank has died where the others live on (ULFM), and a payload's size if its sender has.
+_DEATHS, _GONE = (MPI.ERR_PROC_FAILED, MPI.ERR_PROC_FAILED_PENDING) if ranks_may_die() else (), -1
 
 
-def wait_until(done: Callable[[], bool], timeout: float | None, longest: float = MEETING_PAUSE) -> bool:
-    """Test until ``done``; False after ``timeout`` seconds (None: never)."""
-    deadline = None if timeout is None else time.monotonic() + timeout
-    pause = FIRST_PAUSE
-    while not done():
-        leave_if_orphaned()
-        if deadline is not None and time.monotonic() > deadline:
-            return False
-        time.sleep(pause)
-        pause = min(2 * pause, longest)
-    return True
+def _unless_dead(call: Callable[[], T], otherwise: T) -> T:
+    """What the call gives, or ``otherwise`` where it failed because a rank has died."""
+    try:
+        return call()
+    except MPI.Exception as error:
+        if error.Get_error_class() not in _DEATHS:
+            raise
+        return otherwise
+
+
+def _probe(comm: MPI.Comm, status: MPI.Status, died: Callable[[int], Any] = int) -> MPI.Message | None:
+    """What has come from anyone. After a death it fails until that is acknowledged, on each communicator."""
+    died_now: MPI.Message | None = MPI.MESSAGE_NULL
+    message = _unless_dead(lambda: comm.Improbe(status=status), died_now)
+    if message is None or message != died_now:
+        return message
+    comm.Ack_failed()
+    failed = comm.Get_failed()
+    for rank in failed.Translate_ranks(range(failed.Get_size()), comm.Get_group()):
+        died(rank)
+    return None
+
+
+def _send(comm: MPI.Comm, to: int, tag: int, buffer: Any) -> MPI.Request:
+    """A send that has begun; one to a dead rank has left."""
+    return _unless_dead(lambda: comm.Isend([buffer, MPI.BYTE], dest=to, tag=tag), MPI.REQUEST_NULL)
+
+
+def _done(request: MPI.Request) -> bool:
+    """Whether it has ended, be it by the other's death."""
+    return _unless_dead(request.Test, True)
 
 
 class Outbox:
@@ -88,7 +91,7 @@ class Outbox:
 
     def send(self, comm: MPI.Comm, to: int, tag: int, buffer: bytes) -> None:
         with self._lock:
-            self.keep(comm.Isend([buffer, MPI.BYTE], dest=to, tag=tag), buffer)
+            self.keep(_send(comm, to, tag, buffer), buffer)
         if len(self._sends) >= 64:
             self.reap()
 
@@ -100,7 +103,7 @@ class Outbox:
         """Forget the sends that have left; whether none is waiting."""
         if self._sends:
             with self._lock:
-                self._sends = [send for send in self._sends if not send[0].Test()]
+                self._sends = [send for send in self._sends if not _done(send[0])]
         return not self._sends
 
 
@@ -155,7 +158,7 @@ class World:
         """
         status, backoff = MPI.Status(), Backoff()
         while not stop.is_set():
-            message = self._comms["observer"].Improbe(status=status)
+            message = _probe(self._comms["observer"], status)
             if message is None:
                 backoff.sleep(time.monotonic(), IDLE_PAUSE)
                 continue
@@ -168,7 +171,21 @@ class World:
 
     def meet(self) -> None:
         """Wait, asleep, until every rank has come here."""
-        wait_until(self._comm.Ibarrier().Test, timeout=None)
+        wait_until(self._all_here(), timeout=None)
+
+    def _all_here(self) -> Callable[[], bool]:
+        request = self._comm.Iagree(array("i", [1])) if ranks_may_die() else self._comm.Ibarrier()
+        return lambda: _done(request)
+
+    def _highest(self, code: int) -> tuple[MPI.Request, Callable[[], int]]:
+        """The highest code of all ranks; where some may have died, of those that live."""
+        if ranks_may_die():
+            # An agreement gives the bits that all flags have: each code takes one out.
+            flag = array("i", [~(1 << code)])
+            return self._comm.Iagree(flag), lambda: max(bit for bit in range(31) if not flag[0] >> bit & 1)
+        mine, highest = array("i", [code]), array("i", [0])
+        request = self._comm.Iallreduce([mine, MPI.INT], [highest, MPI.INT], op=MPI.MAX)
+        return request, lambda: highest[0]
 
     def agree(self, code: int, timeout: float | None) -> int | None:
         """The highest of all ranks' codes; None where not all came in time.
@@ -184,22 +201,21 @@ class World:
 
         if not wait_until(drained, timeout):
             return None
-        mine, highest = array("i", [code]), array("i", [0])
-        request = self._comm.Iallreduce([mine, MPI.INT], [highest, MPI.INT], op=MPI.MAX)
+        request, highest = self._highest(code)
 
         def agreed() -> bool:
             drained()
-            return bool(request.Test())
+            return _done(request)
 
         if not wait_until(agreed, timeout, longest=20e-3 if timeout is None else MEETING_PAUSE):
             return None
         for endpoint in self._endpoints:
             endpoint.close()
-        return highest[0]
+        return highest()
 
     def leave(self) -> None:
         """Wait for the others (one of them may show a report until a key is pressed), then finalize."""
-        wait_until(self._comm.Ibarrier().Test, timeout=None, longest=20e-3)
+        wait_until(self._all_here(), timeout=None, longest=20e-3)
         MPI.Finalize()
 
     def abort(self, code: int) -> None:
@@ -221,6 +237,8 @@ class MpiEndpoint:
         self._rank = rank
         self._comms = comms
         self._inbox = comms[port]
+        #: Ranks that have died; only the tracker is told.
+        self._dead: set[int] | None = set() if port == "tracker" else None
         self._payloads = payloads
         self._local = local
         self._own = local[port]
@@ -244,7 +262,7 @@ class MpiEndpoint:
             return
         if isinstance(message, SendSegment):
             payload = message.payload
-            request = self._payloads.Isend([payload, MPI.BYTE], dest=to, tag=message.ticket)
+            request = _send(self._payloads, to, message.ticket, payload)
             self._leaving.append((to, message.ticket, request, payload))
             return
         if isinstance(message, RequestSegment):
@@ -288,7 +306,7 @@ class MpiEndpoint:
         return self._poll_payloads() or self._poll_leaving() or self._poll_messages()
 
     def _poll_messages(self) -> Delivery | None:
-        message = self._inbox.Improbe(status=self._status)
+        message = _probe(self._inbox, self._status, self._has_died)
         if message is None:
             self._outbox.reap()
             return None
@@ -305,6 +323,11 @@ class MpiEndpoint:
             self._own.put((sender, decoded))
             return self._rank, Sent(sender, decoded.ticket)
         return sender, decoded
+
+    def _has_died(self, rank: int) -> None:
+        if self._dead is not None and rank not in self._dead:
+            self._dead.add(rank)
+            self._own.put((self._rank, Lost(Rank(rank))))
 
     def _has_arrived(self, to: Rank, ticket: Ticket) -> bool:
         """Whether a payload of that ticket is on the way to a rank that uses the ticket again.
@@ -324,7 +347,7 @@ class MpiEndpoint:
         if source == sender and receive is not None and buffer is not None:
             del self._posted[ticket]
             receive.Cancel()
-            receive.Wait()
+            _unless_dead(receive.Wait, True)
             self._spare.setdefault(len(buffer), []).append(buffer)
 
     def _poll_payloads(self) -> Delivery | None:
@@ -332,22 +355,26 @@ class MpiEndpoint:
             size = self._arrived(receive)
             if size is not None:
                 del self._posted[ticket]
+                if size == _GONE:
+                    return None
                 self._lent = buffer
                 return source, SendSegment(ticket, memoryview(buffer)[:size])
         return None
 
     def _arrived(self, receive: MPI.Request) -> int | None:
-        """Bytes that came into a posted buffer; None where nothing has come yet."""
+        """Bytes that came into a posted buffer; None where nothing has come yet, _GONE where nothing will."""
         try:
             return self._status.Get_count(MPI.BYTE) if receive.Test(self._status) else None
         except MPI.Exception as error:
+            if error.Get_error_class() in _DEATHS:
+                return _GONE
             if error.Get_error_class() != MPI.ERR_TRUNCATE:
                 raise
             return 0  # More than was asked for: no digest will match what is left of it.
 
     def _poll_leaving(self) -> Delivery | None:
         for place, (to, ticket, request, _) in enumerate(self._leaving):
-            if request.Test():
+            if _done(request):
                 del self._leaving[place]
                 return self._rank, Sent(to, ticket)
         return None
@@ -356,18 +383,18 @@ class MpiEndpoint:
 
     def discard(self) -> None:
         """Receive and drop what still comes; the machine has halted."""
-        while message := self._inbox.Improbe(status=self._status):
+        while message := _probe(self._inbox, self._status):
             message.Recv([bytearray(self._status.Get_count(MPI.BYTE)), MPI.BYTE])
         self._posted = {t: posted for t, posted in self._posted.items() if self._arrived(posted[1]) is None}
 
     def reap(self) -> bool:
         """Whether everything that this endpoint sent has left."""
-        self._leaving = [send for send in self._leaving if not send[2].Test()]
+        self._leaving = [send for send in self._leaving if not _done(send[2])]
         return self._outbox.reap() and not self._leaving
 
     def close(self) -> None:
         """Take back the buffers that nothing came for."""
         for _, receive, _ in self._posted.values():
             receive.Cancel()
-            receive.Wait()
+            _unless_dead(receive.Wait, True)
         self._posted.clear()

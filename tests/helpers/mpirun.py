@@ -120,10 +120,11 @@ class Job:
         cwd: Path | None = None,
         environment: Mapping[str, str] | None = None,
         powerless: bool = False,
+        flags: Sequence[str] = (),
     ) -> None:
         launcher = find_mpirun()
         assert launcher is not None
-        extra = ["--oversubscribe"] if flavour() == "openmpi" else []
+        extra = [*(["--oversubscribe"] if flavour() == "openmpi" else []), *flags]
         words = [launcher, *extra, "-np", str(ranks), sys.executable, "-m", "tui_torrent"]
         words += [str(argument) for argument in arguments]
         self.command = " ".join(words[1:])
@@ -213,9 +214,10 @@ def started(
     cwd: Path | None = None,
     environment: Mapping[str, str] | None = None,
     powerless: bool = False,
+    flags: Sequence[str] = (),
 ) -> Iterator[Job]:
-    """A run that has begun, and that is ended at the latest when the block is left."""
-    job = Job(ranks, arguments, cwd, environment, powerless)
+    """A run that has begun, and that is ended at the latest when the block is left; ``flags`` of mpirun."""
+    job = Job(ranks, arguments, cwd, environment, powerless, flags)
     try:
         yield job
     finally:

@@ -1,0 +1,45 @@
+"""Waiting without a spinning core: sleeps that grow while nothing happens."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from mpi_core.runtime.launcher import leave_if_orphaned
+
+#: Seconds between two tests: the first; after that this part of the quiet time so far, up to the last. So a
+#: wait of any length costs a few tests, and is noticed to have ended after at most half as long again.
+FIRST_PAUSE = 10e-6
+QUIET_PART = 0.5
+IDLE_PAUSE = 8e-3
+#: The longest where ranks wait for one another.
+MEETING_PAUSE = 1e-3
+
+
+class Backoff:
+    """A sleep that grows while nothing happens."""
+
+    def __init__(self) -> None:
+        self._quiet_since = time.monotonic()
+
+    def reset(self) -> None:
+        self._quiet_since = time.monotonic()
+
+    def sleep(self, now: float, at_most: float) -> None:
+        """Sleep a little, and a little longer the next time."""
+        quiet = now - self._quiet_since
+        pause = max(FIRST_PAUSE, min(QUIET_PART * quiet, IDLE_PAUSE))
+        time.sleep(min(pause, at_most))
+
+
+def wait_until(done: Callable[[], bool], timeout: float | None, longest: float = MEETING_PAUSE) -> bool:
+    """Test until ``done``; False after ``timeout`` seconds (None: never)."""
+    deadline = None if timeout is None else time.monotonic() + timeout
+    pause = FIRST_PAUSE
+    while not done():
+        leave_if_orphaned()
+        if deadline is not None and time.monotonic() > deadline:
+            return False
+        time.sleep(pause)
+        pause = min(2 * pause, longest)
+    return True
