@@ -26,6 +26,9 @@ Deliver = Callable[[float, Rank, Rank, msg.Stimulus], None]
 #: Bytes of every message beside what ``size_of`` counts: envelope, headers of TCP and IP.
 ENVELOPE = 90
 
+#: Bytes of a payload on their way that neither end's link holds up: what sockets and switches buffer.
+BUFFERED = 512 * 1024
+
 
 class Network(Protocol):
     """What carries messages between ranks."""
@@ -144,4 +147,5 @@ class LinkedNetwork:
         theirs.down_free = max(now + latency, theirs.down_free) + size / theirs.down
         arrives = max(link.up_free + latency, theirs.down_free)
         self._agenda.put(arrives, self._deliver, sender, to, message)
-        self._agenda.put(arrives - latency, self._deliver, sender, sender, msg.Sent(to, message.ticket))
+        left = max(link.up_free, arrives - latency - BUFFERED / theirs.down)
+        self._agenda.put(left, self._deliver, sender, sender, msg.Sent(to, message.ticket))

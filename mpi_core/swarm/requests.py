@@ -1,9 +1,9 @@
 """The requests in flight: which segment is asked of whom, and what becomes of it.
 
 A request keeps its ticket, and with it the buffer that waits for the payload, until its one answer has
-come, however late. It leaves the window earlier: when it *expires* (unanswered for the request timeout), or
-when the *endgame* hedges it (nothing else is left to ask, and it takes far longer than usual). Its key may
-then be asked of another source; the first answer wins, the others are cancelled.
+come, however late. It leaves the window earlier: when it is *late* (it takes far longer than usual), or when
+it *expires* (unanswered for the request timeout). Its key may then be asked of another source; the first
+answer wins, the others are cancelled.
 """
 
 from __future__ import annotations
@@ -21,17 +21,20 @@ from mpi_core.swarm.config import SwarmConfig
 from mpi_core.swarm.machine import Effects, Emit, Send
 from mpi_core.swarm.picker import Picker, lowest_key
 from mpi_core.swarm.sources import Request, Source, Sources
+from mpi_core.swarm.window import Window
 
-#: Patience with the stripes of others, and the age at which the endgame hedges a request: at least so many
-#: seconds, and so many times the usual time of an answer.
+#: Patience with the stripes of others, and the age at which a request is late: at least so many seconds, and
+#: so many times the usual time of an answer.
 PATIENCE = (0.1, 2.0)
-HEDGE = (0.2, 4.0)
+LATE = (0.2, 4.0)
+
+#: Requests for first copies that a seed has outstanding beside the window.
+FIRST_COPIES = 2
 
 #: A segment's timeout doubles with each expiry, so many times at the most.
 MOST_DOUBLINGS = 4
 
-#: The weight of the newest answer in the average of their times.
-SMOOTHING = 0.1
+NEVER = float("inf")
 
 
 class Requests:
@@ -44,7 +47,7 @@ class Requests:
         self._manifests: dict[str, Manifest] = {}
         self._open: dict[Ticket, Request] = {}
         self._by_key: dict[int, list[Request]] = {}
-        #: Requests that count in the window: open, and neither expired, hedged nor cancelled.
+        #: Requests that count in the window: open, and neither late, expired nor cancelled.
         self._in_window = 0
         self._spare: list[Ticket] = []
         self._tickets = 0
@@ -53,8 +56,11 @@ class Requests:
         self._abandoned = 0
         self._wanted = 0
         self._expiries: Counter[int] = Counter()
-        #: The usual time of an answer, seconds; None until the first.
-        self._usual: float | None = None
+        self.window = Window(config)
+        #: Whether something has changed since nothing could be asked.
+        self._stirred = True
+        #: No open request is late, expires or shows its source silent before that time.
+        self._look_at = NEVER
         #: Since when the window had room and patience forbade to fill it; how many requests may break it.
         self._waiting_since: float | None = None
         self._credit = 1
@@ -70,16 +76,27 @@ class Requests:
         file = self._picker.file(manifest.name)
         assert file is not None
         self._wanted |= file.mask
+        self.window.holds_segments_of(manifest.segment_length)
+        self._stirred = True
 
     # Asking -----------------------------------------------------------------------------------
 
+    def stir(self) -> None:
+        """Who holds what, or who may ask whom, has changed: look again."""
+        self._stirred = True
+
     def fill(self, now: float) -> Effects:
-        """Expire what is overdue, then ask until the window is full or there is nobody to ask."""
+        """Look after what is overdue, then ask until the window is full or there is nobody to ask."""
         effects: Effects = []
-        self._expire(now, effects)
-        while self._has_room and self._ask_one(now, True, effects):
-            self._waiting_since = None
-            self._credit = 1
+        if now >= self._look_at:
+            self._look(now, effects)
+        if self._stirred:
+            self._stirred = False
+            if self._picker.stripe:
+                self._ask_for_first_copies(now, effects)
+            while self._has_room and self._ask_one(now, True, effects):
+                self._waiting_since = None
+                self._credit = 1
         if not (self._has_room and self._picker.todo):
             self._waiting_since = None
         elif self._waiting_since is None:
@@ -89,47 +106,74 @@ class Requests:
             for _ in range(self._credit):
                 if not (self._has_room and self._ask_one(now, False, effects)):
                     break
-            self._credit = min(2 * self._credit, self._config.requests_in_flight)
+            self._credit = min(2 * self._credit, self.window.size)
         self._set_alarm(now)
         return effects
 
     @property
     def _has_room(self) -> bool:
-        return self._in_window < self._config.requests_in_flight and len(self._open) < MAX_TICKETS
+        return self._in_window < self.window.size and len(self._open) < MAX_TICKETS
 
     def _scaled(self, bounds: tuple[float, float]) -> float:
         least, times = bounds
-        return max(least, times * (self._usual or 0.0))
+        return max(least, times * (self.window.usual or 0.0))
 
     def _ask_one(self, now: float, patient: bool, effects: Effects) -> bool:
         if not self._picker.todo:
             return False
-        trusted = self._sources.trusted_keys()
-        sources = self._sources.in_turn(now)
-        barred = [s.asked | s.barred | self._sources.last_resort(s, trusted) for s in sources]
         if self._config.strategy == "classic":
-            key = self._picker.first(s.keys & ~bar for s, bar in zip(sources, barred, strict=True))
-            if key is not None:
-                holders = zip(sources, barred, strict=True)
-                source = next(s for s, bar in holders if s.keys & ~bar & 1 << key)
-                effects += self._ask(now, source, key)
-            return key is not None
-        for source, bar in zip(sources, barred, strict=True):
-            key = self._picker.rarest(source.peer_keys & ~bar, source.seed_keys & ~bar, patient)
-            if key is not None:
-                effects += self._ask(now, source, key)
-                return True
-        return False
+            return self._ask_first(now, effects)
+        sources, picker, usual = self._sources, self._picker, self.window.usual
+        todo, of_seeds = picker.todo, picker.todo & picker.seed_keys(patient)
+        trusted = sources.trusted_keys()
+        chosen, choice, turn = None, 0, None
+        for source in sources.ready(now, self.window.size):
+            keys = (source.peer_keys & todo | source.seed_keys & of_seeds) & ~(source.asked | source.barred)
+            if trusted is not None:
+                keys &= ~sources.last_resort(source, trusted)
+            if keys:
+                theirs = sources.turn(source, usual)
+                if turn is None or theirs < turn:
+                    chosen, choice, turn = source, keys, theirs
+        if chosen is None:
+            return False
+        effects += self._ask(now, chosen, picker.rarest_of(choice))
+        return True
 
-    def _ask(self, now: float, source: Source, key: int) -> Effects:
+    def _ask_for_first_copies(self, now: float, effects: Effects) -> None:
+        """Keep the seeds of a contested file at work, whatever else the window holds: until they have sent
+        one of everything, theirs is the link that all wait for."""
+        if self._config.strategy == "classic":
+            return
+        for source in self._sources.ready(now, FIRST_COPIES):
+            keys = source.seed_keys & self._picker.stripe & ~(source.asked | source.barred)
+            while keys and source.outstanding < FIRST_COPIES and len(self._open) < MAX_TICKETS:
+                key = self._picker.rarest_of(keys)
+                effects += self._ask(now, source, key, first_copy=True)
+                keys &= ~(1 << key)
+
+    def _ask_first(self, now: float, effects: Effects) -> bool:
+        """The classic strategy: the first segment that somebody holds, of whom it is the turn of."""
+        trusted = self._sources.trusted_keys()
+        sources = self._sources.in_turn(now, self.window.size)
+        barred = [s.asked | s.barred | self._sources.last_resort(s, trusted) for s in sources]
+        key = self._picker.first(s.keys & ~bar for s, bar in zip(sources, barred, strict=True))
+        if key is not None:
+            holders = zip(sources, barred, strict=True)
+            source = next(s for s, bar in holders if s.keys & ~bar & 1 << key)
+            effects += self._ask(now, source, key)
+        return key is not None
+
+    def _ask(self, now: float, source: Source, key: int, first_copy: bool = False) -> Effects:
         file, index = self._picker.locate(key)
         ticket = heapq.heappop(self._spare) if self._spare else self._new_ticket()
         doublings = min(self._expiries[key], MOST_DOUBLINGS) if key in self._expiries else 0
         deadline = now + self._config.request_timeout * 2**doublings
-        request = Request(ticket, source.rank, key, now, deadline)
+        request = Request(ticket, source.rank, key, now, deadline, not first_copy)
         self._open[ticket] = request
+        self._look_at = min(self._look_at, deadline, now + self._late_after)
         self._by_key.setdefault(key, []).append(request)
-        self._in_window += 1
+        self._in_window += request.in_window
         self._picker.todo &= ~(1 << key)
         self._sources.asked(source, key)
         length = self._manifests[file.name].payload_length(index)
@@ -143,13 +187,19 @@ class Requests:
         self._tickets += 1
         return Ticket(self._tickets - 1)
 
-    def _expire(self, now: float, effects: Effects) -> None:
-        endgame = self._config.strategy == "swarm" and not self._picker.todo and self._has_room
-        hedge = self._scaled(HEDGE)
+    @property
+    def _late_after(self) -> float:
+        """The age at which a request is late; the classic strategy waits for its one request to expire."""
+        if self.window.usual is None or self._config.strategy == "classic":
+            return NEVER
+        return self._scaled(LATE)
+
+    def _look(self, now: float, effects: Effects) -> None:
+        """Reopen what is late or expired, and say when to look again."""
+        late_after, look_at = self._late_after, NEVER
         for request in self._open.values():
-            if request.expired:
-                self._notice_silence(request.source, now, effects)
-            elif now >= request.deadline:
+            source = self._sources.of(request.source, now)
+            if not request.expired and now >= request.deadline:
                 # A cancelled request is owed an answer too: its source may be dead with no other open.
                 request.expired = True
                 if not request.cancelled:
@@ -157,21 +207,29 @@ class Requests:
                     file, index = self._picker.locate(request.key)
                     effects.append(Emit(ev.RequestExpired(request.source, file.name, SegmentIndex(index))))
                     self._reopen(request)
-                self._notice_silence(request.source, now, effects)
-            elif endgame and not request.reopened and now >= request.asked_at + hedge:
+            elif not request.reopened and now >= request.asked_at + late_after:
+                request.late = True
+                source.late += 1
                 self._reopen(request)
-
-    def _notice_silence(self, rank: Rank, now: float, effects: Effects) -> None:
-        """A source that owes an answer and says nothing at all is asked no more until it speaks."""
-        source = self._sources.of(rank, now)
-        if not source.silent and now - source.last_heard >= self._config.request_timeout:
-            source.silent = True
-            effects.append(Emit(ev.SourceAvoided(rank, "silent")))
+            if not request.expired:
+                look_at = min(look_at, request.deadline)
+                if not request.reopened:
+                    look_at = min(look_at, request.asked_at + late_after)
+            elif not source.silent:
+                # It owes an answer: if it says nothing at all, it is asked no more until it speaks.
+                silent_at = source.last_heard + self._config.request_timeout
+                if now >= silent_at:
+                    source.silent = True
+                    effects.append(Emit(ev.SourceAvoided(source.rank, "silent")))
+                else:
+                    look_at = min(look_at, silent_at)
+        self._look_at = look_at
+        self._stirred = True
 
     def _leave_window(self, request: Request) -> None:
         if not request.reopened:
             request.reopened = True
-            self._in_window -= 1
+            self._in_window -= request.in_window
 
     def _reopen(self, request: Request) -> None:
         """Let the request's key be asked of another."""
@@ -186,20 +244,14 @@ class Requests:
             self._picker.todo |= 1 << key
 
     def _set_alarm(self, now: float) -> None:
-        deadlines = []
-        hedge = self._scaled(HEDGE)
-        for request in self._open.values():
-            if not request.expired and not request.cancelled:
-                deadlines.append(request.deadline)
-                if not request.reopened and not self._picker.todo and self._has_room:
-                    deadlines.append(request.asked_at + hedge)
+        at = self._look_at
         if self._waiting_since is not None:
-            deadlines.append(self._waiting_since + self._scaled(PATIENCE))
+            at = min(at, self._waiting_since + self._scaled(PATIENCE))
             pause = self._sources.next_pause_end(now)
             if pause is not None:
-                deadlines.append(pause)
-        # A hedge that found no other source must not make the alarm ring without end.
-        self._wake_at = min((at for at in deadlines if at > now), default=None)
+                at = min(at, pause)
+                self._stirred = True
+        self._wake_at = at if now < at < NEVER else None
 
     # Answers ----------------------------------------------------------------------------------
 
@@ -217,7 +269,9 @@ class Requests:
             del self._by_key[request.key]
         source = self._sources.of(sender, now)
         source.heard(now)
+        source.late -= request.late
         self._sources.answered(source, request.key)
+        self._stirred = True
         return request
 
     def stored(self, now: float, sender: Rank, request: Request) -> Effects:
@@ -225,17 +279,17 @@ class Requests:
         bit = 1 << request.key
         self._stored |= bit
         self._picker.todo &= ~bit
-        self._expiries.pop(request.key, None)
-        self._sources.of(sender, now).delivered(self._picker.locate(request.key)[0].name)
-        took = now - request.asked_at
-        self._usual = took if self._usual is None else self._usual + SMOOTHING * (took - self._usual)
+        if self._expiries:
+            self._expiries.pop(request.key, None)
+        source, took = self._sources.of(sender, now), now - request.asked_at
+        source.delivered(self._picker.locate(request.key)[0].name, took)
+        self.window.answered(now, took, source.quickest)
         return [effect for other in self._by_key.get(request.key, ()) for effect in self._cancel(other)]
 
     def corrupt(self, now: float, sender: Rank, key: int) -> Effects:
         """A payload failed its digest: count it against its sender, and ask again."""
         source = self._sources.of(sender, now)
-        source.strikes += 1
-        source.corrupted |= 1 << key
+        self._sources.struck(source, key)
         file, _ = self._picker.locate(key)
         row = source.corrupt_in_a_row[file.name] = source.corrupt_in_a_row.get(file.name, 0) + 1
         self._need(key)
@@ -251,7 +305,7 @@ class Requests:
         source = self._sources.of(sender, now)
         bit = 1 << request.key
         if reason in ("absent", "unreadable"):
-            self._picker.lost(source.peer_keys & bit)
+            self._picker.lost(source.peer_keys & bit & ~self._stored)
             source.peer_keys &= ~bit
             source.seed_keys &= ~bit
         elif reason == "busy":
@@ -262,6 +316,7 @@ class Requests:
         source = self._sources.get(sender)
         if source is None:
             raise RemoteProtocolError(f"PENDING from rank {sender}, of which nothing was asked")
+        self._stirred = self._stirred or source.silent
         source.heard(now)
 
     def _cancel(self, request: Request) -> Effects:
@@ -279,16 +334,22 @@ class Requests:
     def peer_holds(self, source: Source, keys: int) -> None:
         """``source`` holds those keys as a peer."""
         new = keys & ~source.peer_keys
-        source.peer_keys |= keys
-        source.seed_keys &= ~keys
-        self._picker.gained(new)
+        if not new:
+            return
+        source.peer_keys |= new
+        if source.seed_keys:
+            source.seed_keys &= ~new
+        # Of what is here, nobody needs to know how rare it is.
+        self._picker.gained(new & ~self._stored)
+        if new & self._picker.todo:
+            self._stirred = True
 
     def source_lost(self, rank: Rank) -> None:
         """Nothing more will come from that client."""
         source = self._sources.get(rank)
         if source is None:
             return
-        self._picker.lost(source.peer_keys)
+        self._picker.lost(source.peer_keys & ~self._stored)
         source.peer_keys = source.seed_keys = 0
         for request in self._open.values():
             if request.source == rank and not request.cancelled:

@@ -1,0 +1,61 @@
+"""How many requests to keep in flight.
+
+Enough that the link never waits for an answer, and no more: what is asked too early is asked with old news of
+who holds what, and waits in somebody's queue. So the window is what arrives during the quickest answer (the
+bandwidth-delay product, without the queues that the window itself makes), and a few to spare. It begins small and grows by one
+with each answer, so that a crowd that comes all at once does not ask a lone seed for everything.
+"""
+
+from __future__ import annotations
+
+from mpi_core.protocol.units import MAX_TICKETS
+from mpi_core.swarm.config import SwarmConfig
+
+#: A window begins with so many requests.
+FIRST = 2
+
+#: Requests beside the bandwidth-delay product, and the factor on it.
+SPARE = 3.0
+GAIN = 1.5
+
+#: The most requests in flight, and the most bytes that they may bring (but never fewer than FIRST requests).
+MOST = 64
+MOST_BYTES = 64 * 1024 * 1024
+
+#: The weight of the newest answer in the averages.
+SMOOTHING = 0.1
+
+
+class Window:
+    """The size of one downloader's window, by the answers that came."""
+
+    def __init__(self, config: SwarmConfig) -> None:
+        self._fixed = 1 if config.strategy == "classic" else config.window
+        self.size = self._fixed or FIRST
+        self._most = MOST
+        #: The usual time of an answer, seconds; None until the first.
+        self.usual: float | None = None
+        #: The usual time between two answers.
+        self.gap = 0.0
+        #: The usual one of the quickest answers of those who are asked.
+        self._quickest = 0.0
+        self._answered_at: float | None = None
+
+    def holds_segments_of(self, length: int) -> None:
+        """Segments of so many bytes are wanted."""
+        if length:
+            self._most = max(FIRST, min(self._most, MOST_BYTES // length))
+
+    def answered(self, now: float, took: float, quickest: float) -> None:
+        """A segment came after ``took`` seconds, from one whose quickest answer took ``quickest``."""
+        if self.usual is None or self._answered_at is None:
+            self.usual, self._quickest = took, quickest
+            self.gap = took / self.size
+        else:
+            self.usual += SMOOTHING * (took - self.usual)
+            self._quickest += SMOOTHING * (quickest - self._quickest)
+            self.gap += SMOOTHING * (now - self._answered_at - self.gap)
+        self._answered_at = now
+        if self._fixed is None:
+            target = SPARE + GAIN * self._quickest / self.gap if self.gap else MOST
+            self.size = int(min(self.size + 1, max(target, FIRST), self._most, MAX_TICKETS))
