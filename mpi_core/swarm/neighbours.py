@@ -33,8 +33,8 @@ RESERVE = 2
 ROUNDS = 2
 
 #: A downloader that holds so much less than so many times what its median neighbour holds is far behind.
-FAR_BEHIND = 0.5
-FEW_SEGMENTS = 4
+FAR_BEHIND = 0.33
+FEW_SEGMENTS = 8
 
 
 class Neighbours:

@@ -160,17 +160,25 @@ class Picker:
         """What a seed is to be asked for by this client alone: of its stripe, what is to do and nobody has."""
         return self._mine & self._levels[0] & self.todo if self._mine else 0
 
-    def rarest_of(self, keys: int) -> int:
-        """The rarest of some keys."""
+    @property
+    def unheld(self) -> int:
+        """The keys of which no peer holds a copy."""
+        return self._levels[0]
+
+    def rarest_among(self, keys: int) -> int:
+        """Those of some keys that fewest peers hold."""
         for level in self._levels:
             if level & keys:
-                return any_key(level & keys, self._rng)
+                return level & keys
         raise AssertionError("every key has a level")
+
+    def any_of(self, keys: int) -> int:
+        return any_key(keys, self._rng)
 
     def rarest(self, from_peer: int, from_seed: int, patient: bool) -> int | None:
         """The key to ask of a source that holds those keys as a peer, and those as a seed."""
         keys = (from_peer | from_seed & self.seed_keys(patient)) & self.todo
-        return self.rarest_of(keys) if keys else None
+        return self.any_of(self.rarest_among(keys)) if keys else None
 
     def first(self, held: Iterable[int]) -> int | None:
         """The lowest key to do that any source holds; the classic strategy's choice."""

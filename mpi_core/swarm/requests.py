@@ -35,6 +35,7 @@ FIRST_COPIES = 2
 MOST_DOUBLINGS = 4
 
 NEVER = float("inf")
+KEYFIRST = False
 
 
 class Requests:
@@ -49,6 +50,8 @@ class Requests:
         self._by_key: dict[int, list[Request]] = {}
         #: Requests that count in the window: open, and neither late, expired nor cancelled.
         self._in_window = 0
+        #: Keys asked of seeds beside the window.
+        self._first_copies = 0
         self._spare: list[Ticket] = []
         self._tickets = 0
         #: Keys that are verified and stored; keys of files that are given up.
@@ -92,11 +95,15 @@ class Requests:
             self._look(now, effects)
         if self._stirred:
             self._stirred = False
+            if self._first_copies:
+                self._withdraw_first_copies(effects)
             if self._picker.stripe:
                 self._ask_for_first_copies(now, effects)
             while self._has_room and self._ask_one(now, True, effects):
                 self._waiting_since = None
                 self._credit = 1
+            if self._has_room and not self._picker.todo:
+                self._withdraw_queued(now, effects)
         if not (self._has_room and self._picker.todo):
             self._waiting_since = None
         elif self._waiting_since is None:
@@ -126,18 +133,22 @@ class Requests:
         sources, picker, usual = self._sources, self._picker, self.window.usual
         todo, of_seeds = picker.todo, picker.todo & picker.seed_keys(patient)
         trusted = sources.trusted_keys()
-        chosen, choice, turn = None, 0, None
+        union, holders = 0, []
         for source in sources.ready(now, self.window.size):
             keys = (source.peer_keys & todo | source.seed_keys & of_seeds) & ~(source.asked | source.barred)
             if trusted is not None:
                 keys &= ~sources.last_resort(source, trusted)
             if keys:
-                theirs = sources.turn(source, usual)
-                if turn is None or theirs < turn:
-                    chosen, choice, turn = source, keys, theirs
-        if chosen is None:
+                union |= keys
+                holders.append((source, keys))
+        if not holders:
             return False
-        effects += self._ask(now, chosen, picker.rarest_of(choice))
+        rarest = picker.rarest_among(union) if KEYFIRST else union
+        holder, choice = min(
+            ((source, keys & rarest) for source, keys in holders if keys & rarest),
+            key=lambda holding: sources.turn(holding[0], usual),
+        )
+        effects += self._ask(now, holder, picker.any_of(choice if KEYFIRST else picker.rarest_among(choice)))
         return True
 
     def _ask_for_first_copies(self, now: float, effects: Effects) -> None:
@@ -148,9 +159,19 @@ class Requests:
         for source in self._sources.ready(now, FIRST_COPIES):
             keys = source.seed_keys & self._picker.stripe & ~(source.asked | source.barred)
             while keys and source.outstanding < FIRST_COPIES and len(self._open) < MAX_TICKETS:
-                key = self._picker.rarest_of(keys)
+                key = self._picker.any_of(keys)
                 effects += self._ask(now, source, key, first_copy=True)
                 keys &= ~(1 << key)
+
+    def _withdraw_first_copies(self, effects: Effects) -> None:
+        """What a peer has come to hold is no first copy any more: the seed is to send something else."""
+        keys = self._first_copies & ~self._picker.unheld
+        while keys:
+            key = lowest_key(keys)
+            keys &= keys - 1
+            for request in self._by_key.get(key, ()):
+                if not request.in_window:
+                    effects += self._withdraw(request)
 
     def _ask_first(self, now: float, effects: Effects) -> bool:
         """The classic strategy: the first segment that somebody holds, of whom it is the turn of."""
@@ -164,6 +185,32 @@ class Requests:
             effects += self._ask(now, source, key)
         return key is not None
 
+    def _withdraw(self, request: Request) -> Effects:
+        """Ask its source to drop a request. Once a REJECT says that no payload will come, it is asked of
+        another; so no segment is sent twice."""
+        if request.withdrawn or request.cancelled:
+            return []
+        request.withdrawn = True
+        return [Send(request.source, Cancel(request.ticket))]
+
+    def _withdraw_queued(self, now: float, effects: Effects) -> None:
+        """The endgame: nothing is left to ask. What waits longer than usual in the queue of one source, and is
+        held by another that has nothing to do for us, is to be had from that one."""
+        usual = self.window.usual
+        if usual is None or self._config.strategy == "classic":
+            return
+        idle = [source for source in self._sources.ready(now, self.window.size) if not source.outstanding]
+        room = min(self.window.size - self._in_window, len(idle))
+        for request in self._open.values():
+            if room <= 0:
+                return
+            if request.reopened or request.withdrawn or now < request.asked_at + usual:
+                continue
+            bit = 1 << request.key
+            if any(source.keys & bit for source in idle):
+                effects += self._withdraw(request)
+                room -= 1
+
     def _ask(self, now: float, source: Source, key: int, first_copy: bool = False) -> Effects:
         file, index = self._picker.locate(key)
         ticket = heapq.heappop(self._spare) if self._spare else self._new_ticket()
@@ -174,6 +221,8 @@ class Requests:
         self._look_at = min(self._look_at, deadline, now + self._late_after)
         self._by_key.setdefault(key, []).append(request)
         self._in_window += request.in_window
+        if first_copy:
+            self._first_copies |= 1 << key
         self._picker.todo &= ~(1 << key)
         self._sources.asked(source, key)
         length = self._manifests[file.name].payload_length(index)
@@ -263,6 +312,8 @@ class Requests:
         del self._open[ticket]
         heapq.heappush(self._spare, ticket)
         self._leave_window(request)
+        if not request.in_window:
+            self._first_copies &= ~(1 << request.key)
         asked = self._by_key[request.key]
         asked.remove(request)
         if not asked:
@@ -283,7 +334,7 @@ class Requests:
             self._expiries.pop(request.key, None)
         source, took = self._sources.of(sender, now), now - request.asked_at
         source.delivered(self._picker.locate(request.key)[0].name, took)
-        self.window.answered(now, took, source.quickest)
+        self.window.answered(now, took)
         return [effect for other in self._by_key.get(request.key, ()) for effect in self._cancel(other)]
 
     def corrupt(self, now: float, sender: Rank, key: int) -> Effects:
@@ -324,7 +375,7 @@ class Requests:
             return []
         request.cancelled = True
         self._leave_window(request)
-        return [Send(request.source, Cancel(request.ticket))]
+        return [] if request.withdrawn else [Send(request.source, Cancel(request.ticket))]
 
     def cancel_all(self) -> Effects:
         return [effect for request in self._open.values() for effect in self._cancel(request)]
@@ -341,7 +392,7 @@ class Requests:
             source.seed_keys &= ~new
         # Of what is here, nobody needs to know how rare it is.
         self._picker.gained(new & ~self._stored)
-        if new & self._picker.todo:
+        if new & (self._picker.todo | self._first_copies):
             self._stirred = True
 
     def source_lost(self, rank: Rank) -> None:

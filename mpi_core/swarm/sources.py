@@ -48,6 +48,8 @@ class Request:
     late: bool = False
     expired: bool = False
     cancelled: bool = False
+    #: Its source was asked to drop it from its queue; the answer says whether it could.
+    withdrawn: bool = False
 
 
 @dataclass(slots=True)
@@ -69,9 +71,8 @@ class Source:
     last_asked: int = -1
     times_asked: int = 0
     last_heard: float = 0.0
-    #: Seconds that its answers take: on average, and the quickest; None until the first.
+    #: Seconds that its answers take, on average; None until the first.
     usual: float | None = None
-    quickest: float = 0.0
     #: Keys of which it sent a corrupt payload: asked of others first.
     corrupted: int = 0
     strikes: int = 0
@@ -101,10 +102,9 @@ class Source:
             self.corrupt_in_a_row.pop(name, None)
         self.pause = FIRST_PAUSE
         if self.usual is None:
-            self.usual = self.quickest = took
+            self.usual = took
         else:
             self.usual += SMOOTHING * (took - self.usual)
-            self.quickest = min(took, self.quickest)
 
 
 class Sources:

@@ -25,6 +25,9 @@ from mpi_core.swarm.store import SegmentStore
 #: usual; for the request timeout where nothing is usual yet.
 STUCK = (0.05, 4.0)
 
+OWN = 32.0
+PEER = 0.0
+
 #: The weight of the newest payload in that average.
 SMOOTHING = 0.1
 
@@ -49,6 +52,7 @@ class Uploader:
         #: longest for its turn.
         self._queues: dict[Rank, deque[Waiting]] = {}
         #: How often each segment was served; what never was is not in it.
+        self._owned = {manifest.name for manifest in store.manifests}
         self._served: dict[tuple[str, SegmentIndex], int] = {}
         self._queued = 0
         #: Payloads on the way, by receiver, the oldest first; receivers without one are not in it.
@@ -150,21 +154,21 @@ class Uploader:
         busy = sum(len(sending) for rank, sending in self._sending.items() if rank not in stuck)
         if busy >= self._config.slots:
             return None
-        served, patience = self._served, now - self._config.pending_interval
-        found, fewest = None, (False, 0)
+        served, owned = self._served, self._owned
+        usual = self._usual or 0.0
+        found, first = None, (False, 0.0)
         for rank, queue in self._queues.items():
             if rank in stuck:
                 continue
             # A link is filled by several receivers sooner than by one, whose own link may be the slower.
             again = rank in self._sending
-            if queue[0].since < patience and not again:
-                return rank, queue[0]
             for waiting in queue:
-                times = again, served.get((waiting.request.name, waiting.request.index), 0)
-                if found is None or times < fewest:
-                    found, fewest = (rank, waiting), times
-            if fewest == (False, 0):
-                break
+                request = waiting.request
+                times = served.get((request.name, request.index), 0)
+                handicap = times * usual * (OWN if request.name in owned else PEER)
+                due = again, waiting.since + handicap
+                if found is None or due < first:
+                    found, first = (rank, waiting), due
         return found
 
     def _is_full(self, now: float) -> bool:

@@ -1,9 +1,10 @@
 """How many requests to keep in flight.
 
 Enough that the link never waits for an answer, and no more: what is asked too early is asked with old news of
-who holds what, and waits in somebody's queue. So the window is what arrives during the quickest answer (the
-bandwidth-delay product, without the queues that the window itself makes), and a few to spare. It begins small and grows by one
-with each answer, so that a crowd that comes all at once does not ask a lone seed for everything.
+who holds what, and waits in somebody's queue. So the window is what arrives, at the best rate seen, during
+the quickest answer seen (the bandwidth-delay product, without the queues that windows themselves make: who is
+served slowly must not ask for less), and a few to spare. It begins small and grows by one with each answer, so
+that a crowd that comes all at once does not ask a lone seed for everything.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from mpi_core.swarm.config import SwarmConfig
 FIRST = 2
 
 #: Requests beside the bandwidth-delay product, and the factor on it.
-SPARE = 3.0
+SPARE = 4.5
 GAIN = 1.5
 
 #: The most requests in flight, and the most bytes that they may bring (but never fewer than FIRST requests).
@@ -24,6 +25,9 @@ MOST_BYTES = 64 * 1024 * 1024
 
 #: The weight of the newest answer in the averages.
 SMOOTHING = 0.1
+
+#: What the best rate is worth one answer later.
+FORGETTING = 1.002
 
 
 class Window:
@@ -35,9 +39,10 @@ class Window:
         self._most = MOST
         #: The usual time of an answer, seconds; None until the first.
         self.usual: float | None = None
-        #: The usual time between two answers.
+        #: The usual time between two answers, and the least that it was of late.
         self.gap = 0.0
-        #: The usual one of the quickest answers of those who are asked.
+        self._least_gap = 0.0
+        #: The time of the quickest answer.
         self._quickest = 0.0
         self._answered_at: float | None = None
 
@@ -46,16 +51,17 @@ class Window:
         if length:
             self._most = max(FIRST, min(self._most, MOST_BYTES // length))
 
-    def answered(self, now: float, took: float, quickest: float) -> None:
-        """A segment came after ``took`` seconds, from one whose quickest answer took ``quickest``."""
+    def answered(self, now: float, took: float) -> None:
+        """A segment came, so many seconds after it was asked for."""
         if self.usual is None or self._answered_at is None:
-            self.usual, self._quickest = took, quickest
-            self.gap = took / self.size
+            self.usual = self._quickest = took
+            self.gap = self._least_gap = took / self.size
         else:
             self.usual += SMOOTHING * (took - self.usual)
-            self._quickest += SMOOTHING * (quickest - self._quickest)
+            self._quickest = min(took, self._quickest)
             self.gap += SMOOTHING * (now - self._answered_at - self.gap)
+            self._least_gap = min(self.gap, FORGETTING * self._least_gap)
         self._answered_at = now
         if self._fixed is None:
-            target = SPARE + GAIN * self._quickest / self.gap if self.gap else MOST
+            target = SPARE + GAIN * self._quickest / self._least_gap if self._least_gap else MOST
             self.size = int(min(self.size + 1, max(target, FIRST), self._most, MAX_TICKETS))
