@@ -63,7 +63,7 @@ class Downloader:
         self._picker = Picker(rank, rng)
         self._sources = Sources(config, rng)
         self._requests = Requests(config, self._picker, self._sources)
-        self._neighbours = Neighbours(rank, store, self._picker, self._sources, self._requests, config)
+        self._neighbours = Neighbours(rank, store, self._picker, self._sources, self._requests, config, rng)
         self._effects: Effects = []
         #: starting → waiting (INIT sent) → downloading → serving (ALL_COMPLETE sent) → stopped
         self._phase = "starting"

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from random import Random
+
 from mpi_core.protocol.bitfield import Bitfield
 from mpi_core.protocol.messages import Announce, BitfieldMessage, Gain, Holding, Swarm, SwarmMember
 from mpi_core.protocol.units import Rank, SegmentIndex
@@ -48,12 +50,14 @@ class Neighbours:
         sources: Sources,
         requests: Requests,
         config: SwarmConfig,
+        rng: Random,
     ) -> None:
         self._rank = rank
         self._store = store
         self._picker = picker
         self._sources = sources
         self._requests = requests
+        self._rng = rng
         self._most = config.neighbours
         self._sought = max(1, config.neighbours // 2)
         self._interval = config.announce_interval
@@ -119,7 +123,8 @@ class Neighbours:
             return []
         told = self._told.get(name, ())
         wanted = self._sought - len(told)
-        sought = [rank for rank in reserve if rank not in told][: max(0, wanted)]
+        others = [rank for rank in reserve if rank not in told]
+        sought = self._rng.sample(others, min(len(others), max(0, wanted)))
         for rank in sought:
             del reserve[rank]
         return sought
@@ -263,7 +268,7 @@ class Neighbours:
         if not self._gains:
             return None
         many = max(0, len(self._audience) - FEW) / (2 * FEW)
-        return self._flushed_at + max(self._interval, many * self._requests.window.gap)
+        return self._flushed_at + max(self._interval, many * self._requests.window.least_gap)
 
     def flush(self, now: float) -> Effects:
         """Tell every neighbour its share of the gains, if it is time."""

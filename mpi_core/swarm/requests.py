@@ -50,8 +50,10 @@ class Requests:
         self._by_key: dict[int, list[Request]] = {}
         #: Requests that count in the window: open, and neither late, expired nor cancelled.
         self._in_window = 0
-        #: Keys asked of seeds beside the window.
+        #: Keys that are asked for; those asked of seeds; and those that a peer has come to hold meanwhile.
+        self._asked = 0
         self._first_copies = 0
+        self._news = 0
         self._spare: list[Ticket] = []
         self._tickets = 0
         #: Keys that are verified and stored; keys of files that are given up.
@@ -102,8 +104,9 @@ class Requests:
             while self._has_room and self._ask_one(now, True, effects):
                 self._waiting_since = None
                 self._credit = 1
-            if self._has_room and not self._picker.todo:
+            if self._has_room and (self._news or not self._picker.todo):
                 self._withdraw_queued(now, effects)
+            self._news = 0
         if not (self._has_room and self._picker.todo):
             self._waiting_since = None
         elif self._waiting_since is None:
@@ -170,7 +173,8 @@ class Requests:
             key = lowest_key(keys)
             keys &= keys - 1
             for request in self._by_key.get(key, ()):
-                if not request.in_window:
+                source = self._sources.get(request.source)
+                if source is not None and source.seed_keys >> key & 1:
                     effects += self._withdraw(request)
 
     def _ask_first(self, now: float, effects: Effects) -> bool:
@@ -194,22 +198,29 @@ class Requests:
         return [Send(request.source, Cancel(request.ticket))]
 
     def _withdraw_queued(self, now: float, effects: Effects) -> None:
-        """The endgame: nothing is left to ask. What waits longer than usual in the queue of one source, and is
-        held by another that has nothing to do for us, is to be had from that one."""
-        usual = self.window.usual
-        if usual is None or self._config.strategy == "classic":
+        """There is room for more and nothing to ask. What waits in the queue of one source, and is held by
+        another that has nothing to do for us, is to be had from that one: if it has just come to hold it, or, in
+        the endgame, if the request has waited longer than usual."""
+        if self._config.strategy == "classic":
             return
-        idle = [source for source in self._sources.ready(now, self.window.size) if not source.outstanding]
-        room = min(self.window.size - self._in_window, len(idle))
+        endgame = not self._picker.todo and self.window.usual is not None
+        since = now - self.window.usual if endgame else 0.0
+        waiting = 0
         for request in self._open.values():
-            if room <= 0:
-                return
-            if request.reopened or request.withdrawn or now < request.asked_at + usual:
-                continue
-            bit = 1 << request.key
-            if any(source.keys & bit for source in idle):
-                effects += self._withdraw(request)
+            if not (request.reopened or request.withdrawn):
+                bit = 1 << request.key
+                if self._news & bit or endgame and request.asked_at <= since:
+                    waiting |= bit
+        room = self.window.size - self._in_window
+        for source in self._sources.ready(now, 1) if waiting else ():
+            keys = source.keys & waiting
+            if keys and room > 0:
+                key = self._picker.any_of(keys)
+                waiting ^= 1 << key
                 room -= 1
+                for request in self._by_key[key]:
+                    if not request.reopened:
+                        effects += self._withdraw(request)
 
     def _ask(self, now: float, source: Source, key: int, first_copy: bool = False) -> Effects:
         file, index = self._picker.locate(key)
@@ -221,8 +232,8 @@ class Requests:
         self._look_at = min(self._look_at, deadline, now + self._late_after)
         self._by_key.setdefault(key, []).append(request)
         self._in_window += request.in_window
-        if first_copy:
-            self._first_copies |= 1 << key
+        self._asked |= 1 << key
+        self._first_copies |= 1 << key & source.seed_keys
         self._picker.todo &= ~(1 << key)
         self._sources.asked(source, key)
         length = self._manifests[file.name].payload_length(index)
@@ -312,12 +323,12 @@ class Requests:
         del self._open[ticket]
         heapq.heappush(self._spare, ticket)
         self._leave_window(request)
-        if not request.in_window:
-            self._first_copies &= ~(1 << request.key)
         asked = self._by_key[request.key]
         asked.remove(request)
         if not asked:
             del self._by_key[request.key]
+            self._asked &= ~(1 << request.key)
+            self._first_copies &= ~(1 << request.key)
         source = self._sources.of(sender, now)
         source.heard(now)
         source.late -= request.late
@@ -392,7 +403,8 @@ class Requests:
             source.seed_keys &= ~new
         # Of what is here, nobody needs to know how rare it is.
         self._picker.gained(new & ~self._stored)
-        if new & (self._picker.todo | self._first_copies):
+        self._news |= new & self._asked
+        if self._has_room or new & self._first_copies:
             self._stirred = True
 
     def source_lost(self, rank: Rank) -> None:

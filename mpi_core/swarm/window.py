@@ -1,8 +1,8 @@
 """How many requests to keep in flight.
 
 Enough that the link never waits for an answer, and no more: what is asked too early is asked with old news of
-who holds what, and waits in somebody's queue. So the window is what arrives, at the best rate seen, during
-the quickest answer seen (the bandwidth-delay product, without the queues that windows themselves make: who is
+who holds what, and waits in somebody's queue. So the window is what arrives, at the best rate seen, during the
+quickest answer seen (the bandwidth-delay product, without the queues that windows themselves make: who is
 served slowly must not ask for less), and a few to spare. It begins small and grows by one with each answer, so
 that a crowd that comes all at once does not ask a lone seed for everything.
 """
@@ -13,7 +13,7 @@ from mpi_core.protocol.units import MAX_TICKETS
 from mpi_core.swarm.config import SwarmConfig
 
 #: A window begins with so many requests.
-FIRST = 2
+FIRST = 4
 
 #: Requests beside the bandwidth-delay product, and the factor on it.
 SPARE = 4.5
@@ -23,8 +23,9 @@ GAIN = 1.5
 MOST = 64
 MOST_BYTES = 64 * 1024 * 1024
 
-#: The weight of the newest answer in the averages.
+#: The weight of the newest answer in the averages, and the answers before which there is no rate to speak of.
 SMOOTHING = 0.1
+FEW = 8
 
 #: What the best rate is worth one answer later.
 FORGETTING = 1.002
@@ -37,14 +38,15 @@ class Window:
         self._fixed = 1 if config.strategy == "classic" else config.window
         self.size = self._fixed or FIRST
         self._most = MOST
+        self._answers = 0
         #: The usual time of an answer, seconds; None until the first.
         self.usual: float | None = None
-        #: The usual time between two answers, and the least that it was of late.
-        self.gap = 0.0
-        self._least_gap = 0.0
+        #: The usual time between two answers, and the least that it was of late; 0 until there were a few.
+        self._gap = 0.0
+        self.least_gap = 0.0
         #: The time of the quickest answer.
         self._quickest = 0.0
-        self._answered_at: float | None = None
+        self._first_at = self._last_at = 0.0
 
     def holds_segments_of(self, length: int) -> None:
         """Segments of so many bytes are wanted."""
@@ -53,15 +55,24 @@ class Window:
 
     def answered(self, now: float, took: float) -> None:
         """A segment came, so many seconds after it was asked for."""
-        if self.usual is None or self._answered_at is None:
+        self._answers += 1
+        if self.usual is None:
             self.usual = self._quickest = took
-            self.gap = self._least_gap = took / self.size
+            self._first_at = now
         else:
             self.usual += SMOOTHING * (took - self.usual)
             self._quickest = min(took, self._quickest)
-            self.gap += SMOOTHING * (now - self._answered_at - self.gap)
-            self._least_gap = min(self.gap, FORGETTING * self._least_gap)
-        self._answered_at = now
+        if self._answers > FEW:
+            self._gap += SMOOTHING * (now - self._last_at - self._gap)
+            self.least_gap = min(self._gap, FORGETTING * self.least_gap)
+        elif self._answers == FEW:
+            self._gap = self.least_gap = (now - self._first_at) / (FEW - 1)
+        self._last_at = now
         if self._fixed is None:
-            target = SPARE + GAIN * self._quickest / self._least_gap if self._least_gap else MOST
-            self.size = int(min(self.size + 1, max(target, FIRST), self._most, MAX_TICKETS))
+            self._adapt()
+
+    def _adapt(self) -> None:
+        target = SPARE + GAIN
+        if self._answers >= FEW:
+            target = SPARE + GAIN * self._quickest / self.least_gap if self.least_gap else MOST
+        self.size = int(min(self.size + 1, max(target, FIRST), self._most, MAX_TICKETS))
