@@ -208,6 +208,8 @@ class Announce(Message, frozen=True, array_like=True):
     port: ClassVar[Port] = "downloader"
 
     gains: tuple[Gain, ...]
+    #: Requests that wait at my uploader: the less loaded are asked first.
+    load: int = 0
 
 
 class FileComplete(Message, frozen=True, array_like=True):

@@ -328,6 +328,7 @@ class Downloader:
                 self._learn(sender, gain, manifest, now)
             else:
                 self._is_early(sender, gain)
+        self._neighbours.loaded(sender, message.load)
 
     # Ends -------------------------------------------------------------------------------------
 

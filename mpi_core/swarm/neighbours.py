@@ -249,6 +249,12 @@ class Neighbours:
             file.peers.add(rank)
             self.share_out(file)
 
+    def loaded(self, rank: Rank, load: int) -> None:
+        """``rank`` says how many requests wait at its uploader."""
+        source = self._sources.get(rank)
+        if source is not None:
+            source.load = load
+
     def completed(self, rank: Rank, file: PickerFile) -> None:
         """``rank`` has the whole file and needs to hear nothing more of it."""
         keys = self._audience.get(rank)
@@ -303,7 +309,8 @@ class Neighbours:
             file, index = self._picker.locate((keys & -keys).bit_length() - 1)
             keys &= keys - 1
             indices.setdefault(file.name, []).append(SegmentIndex(index))
-        return Announce(tuple(Gain(name, tuple(some)) for name, some in indices.items()))
+        gains = tuple(Gain(name, tuple(some)) for name, some in indices.items())
+        return Announce(gains, self._store.load)
 
 
 def unpack(holding: Holding) -> Bitfield:

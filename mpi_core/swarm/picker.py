@@ -157,8 +157,13 @@ class Picker:
 
     @property
     def stripe(self) -> int:
-        """What a seed is to be asked for by this client alone: of its stripe, what is to do and nobody has."""
+        """What is to do of this client's stripe, and held by no peer."""
         return self._mine & self._levels[0] & self.todo if self._mine else 0
+
+    @property
+    def contested(self) -> int:
+        """What is to do of files whose seeds are outnumbered, and held by no peer."""
+        return self._contested & self._levels[0] & self.todo if self._contested else 0
 
     @property
     def unheld(self) -> int:

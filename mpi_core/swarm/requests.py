@@ -99,8 +99,7 @@ class Requests:
             self._stirred = False
             if self._first_copies:
                 self._withdraw_first_copies(effects)
-            if self._picker.stripe:
-                self._ask_for_first_copies(now, effects)
+            self._ask_for_first_copies(now, effects)
             while self._has_room and self._ask_one(now, True, effects):
                 self._waiting_since = None
                 self._credit = 1
@@ -134,7 +133,8 @@ class Requests:
         if self._config.strategy == "classic":
             return self._ask_first(now, effects)
         sources, picker, usual = self._sources, self._picker, self.window.usual
-        todo, of_seeds = picker.todo, picker.todo & picker.seed_keys(patient)
+        todo = picker.todo
+        of_seeds = 0 if self._is_new else todo & picker.seed_keys(patient)
         trusted = sources.trusted_keys()
         union, holders = 0, []
         for source in sources.ready(now, self.window.size):
@@ -146,6 +146,9 @@ class Requests:
                 holders.append((source, keys))
         if not holders:
             return False
+        import mpi_core.swarm.sources as S
+        if S.D and len(holders) > S.D:
+            holders = picker._rng.sample(holders, S.D)
         rarest = picker.rarest_among(union) if KEYFIRST else union
         holder, choice = min(
             ((source, keys & rarest) for source, keys in holders if keys & rarest),
@@ -156,15 +159,28 @@ class Requests:
 
     def _ask_for_first_copies(self, now: float, effects: Effects) -> None:
         """Keep the seeds of a contested file at work, whatever else the window holds: until they have sent
-        one of everything, theirs is the link that all wait for."""
-        if self._config.strategy == "classic":
+        one of everything, theirs is the link that all wait for. Of the own stripe a few segments are asked for at
+        once; of the others', when the own one is done, one: somebody may have been told of no seed."""
+        picker = self._picker
+        wanted, most = picker.stripe, FIRST_COPIES
+        if not wanted:
+            wanted, most = picker.contested, 1
+        if self._is_new:
+            wanted, most = picker.unheld & picker.todo, FIRST_COPIES
+        if not wanted or self._config.strategy == "classic":
             return
-        for source in self._sources.ready(now, FIRST_COPIES):
-            keys = source.seed_keys & self._picker.stripe & ~(source.asked | source.barred)
-            while keys and source.outstanding < FIRST_COPIES and len(self._open) < MAX_TICKETS:
-                key = self._picker.any_of(keys)
+        for source in self._sources.ready(now, most):
+            keys = source.seed_keys & wanted & ~(source.asked | source.barred)
+            while keys and source.outstanding < most and len(self._open) < MAX_TICKETS:
+                key = picker.any_of(keys)
                 effects += self._ask(now, source, key, first_copy=True)
                 keys &= ~(1 << key)
+                wanted &= ~(1 << key)
+
+    @property
+    def _is_new(self) -> bool:
+        """No answer has come yet: a seed may be asked by a whole crowd at this moment."""
+        return self.window.usual is None and not self.window.is_fixed
 
     def _withdraw_first_copies(self, effects: Effects) -> None:
         """What a peer has come to hold is no first copy any more: the seed is to send something else."""

@@ -18,6 +18,8 @@ from mpi_core.protocol.units import Rank, Ticket
 from mpi_core.swarm.config import SwarmConfig
 
 #: Seconds of the first pause after a REJECT "busy"; it doubles up to the last.
+LB = 1
+D = 4
 FIRST_PAUSE = 0.05
 LAST_PAUSE = 2.0
 
@@ -65,7 +67,9 @@ class Source:
     #: Keys asked of it and not answered; they are not asked of it twice.
     asked: int = 0
     outstanding: int = 0
-    #: How many of those are late.
+    #: Requests that wait at its uploader: as it said last, and ours since then.
+    load: int = 0
+    #: How many of ours are late.
     late: int = 0
     #: The number of the last request to it, in the order of all requests.
     last_asked: int = -1
@@ -148,7 +152,7 @@ class Sources:
     def turn(self, source: Source, usual: float | None) -> tuple[bool, int, int, int, float]:
         """Who has the lowest is asked first; ``usual`` is the time that answers take."""
         slow = usual is not None and source.usual is not None and source.usual > SLOW * usual
-        return slow, source.outstanding, source.times_asked, source.last_asked, source.tie
+        return slow, source.load*LB+source.outstanding, source.times_asked, source.last_asked, source.tie
 
     def in_turn(self, now: float, window: int, usual: float | None = None) -> list[Source]:
         """The sources that may be asked now, in the order in which to ask them."""
@@ -189,11 +193,13 @@ class Sources:
         source.last_asked = self._asked
         self._asked += 1
         source.outstanding += 1
+        source.load += 1
         source.times_asked += 1
         source.asked |= 1 << key
 
     def answered(self, source: Source, key: int) -> None:
         source.outstanding -= 1
+        source.load -= source.load > source.outstanding
         source.asked &= ~(1 << key)
 
     def next_pause_end(self, now: float) -> float | None:

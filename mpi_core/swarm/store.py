@@ -64,6 +64,8 @@ class SegmentStore:
         self._manifests: dict[str, Manifest] = {}
         #: Replaced as a whole, never changed; a segment's bit is set after its payload is kept.
         self._bitfields: dict[str, Bitfield] = {}
+        #: Requests that wait at the uploader: its word to the downloader, who tells the neighbours.
+        self.load = 0
 
     def add_owned(self, manifest: Manifest) -> None:
         """A file that the client has had from the start."""

@@ -222,6 +222,7 @@ class Uploader:
         return effects
 
     def _set_alarm(self, now: float) -> None:
+        self._store.load = self._queued + len(self._sending)
         alarms = [self._pending_at] if self._queued or self._sending else []
         if self._queued:
             alarms += [self._free_at, *map(self._stuck_at, self._sending.values())]

@@ -48,6 +48,10 @@ class Window:
         self._quickest = 0.0
         self._first_at = self._last_at = 0.0
 
+    @property
+    def is_fixed(self) -> bool:
+        return self._fixed is not None
+
     def holds_segments_of(self, length: int) -> None:
         """Segments of so many bytes are wanted."""
         if length:
