@@ -26,7 +26,7 @@ from mpi_core.swarm.store import SegmentStore
 STUCK = (0.05, 4.0)
 
 OWN = 32.0
-PEER = 0.0
+PEER = 1.0
 
 #: The weight of the newest payload in that average.
 SMOOTHING = 0.1
