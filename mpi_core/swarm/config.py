@@ -22,6 +22,8 @@ class SwarmConfig:
     rate: float | None = None
     #: Members that a swarm response names for one file, at most.
     swarm_cap: int = 50
+    #: The first SWARM_REQUESTs are answered when every client has sent its own, or after this.
+    gather_for: float = 0.05
     #: Payloads that an uploader has on the way at once, and requests that wait behind them.
     slots: int = 2
     max_queue: int = 512
