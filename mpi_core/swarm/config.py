@@ -30,7 +30,7 @@ class SwarmConfig:
     #: Gains are announced at most so often, and less often to many neighbours.
     announce_interval: float = 0.002
     #: Neighbours that a client keeps for one file, at most; it seeks half as many by itself.
-    neighbours: int = 32
+    neighbours: int = 24
     #: While nothing arrives, the swarms are asked for again after this, then after twice this …
     refresh_interval: float = 1.0
     #: … and a file of which a segment has no live holder for so long is given up.

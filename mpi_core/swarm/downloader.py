@@ -33,6 +33,8 @@ from mpi_core.swarm.store import SegmentStore
 #: How often, in seconds, a downloader looks whether some segment has lost its last live holder.
 CHECK_INTERVAL = 0.25
 
+NEVER = float("inf")
+
 #: Facts of one file that are kept until its manifest comes, times the neighbours that a client may have.
 EARLY_FACTS = 4
 
@@ -115,15 +117,17 @@ class Downloader:
 
     @property
     def wake_at(self) -> float | None:
-        deadlines = [self._neighbours.flush_at]
+        at = self._neighbours.flush_at
         if self._phase == "downloading":
-            deadlines += [self._refresh_at, self._check_at, self._requests.wake_at]
-        return min((at for at in deadlines if at is not None), default=None)
+            asked = self._requests.wake_at
+            at = min(self._refresh_at, self._check_at, at or NEVER, asked or NEVER)
+        return at
 
     def _go_on(self, now: float) -> Effects:
         """What follows from any stimulus: ask, give up, refresh, finish, announce."""
         if self._phase == "downloading":
-            self._effects += self._requests.fill(now)
+            if self._requests.is_due(now):
+                self._effects += self._requests.fill(now)
             if now >= self._check_at:
                 self._check_at = now + CHECK_INTERVAL
                 self._give_up(now)

@@ -158,7 +158,7 @@ class Neighbours:
             self._requests.peer_holds(source, file.mask)
         elif file.mask & ~source.peer_keys:
             file.seeds.add(rank)
-            source.seed_keys |= file.mask & ~source.peer_keys
+            self._requests.seeded(source, file.mask)
 
     def share_out(self, file: PickerFile) -> None:
         """Share the first copies of a file out among those who keep up."""

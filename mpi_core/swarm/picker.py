@@ -20,10 +20,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from random import Random
+from typing import TypeVar
 from zlib import crc32
 
 from mpi_core.protocol.bitfield import Bitfield
 from mpi_core.protocol.units import Rank
+
+Choice = TypeVar("Choice")
 
 #: Attempts to hit a random key before the next one above a random place is taken.
 _THROWS = 8
@@ -178,7 +181,13 @@ class Picker:
         raise AssertionError("every key has a level")
 
     def any_of(self, keys: int) -> int:
+        """One of some keys, at random."""
         return any_key(keys, self._rng)
+
+    def some_of(self, choices: list[Choice], count: int) -> list[Choice]:
+        """So many of some choices, at random."""
+        rng, some = self._rng.random, len(choices)
+        return [choices[int(rng() * some)] for _ in range(count)]
 
     def rarest(self, from_peer: int, from_seed: int, patient: bool) -> int | None:
         """The key to ask of a source that holds those keys as a peer, and those as a seed."""

@@ -34,8 +34,13 @@ FIRST_COPIES = 2
 #: A segment's timeout doubles with each expiry, so many times at the most.
 MOST_DOUBLINGS = 4
 
+#: Of so many sources, drawn from those that could be asked, it is asked whose turn is first.
+CHOICES = 4
+
+#: So many requests at a time are asked back from the queues in which they wait.
+MOST_WITHDRAWN = 2
+
 NEVER = float("inf")
-KEYFIRST = False
 
 
 class Requests:
@@ -50,6 +55,10 @@ class Requests:
         self._by_key: dict[int, list[Request]] = {}
         #: Requests that count in the window: open, and neither late, expired nor cancelled.
         self._in_window = 0
+        #: Keys that some source holds, or held once.
+        self._held = 0
+        #: Open requests that were withdrawn.
+        self._withdrawn = 0
         #: Keys that are asked for; those asked of seeds; and those that a peer has come to hold meanwhile.
         self._asked = 0
         self._first_copies = 0
@@ -90,6 +99,16 @@ class Requests:
         """Who holds what, or who may ask whom, has changed: look again."""
         self._stirred = True
 
+    def seeded(self, source: Source, keys: int) -> None:
+        """``source`` holds those keys as a seed."""
+        source.seed_keys |= keys & ~source.peer_keys
+        self._held |= keys
+        self._stirred = True
+
+    def is_due(self, now: float) -> bool:
+        """Whether ``fill`` could do anything."""
+        return self._stirred or self._wake_at is not None and now >= self._wake_at
+
     def fill(self, now: float) -> Effects:
         """Look after what is overdue, then ask until the window is full or there is nobody to ask."""
         effects: Effects = []
@@ -103,7 +122,8 @@ class Requests:
             while self._has_room and self._ask_one(now, True, effects):
                 self._waiting_since = None
                 self._credit = 1
-            if self._has_room and (self._news or not self._picker.todo):
+            room = self._has_room and self._withdrawn < MOST_WITHDRAWN
+            if room and (self._news or not self._picker.todo):
                 self._withdraw_queued(now, effects)
             self._news = 0
         if not (self._has_room and self._picker.todo):
@@ -128,7 +148,7 @@ class Requests:
         return max(least, times * (self.window.usual or 0.0))
 
     def _ask_one(self, now: float, patient: bool, effects: Effects) -> bool:
-        if not self._picker.todo:
+        if not self._picker.todo & self._held:
             return False
         if self._config.strategy == "classic":
             return self._ask_first(now, effects)
@@ -136,25 +156,20 @@ class Requests:
         todo = picker.todo
         of_seeds = 0 if self._is_new else todo & picker.seed_keys(patient)
         trusted = sources.trusted_keys()
-        union, holders = 0, []
+        holders = []
         for source in sources.ready(now, self.window.size):
             keys = (source.peer_keys & todo | source.seed_keys & of_seeds) & ~(source.asked | source.barred)
             if trusted is not None:
                 keys &= ~sources.last_resort(source, trusted)
             if keys:
-                union |= keys
                 holders.append((source, keys))
         if not holders:
             return False
-        import mpi_core.swarm.sources as S
-        if S.D and len(holders) > S.D:
-            holders = picker._rng.sample(holders, S.D)
-        rarest = picker.rarest_among(union) if KEYFIRST else union
-        holder, choice = min(
-            ((source, keys & rarest) for source, keys in holders if keys & rarest),
-            key=lambda holding: sources.turn(holding[0], usual),
-        )
-        effects += self._ask(now, holder, picker.any_of(choice if KEYFIRST else picker.rarest_among(choice)))
+        if len(holders) > CHOICES:
+            # Not everybody is to run to the one that said last that it has least to do.
+            holders = picker.some_of(holders, CHOICES)
+        holder, choice = min(holders, key=lambda holding: sources.turn(holding[0], usual))
+        effects += self._ask(now, holder, picker.any_of(picker.rarest_among(choice)))
         return True
 
     def _ask_for_first_copies(self, now: float, effects: Effects) -> None:
@@ -211,6 +226,7 @@ class Requests:
         if request.withdrawn or request.cancelled:
             return []
         request.withdrawn = True
+        self._withdrawn += 1
         return [Send(request.source, Cancel(request.ticket))]
 
     def _withdraw_queued(self, now: float, effects: Effects) -> None:
@@ -227,7 +243,7 @@ class Requests:
                 bit = 1 << request.key
                 if self._news & bit or endgame and request.asked_at <= since:
                     waiting |= bit
-        room = self.window.size - self._in_window
+        room = min(self.window.size - self._in_window, MOST_WITHDRAWN - self._withdrawn)
         for source in self._sources.ready(now, 1) if waiting else ():
             keys = source.keys & waiting
             if keys and room > 0:
@@ -339,6 +355,7 @@ class Requests:
         del self._open[ticket]
         heapq.heappush(self._spare, ticket)
         self._leave_window(request)
+        self._withdrawn -= request.withdrawn
         asked = self._by_key[request.key]
         asked.remove(request)
         if not asked:
@@ -415,6 +432,7 @@ class Requests:
         if not new:
             return
         source.peer_keys |= new
+        self._held |= new
         if source.seed_keys:
             source.seed_keys &= ~new
         # Of what is here, nobody needs to know how rare it is.

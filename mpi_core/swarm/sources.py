@@ -18,8 +18,6 @@ from mpi_core.protocol.units import Rank, Ticket
 from mpi_core.swarm.config import SwarmConfig
 
 #: Seconds of the first pause after a REJECT "busy"; it doubles up to the last.
-LB = 1
-D = 4
 FIRST_PAUSE = 0.05
 LAST_PAUSE = 2.0
 
@@ -143,7 +141,7 @@ class Sources:
 
     def ready(self, now: float, window: int) -> list[Source]:
         """The sources that may be asked now."""
-        usable = [s for s in self._sources.values() if not s.silent and (s.peer_keys or s.seed_keys)]
+        usable = [s for s in self._sources.values() if (s.peer_keys or s.seed_keys) and not s.silent]
         share = window
         if len(usable) > 1:
             share = max(LEAST_SHARE, -(-window // len(usable)))
@@ -152,7 +150,7 @@ class Sources:
     def turn(self, source: Source, usual: float | None) -> tuple[bool, int, int, int, float]:
         """Who has the lowest is asked first; ``usual`` is the time that answers take."""
         slow = usual is not None and source.usual is not None and source.usual > SLOW * usual
-        return slow, source.load*LB+source.outstanding, source.times_asked, source.last_asked, source.tie
+        return slow, source.load, source.times_asked, source.last_asked, source.tie
 
     def in_turn(self, now: float, window: int, usual: float | None = None) -> list[Source]:
         """The sources that may be asked now, in the order in which to ask them."""
