@@ -246,7 +246,7 @@ class Requests:
         room = min(self.window.size - self._in_window, MOST_WITHDRAWN - self._withdrawn)
         for source in self._sources.ready(now, 1) if waiting else ():
             keys = source.keys & waiting
-            if keys and room > 0:
+            if keys and room > 0 and not source.outstanding:
                 key = self._picker.any_of(keys)
                 waiting ^= 1 << key
                 room -= 1
@@ -378,6 +378,9 @@ class Requests:
             self._expiries.pop(request.key, None)
         source, took = self._sources.of(sender, now), now - request.asked_at
         source.delivered(self._picker.locate(request.key)[0].name, took)
+        if self.window.usual is None:
+            # From now on there is a usual time, and so there may be late requests.
+            self._look_at = now
         self.window.answered(now, took)
         return [effect for other in self._by_key.get(request.key, ()) for effect in self._cancel(other)]
 

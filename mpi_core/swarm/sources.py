@@ -3,9 +3,9 @@
 Round robin over the sources, the least loaded first: a source with fewer of our requests outstanding comes
 before one with more; among equals the one that was asked less often so far, and then the one that was asked
 longest ago; which of those never asked is first, chance decides. A source is passed over while it is at its
-share of the window, while it owes an answer that is late, while it backs off after a REJECT, or while it is
-silent. One that takes far longer than others comes last; one with three strikes is asked only for what
-nobody else holds, and for nothing of a file that it sent corrupt too often.
+share of the window, while it backs off after a REJECT, or while it is silent. One that takes far longer than
+others, or owes an answer that is late, comes last; one with three strikes is asked only for what nobody else
+holds, and for nothing of a file that it sent corrupt too often.
 """
 
 from __future__ import annotations
@@ -141,16 +141,20 @@ class Sources:
 
     def ready(self, now: float, window: int) -> list[Source]:
         """The sources that may be asked now."""
-        usable = [s for s in self._sources.values() if (s.peer_keys or s.seed_keys) and not s.silent]
+        usable = [
+            s
+            for s in self._sources.values()
+            if (s.peer_keys or s.seed_keys) and not s.silent and (not s.barred or s.keys)
+        ]
         share = window
         if len(usable) > 1:
             share = max(LEAST_SHARE, -(-window // len(usable)))
-        return [s for s in usable if s.outstanding < share and not s.late and s.paused_until <= now]
+        return [s for s in usable if s.outstanding < share and s.paused_until <= now]
 
     def turn(self, source: Source, usual: float | None) -> tuple[bool, int, int, int, float]:
         """Who has the lowest is asked first; ``usual`` is the time that answers take."""
         slow = usual is not None and source.usual is not None and source.usual > SLOW * usual
-        return slow, source.load, source.times_asked, source.last_asked, source.tie
+        return slow or source.late > 0, source.load, source.times_asked, source.last_asked, source.tie
 
     def in_turn(self, now: float, window: int, usual: float | None = None) -> list[Source]:
         """The sources that may be asked now, in the order in which to ask them."""
