@@ -1,1 +1,1 @@
-"""A virtual world for the machines: a network of links and one heap of what is to happen. No clock, no thread."""
+"""A virtual world for the machines: links, latency, one heap of what is to happen. No clock, no thread."""

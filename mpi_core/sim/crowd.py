@@ -30,7 +30,7 @@ class Member:
     wants: tuple[str, ...] = ()
     up: float = 25e6
     down: float = 25e6
-    #: When it begins to download: the run waits for nobody, but wants come when they come.
+    #: When it begins to download.
     comes_at: float = 0.0
     dies_at: float = NEVER
     #: Whether every payload that it sends is spoiled.
@@ -82,32 +82,33 @@ class Crowd:
             for manifest in member.owns:
                 store.add_owned(manifest)
             rng = Random(f"{seed}/{rank}")
-            machines[rank, "downloader"] = Downloader(
-                rank, len(members), store, member.wants, config, rng
-            )
+            machines[rank, "downloader"] = Downloader(rank, len(members), store, member.wants, config, rng)
             machines[rank, "uploader"] = Uploader(rank, len(members), store, config)
         self.simulation = Simulation(machines, self._see)
         links = [Link(tracker_rate, tracker_rate), *(Link(m.up, m.down) for m in members)]
         spoil = self._spoil if any(m.corrupt for m in members) else None
-        self.network = LinkedNetwork(
-            self.simulation.agenda, self.simulation.deliver, links, latency, segment_size, spoil
-        )
+        deliver = self._deliver if any(m.comes_at for m in members) else self.simulation.deliver
+        self.network = LinkedNetwork(self.simulation.agenda, deliver, links, latency, segment_size, spoil)
         self.simulation.connect(self.network)
         #: Clients that want something and will not die.
         self._awaited = {r for r, m in self.members.items() if m.wants and m.dies_at == NEVER}
 
     def run(self, until: float = NEVER) -> None:
         """Run until everybody who lives has all that it wants, or until that time."""
-        simulation = self.simulation
+        simulation, agenda = self.simulation, self.simulation.agenda
         simulation.start(TRACKER)
         for rank, member in self.members.items():
             simulation.start(rank)
             if member.dies_at != NEVER:
-                simulation.agenda.put(member.dies_at, simulation.kill, rank)
-        agenda = simulation.agenda
+                agenda.put(member.dies_at, simulation.kill, rank)
         while self._awaited and agenda.next_at <= until and agenda.next_at != NEVER:
-            simulation.now = agenda.next_at
-            agenda.step()
+            simulation.step()
+
+    def finish(self) -> None:
+        """Go on until the tracker has told everybody to stop and all have."""
+        agenda = self.simulation.agenda
+        while not self.simulation.over and agenda.next_at != NEVER:
+            self.simulation.step()
 
     @property
     def waiting(self) -> list[Rank]:
@@ -117,6 +118,13 @@ class Crowd:
     @property
     def makespan(self) -> float:
         return max(self.done_at.values(), default=0.0)
+
+    def _deliver(self, now: float, sender: Rank, to: Rank, message: msg.Stimulus) -> None:
+        """Whoever comes later hears its INIT_ACK only then."""
+        if isinstance(message, msg.InitAck) and now < (comes_at := self.members[to].comes_at):
+            self.simulation.agenda.put(comes_at, self.simulation.deliver, sender, to, message)
+        else:
+            self.simulation.deliver(now, sender, to, message)
 
     def _see(self, now: float, rank: Rank, event: ev.Event) -> None:
         kind = type(event)

@@ -1,12 +1,13 @@
 """A network of hosts, each behind a link with an up and a down rate, and the same latency between all.
 
-What it keeps of a real one (MPI over TCP): it is reliable, and first in first out per (sender, receiver, tag).
-Payloads leave a host one after another at its up rate, and cross the receiver's link in the order in which they
-began to come, at its down rate: bits are passed on as they come, so an idle path takes a payload's bytes ÷ the
-slower rate + the latency. Over many payloads of one size, which is what a swarm sends, that divides a link as
-TCP's fair sharing does, at a fraction of the events. A payload has *left* when the receiver's link has taken it:
-a slow receiver keeps an uploader's slot as it does over MPI. Every other message takes its bytes ÷ the up rate
-+ the latency, behind the sender's earlier ones but not behind payloads.
+What it keeps of a real one (MPI over TCP): it is reliable, and first in first out per (sender, receiver,
+tag). Payloads leave a host one after another at its up rate, and cross the receiver's link in the order in
+which they began to come, at its down rate: bits are passed on as they come, so an idle path takes a payload's
+bytes ÷ the slower rate + the latency. Over many payloads of one size, which is what a swarm sends, that
+divides a link as TCP's fair sharing does, at a fraction of the events. A payload has *left* when all but what
+sockets and switches buffer has crossed the receiver's link: a slow receiver keeps an uploader's slot, as it
+does over MPI. Every other message takes its bytes ÷ the up rate + the latency, behind the sender's earlier
+ones but not behind payloads.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from mpi_core.protocol import messages as msg
+from mpi_core.protocol.roles import TRACKER
 from mpi_core.protocol.units import Rank
 from mpi_core.sim.agenda import Agenda
 
@@ -26,7 +28,7 @@ Deliver = Callable[[float, Rank, Rank, msg.Stimulus], None]
 #: Bytes of every message beside what ``size_of`` counts: envelope, headers of TCP and IP.
 ENVELOPE = 90
 
-#: Bytes of a payload on their way that neither end's link holds up: what sockets and switches buffer.
+#: Bytes that sockets and switches buffer between two hosts.
 BUFFERED = 512 * 1024
 
 
@@ -40,6 +42,8 @@ class Network(Protocol):
 def size_of(message: msg.Message) -> int:
     """Bytes of a message that is no payload, to a few percent: lists and names count, numbers hardly."""
     match message:
+        case msg.RequestSegment():
+            return ENVELOPE + len(message.name)
         case msg.Announce():
             return ENVELOPE + sum(len(gain.name) + 3 * len(gain.indices) for gain in message.gains)
         case msg.BitfieldMessage():
@@ -93,19 +97,22 @@ class LinkedNetwork:
         self._segment_size = segment_size
         #: What becomes of a payload of that sender.
         self._spoil = spoil
-        #: Messages and their bytes, by class; what the tracker got and sent.
-        self.messages: Counter[type[msg.Message]] = Counter()
-        self.bytes: Counter[type[msg.Message]] = Counter()
-        #: Payload bytes by sender, and over all.
+        #: Messages, their bytes, and the bytes of the largest, by tag.
+        self.messages: Counter[msg.Tag] = Counter()
+        self.bytes: Counter[msg.Tag] = Counter()
+        self.largest: dict[msg.Tag, int] = {}
+        #: Payload bytes by sender.
         self.sent_by: Counter[Rank] = Counter()
+        #: When the tracker sent something, message by message.
+        self.tracker_sent: list[float] = []
 
     def post(self, now: float, sender: Rank, sends: Sequence[tuple[Rank, msg.Message]]) -> None:
         link = self._links[sender]
         parcel: list[tuple[Rank, msg.Message]] = []
         total, last, size = 0, None, 0
         for to, message in sends:
-            kind = type(message)
-            self.messages[kind] += 1
+            tag = message.tag
+            self.messages[tag] += 1
             if isinstance(message, msg.SendSegment):
                 if self._spoil is not None:
                     message = self._spoil(sender, message)
@@ -113,10 +120,14 @@ class LinkedNetwork:
                 continue
             if message is not last:
                 last, size = message, size_of(message)
-            self.bytes[kind] += size
+                if size > self.largest.get(tag, 0):
+                    self.largest[tag] = size
+            self.bytes[tag] += size
             total += size
             parcel.append((to, message))
         if parcel:
+            if sender == TRACKER:
+                self.tracker_sent += [now] * len(parcel)
             # Sent in one breath, they travel as one: a host announces to all its neighbours at once.
             link.lane_free = max(now, link.lane_free) + total / link.up
             self._agenda.put(link.lane_free + self._latency, self._arrive, sender, parcel)
@@ -141,7 +152,7 @@ class LinkedNetwork:
 
     def _begin(self, now: float, link: Link, sender: Rank, to: Rank, message: msg.SendSegment) -> None:
         theirs, size, latency = self._links[to], self._segment_size, self._latency
-        self.bytes[msg.SendSegment] += size
+        self.bytes[msg.Tag.SEND_SEGMENT] += size
         self.sent_by[sender] += size
         link.up_free = now + size / link.up
         theirs.down_free = max(now + latency, theirs.down_free) + size / theirs.down

@@ -63,14 +63,19 @@ class Simulation:
             if place is not None:
                 self._perform(place, place.machine.start(self.now))
 
-    def run(self, until: float = NEVER) -> None:
-        """Go on until nothing is left to happen, or until that time."""
-        agenda = self.agenda
-        while agenda.next_at <= until:
-            self.now = agenda.next_at
-            agenda.step()
-            if agenda.next_at == NEVER:
-                break
+    def step(self) -> None:
+        """The next thing that happens."""
+        self.now = self.agenda.next_at
+        self.agenda.step()
+
+    @property
+    def over(self) -> bool:
+        """Whether every machine has halted, or its client is dead."""
+        return all(
+            place.halted or rank in self.dead
+            for places in self._places.values()
+            for rank, place in places.items()
+        )
 
     def kill(self, now: float, rank: Rank) -> None:
         """That client is no more."""

@@ -1,18 +1,18 @@
 """Who else is in the swarms, and who is to hear what we hold.
 
 Two downloaders of one file become *neighbours* when each has told the other all that it holds of it, once
-(BITFIELD); from then on each tells the other what it gains (ANNOUNCE). The tracker may name thousands: a client
-seeks so many neighbours for a file, lets others make it twice as many, answers no more BITFIELDs then, and puts
-somebody else in the place of one that does not answer. So what a client hears and tells does not grow with the swarm.
+(BITFIELD); from then on each tells the other what it gains (ANNOUNCE). The tracker may name thousands: a
+client seeks so many neighbours for a file, lets others make it twice as many, answers no more BITFIELDs then,
+and puts somebody else in the place of one that does not answer. So what a client hears and tells does not
+grow with the swarm.
 
-Gains are gathered and told together, the first at once and the next after a pause that grows with the number of
-neighbours; nobody is told of what it is known to hold.
+Gains are gathered and told together, the first at once and the next after a pause that grows with the number
+of neighbours; nobody is told of what it is known to hold.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-
 from random import Random
 
 from mpi_core.protocol.bitfield import Bitfield
@@ -78,7 +78,9 @@ class Neighbours:
 
     # Members, by the tracker's word -----------------------------------------------------------
 
-    def named(self, swarms: Sequence[Swarm], unfinished: Iterable[str], lacking: Iterable[str], now: float) -> Effects:
+    def named(
+        self, swarms: Sequence[Swarm], unfinished: Iterable[str], lacking: Iterable[str], now: float
+    ) -> Effects:
         """The tracker names members; those who are sought now are greeted. Of files that lack a live holder,
         everybody named is."""
         self._round += 1

@@ -107,7 +107,7 @@ class Requests:
 
     def is_due(self, now: float) -> bool:
         """Whether ``fill`` could do anything."""
-        return self._stirred or self._wake_at is not None and now >= self._wake_at
+        return self._stirred or (self._wake_at is not None and now >= self._wake_at)
 
     def fill(self, now: float) -> Effects:
         """Look after what is overdue, then ask until the window is full or there is nobody to ask."""
@@ -174,8 +174,8 @@ class Requests:
 
     def _ask_for_first_copies(self, now: float, effects: Effects) -> None:
         """Keep the seeds of a contested file at work, whatever else the window holds: until they have sent
-        one of everything, theirs is the link that all wait for. Of the own stripe a few segments are asked for at
-        once; of the others', when the own one is done, one: somebody may have been told of no seed."""
+        one of everything, theirs is the link that all wait for. Of the own stripe a few segments are asked for
+        at once; of the others', when the own one is done, one: somebody may have been told of no seed."""
         picker = self._picker
         wanted, most = picker.stripe, FIRST_COPIES
         if not wanted:
@@ -231,17 +231,17 @@ class Requests:
 
     def _withdraw_queued(self, now: float, effects: Effects) -> None:
         """There is room for more and nothing to ask. What waits in the queue of one source, and is held by
-        another that has nothing to do for us, is to be had from that one: if it has just come to hold it, or, in
-        the endgame, if the request has waited longer than usual."""
+        another that has nothing to do for us, is to be had from that one: if it has just come to hold it, or,
+        in the endgame, if the request has waited longer than usual."""
         if self._config.strategy == "classic":
             return
-        endgame = not self._picker.todo and self.window.usual is not None
-        since = now - self.window.usual if endgame else 0.0
+        endgame = not self._picker.todo
+        since = now - (self.window.usual or 0.0)
         waiting = 0
         for request in self._open.values():
             if not (request.reopened or request.withdrawn):
                 bit = 1 << request.key
-                if self._news & bit or endgame and request.asked_at <= since:
+                if self._news & bit or (endgame and request.asked_at <= since):
                     waiting |= bit
         room = min(self.window.size - self._in_window, MOST_WITHDRAWN - self._withdrawn)
         for source in self._sources.ready(now, 1) if waiting else ():

@@ -61,8 +61,8 @@ class Tracker:
         #: Clients that are not lost and still owe their INIT, and those that still owe ALL_COMPLETE.
         self._uninitialised = clients
         self._undone = clients
-        #: Clients that have sent nothing since their INIT_ACK; whose first SWARM_REQUEST waits for theirs, and
-        #: until when; None: no longer.
+        #: Clients that have sent nothing since their INIT_ACK; whose first SWARM_REQUEST waits for theirs,
+        #: and until when; None: no longer.
         self._unheard: set[Rank] = set()
         self._gathered: list[Member] = []
         self._gather_until: float | None = None

@@ -1,10 +1,10 @@
 """How many requests to keep in flight.
 
 Enough that the link never waits for an answer, and no more: what is asked too early is asked with old news of
-who holds what, and waits in somebody's queue. So the window is what arrives, at the best rate seen, during the
-quickest answer seen (the bandwidth-delay product, without the queues that windows themselves make: who is
-served slowly must not ask for less), and a few to spare. It begins small and grows by one with each answer, so
-that a crowd that comes all at once does not ask a lone seed for everything.
+who holds what, and waits in somebody's queue. So the window is what arrives, at the best rate seen, during
+the quickest answer seen (the bandwidth-delay product, without the queues that windows themselves make: who is
+served slowly must not ask for less), and a few to spare. It begins small and grows by one with each answer,
+so that a crowd that comes all at once does not ask a lone seed for everything.
 """
 
 from __future__ import annotations
