@@ -40,6 +40,9 @@ CHOICES = 4
 #: So many requests at a time are asked back from the queues in which they wait.
 MOST_WITHDRAWN = 2
 
+#: A queue is far longer than another when it is so many times as long.
+LONGER = 2
+
 NEVER = float("inf")
 
 
@@ -122,10 +125,7 @@ class Requests:
             while self._has_room and self._ask_one(now, True, effects):
                 self._waiting_since = None
                 self._credit = 1
-            room = self._has_room and self._withdrawn < MOST_WITHDRAWN
-            if room and (self._news or not self._picker.todo):
-                self._withdraw_queued(now, effects)
-            self._news = 0
+            self._withdraw_queued(now, effects)
         if not (self._has_room and self._picker.todo):
             self._waiting_since = None
         elif self._waiting_since is None:
@@ -230,29 +230,33 @@ class Requests:
         return [Send(request.source, Cancel(request.ticket))]
 
     def _withdraw_queued(self, now: float, effects: Effects) -> None:
-        """There is room for more and nothing to ask. What waits in the queue of one source, and is held by
-        another that has nothing to do for us, is to be had from that one: if it has just come to hold it, or,
-        in the endgame, if the request has waited longer than usual."""
-        if self._config.strategy == "classic":
+        """What waits in a long queue, and has just come to be held by another with a far shorter one that has
+        nothing to do for us, is to be had from that one. So is, in the endgame, whatever waits longer than usual
+        while such a source is idle."""
+        news, self._news = self._news, 0
+        endgame = self._has_room and not self._picker.todo
+        room = MOST_WITHDRAWN - self._withdrawn
+        if room <= 0 or not (news or endgame) or self._config.strategy == "classic":
             return
-        endgame = not self._picker.todo
         since = now - (self.window.usual or 0.0)
-        waiting = 0
+        idle = None
         for request in self._open.values():
-            if not (request.reopened or request.withdrawn):
-                bit = 1 << request.key
-                if self._news & bit or (endgame and request.asked_at <= since):
-                    waiting |= bit
-        room = min(self.window.size - self._in_window, MOST_WITHDRAWN - self._withdrawn)
-        for source in self._sources.ready(now, 1) if waiting else ():
-            keys = source.keys & waiting
-            if keys and room > 0 and not source.outstanding:
-                key = self._picker.any_of(keys)
-                waiting ^= 1 << key
-                room -= 1
-                for request in self._by_key[key]:
-                    if not request.reopened:
-                        effects += self._withdraw(request)
+            bit = 1 << request.key
+            late = endgame and request.asked_at <= since
+            if request.reopened or request.withdrawn or not (late or news & bit):
+                continue
+            if idle is None:
+                idle = [source for source in self._sources.ready(now, 1) if not source.outstanding]
+            asked = self._sources.of(request.source, now)
+            most = asked.load if late else asked.load // LONGER - 1
+            for source in idle:
+                if source.load <= most and source.keys & bit and source is not asked:
+                    effects += self._withdraw(request)
+                    idle.remove(source)
+                    room -= 1
+                    break
+            if room <= 0:
+                return
 
     def _ask(self, now: float, source: Source, key: int, first_copy: bool = False) -> Effects:
         file, index = self._picker.locate(key)
@@ -441,7 +445,7 @@ class Requests:
         # Of what is here, nobody needs to know how rare it is.
         self._picker.gained(new & ~self._stored)
         self._news |= new & self._asked
-        if self._has_room or new & self._first_copies:
+        if self._has_room or self._news:
             self._stirred = True
 
     def source_lost(self, rank: Rank) -> None:
