@@ -5,7 +5,7 @@ REQUEST_SEGMENT to the sources, as many at a time as the window has room for, ea
 SEND_SEGMENT or REJECT; a swarm update after every tenth segment; FILE_COMPLETE for each whole file;
 ALL_COMPLETE once nothing is left to fetch; and, until STOP, answers to neighbours who ask what is here.
 
-What is asked of whom is decided in ``requests``; who hears what in ``neighbours``.
+What is asked of whom is decided in ``asking``; who hears what in ``neighbours``.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from mpi_core.protocol.errors import RemoteProtocolError
 from mpi_core.protocol.manifest import Manifest
 from mpi_core.protocol.roles import TRACKER
 from mpi_core.protocol.units import Rank, SegmentIndex
+from mpi_core.swarm.asking import Asking
 from mpi_core.swarm.checks import check_response
 from mpi_core.swarm.config import SwarmConfig
 from mpi_core.swarm.machine import Effects, Emit, Halt, Send
 from mpi_core.swarm.neighbours import Neighbours, unpack
 from mpi_core.swarm.picker import Picker
-from mpi_core.swarm.requests import Requests
 from mpi_core.swarm.sources import Sources
 from mpi_core.swarm.store import SegmentStore
 
@@ -64,7 +64,7 @@ class Downloader:
         self._config = config
         self._picker = Picker(rank, rng)
         self._sources = Sources(config, rng)
-        self._requests = Requests(config, self._picker, self._sources)
+        self._requests = Asking(config, self._picker, self._sources)
         self._neighbours = Neighbours(rank, store, self._picker, self._sources, self._requests, config, rng)
         self._effects: Effects = []
         #: starting → waiting (INIT sent) → downloading → serving (ALL_COMPLETE sent) → stopped
