@@ -33,6 +33,7 @@ def source(known: Sources, rank: int) -> Source:
 
 
 def turns(known: Sources, now: float = 0.0) -> list[int]:
+    known.changed()
     return [source.rank for source in known.in_turn(now, WINDOW)]
 
 

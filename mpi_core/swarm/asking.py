@@ -46,7 +46,8 @@ class Asking(Requests):
             while self._has_room and self._ask_one(now, True, effects):
                 self._waiting_since = None
                 self._credit = 1
-            self._withdraw_queued(now, effects)
+            if self._news or not self._picker.todo:
+                self._withdraw_queued(now, effects)
         if not (self._has_room and self._picker.todo):
             self._waiting_since = None
         elif self._waiting_since is None:

@@ -314,20 +314,22 @@ class Downloader:
             return
         file = self._picker.file(fact.name)
         if file is not None and fact.name in self._unfinished:
-            keys = 0
+            keys, base, segments = 0, file.base, file.segments
             for index in fact.indices:
-                if 0 <= index < file.segments:
-                    keys |= 1 << file.base + index
+                if 0 <= index < segments:
+                    keys |= 1 << base + index
             self._neighbours.holds(rank, file, keys, now)
 
     def _on_announce(self, now: float, sender: Rank, message: msg.Announce) -> None:
+        # Most messages of a swarm are this one: all is checked before any is believed, in one go.
+        told: list[tuple[msg.Gain, Manifest | None]] = []
         for gain in message.gains:
             self._known(sender, gain.name, None)
             manifest = self._store.manifest(gain.name)
-            if manifest and any(not 0 <= index < manifest.segments for index in gain.indices):
+            if manifest is not None and not gain.lies_within(len(manifest.digests)):
                 raise RemoteProtocolError(f"an ANNOUNCE of a segment that {gain.name!r} does not have")
-        for gain in message.gains:
-            manifest = self._store.manifest(gain.name)
+            told.append((gain, manifest))
+        for gain, manifest in told:
             if manifest is not None:
                 self._learn(sender, gain, manifest, now)
             else:

@@ -241,9 +241,7 @@ class Neighbours:
     def holds(self, rank: Rank, file: PickerFile, keys: int, now: float) -> None:
         """``rank`` holds those keys of a file that is being fetched here, as a peer."""
         source = self._sources.of(rank, now)
-        if source.silent:
-            self._requests.stir()
-        source.heard(now)
+        self._requests.heard(source, now)
         self._requests.peer_holds(source, keys)
         if file.mask & ~source.peer_keys == 0:
             self.completed(rank, file)

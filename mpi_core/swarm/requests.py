@@ -90,6 +90,7 @@ class Requests:
     def seeded(self, source: Source, keys: int) -> None:
         """``source`` holds those keys as a seed."""
         source.seed_keys |= keys & ~source.peer_keys
+        self._sources.changed()
         self._held |= keys
         self._stirred = True
 
@@ -174,6 +175,7 @@ class Requests:
                 silent_at = source.last_heard + self._config.request_timeout
                 if now >= silent_at:
                     source.silent = True
+                    self._sources.changed()
                     effects.append(Emit(ev.SourceAvoided(source.rank, "silent")))
                 else:
                     look_at = min(look_at, silent_at)
@@ -215,7 +217,7 @@ class Requests:
             self._asked &= ~(1 << request.key)
             self._first_copies &= ~(1 << request.key)
         source = self._sources.of(sender, now)
-        source.heard(now)
+        self.heard(source, now)
         source.late -= request.late
         self._sources.answered(source, request.key)
         self._stirred = True
@@ -246,6 +248,7 @@ class Requests:
         if row == self._config.ban_after:
             # Its copy of this file is bad; what else it holds may be sound.
             source.barred |= file.mask
+            self._sources.changed()
             return [Emit(ev.SourceAvoided(sender, f"{row} corrupt segments of {file.name} in a row"))]
         if source.strikes == self._config.strikes:
             return [Emit(ev.SourceAvoided(sender, f"{source.strikes} corrupt segments"))]
@@ -258,6 +261,7 @@ class Requests:
             self._picker.lost(source.peer_keys & bit & ~self._stored)
             source.peer_keys &= ~bit
             source.seed_keys &= ~bit
+            self._sources.changed()
         elif reason == "busy":
             source.paused(now)
         self._need(request.key)
@@ -266,8 +270,7 @@ class Requests:
         source = self._sources.get(sender)
         if source is None:
             raise RemoteProtocolError(f"PENDING from rank {sender}, of which nothing was asked")
-        self._stirred = self._stirred or source.silent
-        source.heard(now)
+        self.heard(source, now)
 
     def _cancel(self, request: Request) -> Effects:
         if request.cancelled:
@@ -279,6 +282,13 @@ class Requests:
     def cancel_all(self) -> Effects:
         return [effect for request in self._open.values() for effect in self._cancel(request)]
 
+    def heard(self, source: Source, now: float) -> None:
+        """It said something: it lives."""
+        if source.silent:
+            self._stirred = True
+            self._sources.changed()
+        source.heard(now)
+
     # What the sources hold --------------------------------------------------------------------
 
     def peer_holds(self, source: Source, keys: int) -> None:
@@ -286,6 +296,8 @@ class Requests:
         new = keys & ~source.peer_keys
         if not new:
             return
+        if not source.peer_keys:
+            self._sources.changed()
         source.peer_keys |= new
         self._held |= new
         if source.seed_keys:
@@ -303,6 +315,7 @@ class Requests:
             return
         self._picker.lost(source.peer_keys & ~self._stored)
         source.peer_keys = source.seed_keys = 0
+        self._sources.changed()
         for request in self._open.values():
             if request.source == rank and not request.cancelled:
                 request.expired = True

@@ -117,6 +117,8 @@ class Sources:
         self._rng = rng
         self._sources: dict[Rank, Source] = {}
         self._asked = 0
+        #: Those that hold anything and are not silent; None: to be found anew.
+        self._usable: list[Source] | None = None
         #: Whether any source has a strike.
         self._any_strikes = False
 
@@ -139,13 +141,18 @@ class Sources:
     def avoided(self, source: Source) -> bool:
         return source.strikes >= self._config.strikes
 
+    def changed(self) -> None:
+        """Some source has come to hold its first keys, or lost its last, or has become silent or spoken."""
+        self._usable = None
+
+    def _usable_now(self) -> list[Source]:
+        if self._usable is None:
+            self._usable = [s for s in self._sources.values() if s.keys and not s.silent]
+        return self._usable
+
     def ready(self, now: float, window: int) -> list[Source]:
         """The sources that may be asked now."""
-        usable = [
-            s
-            for s in self._sources.values()
-            if (s.peer_keys or s.seed_keys) and not s.silent and (not s.barred or s.keys)
-        ]
+        usable = self._usable_now()
         share = window
         if len(usable) > 1:
             share = max(LEAST_SHARE, -(-window // len(usable)))
