@@ -118,7 +118,12 @@ def test_help_is_a_text_not_a_print(word: str, capsys: pytest.CaptureFixture[str
 def test_the_help_tells_every_default() -> None:
     text = " ".join(build_parser().format_help().split())
     defaults = Options()
-    for value in (defaults.window, defaults.swarm_update, defaults.request_timeout, defaults.strategy):
+    for value in (
+        "as many as the links need",
+        defaults.swarm_update,
+        defaults.request_timeout,
+        defaults.strategy,
+    ):
         assert str(value) in text
 
 

@@ -91,7 +91,9 @@ def test_the_classic_strategy_asks_for_segments_in_order_one_at_a_time() -> None
 def test_sources_are_asked_round_robin() -> None:
     client = leecher(wants={"file1": 9}, strategy="classic")
     client.drain(serve_all(client, seeds=[2, 3, 4]))
-    assert [to for to, _ in client.asked()] == [2, 3, 4] * 3
+    asked = [to for to, _ in client.asked()]
+    assert sorted(asked[:3]) == [2, 3, 4]
+    assert asked == asked[:3] * 3
 
 
 @given(st.integers(1, 16), st.integers(1, 4), st.randoms(use_true_random=False))
@@ -256,6 +258,7 @@ def test_each_side_tells_all_it_holds_once_and_then_what_it_gains() -> None:
 def test_gains_that_come_fast_are_told_together() -> None:
     client = leecher({"file1": 6}, announce_interval=1.0)
     client.joins({"file1": [2, 4]}, {"file1": [3]})
+    client.hear(3, holding("file1", "......"))
     client.drain(serve_all(client))
     client.wait(1.0)
     first, later = (gain.indices for m in client.messages(msg.Announce, to=3) for gain in m.gains)

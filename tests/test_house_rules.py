@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PURE = ("mpi_core/protocol", "mpi_core/swarm", "tui_torrent/view")
+PURE = ("mpi_core/protocol", "mpi_core/swarm", "mpi_core/sim", "tui_torrent/view")
 PURE_FILES = sorted(file for folder in PURE for file in (ROOT / folder).rglob("*.py"))
 
 CHECKS = {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import pytest
 
 from mpi_core.protocol.units import Rank
@@ -11,10 +13,16 @@ from mpi_core.swarm.sources import FIRST_PAUSE, LAST_PAUSE, Source, Sources
 ALL = 0b1111_1111
 
 
-def sources(*ranks: int, window: int = 8, keys: int = ALL) -> Sources:
-    found = Sources(SwarmConfig(window=window))
-    for rank in ranks:
-        found.of(Rank(rank), now=0.0).peer_keys = keys
+#: The size of the window in these tests.
+WINDOW = 8
+
+
+def sources(*ranks: int, keys: int = ALL) -> Sources:
+    """Sources between which chance decides in the order in which they are named."""
+    found = Sources(SwarmConfig(), Random(0))
+    for place, rank in enumerate(ranks):
+        source = found.of(Rank(rank), now=0.0)
+        source.peer_keys, source.tie = keys, float(place)
     return found
 
 
@@ -25,12 +33,13 @@ def source(known: Sources, rank: int) -> Source:
 
 
 def turns(known: Sources, now: float = 0.0) -> list[int]:
-    return [source.rank for source in known.in_turn(now)]
+    known.changed()
+    return [source.rank for source in known.in_turn(now, WINDOW)]
 
 
 def ask(known: Sources, key: int, now: float = 0.0) -> int:
     """Ask whose turn it is; who that was."""
-    asked = known.in_turn(now)[0]
+    asked = known.in_turn(now, WINDOW)[0]
     known.asked(asked, key)
     return asked.rank
 
@@ -39,7 +48,7 @@ def ask(known: Sources, key: int, now: float = 0.0) -> int:
 
 
 def test_the_turn_goes_round() -> None:
-    known = sources(3, 1, 2)
+    known = sources(1, 2, 3)
     asked = []
     for key in range(6):
         asked.append(ask(known, key))
@@ -65,13 +74,13 @@ def test_who_was_asked_less_often_comes_before_who_was_asked_long_ago() -> None:
 
 
 def test_nobody_has_more_than_its_share_of_the_window() -> None:
-    known = sources(1, 2, 3, window=8)
+    known = sources(1, 2, 3)
     asked = [ask(known, key) for key in range(9)]
     assert (sorted(asked), turns(known)) == ([1, 1, 1, 2, 2, 2, 3, 3, 3], [])
 
 
 def test_a_lone_source_has_the_whole_window() -> None:
-    known = sources(1, window=8)
+    known = sources(1)
     for key in range(8):
         assert ask(known, key) == 1
     assert turns(known) == []
@@ -83,6 +92,32 @@ def test_who_holds_nothing_is_not_asked() -> None:
     assert turns(known) == [2]
     source(known, 1).seed_keys = 1
     assert turns(known) == [1, 2]
+
+
+def test_chance_decides_who_is_first() -> None:
+    first = set()
+    for seed in range(40):
+        known = Sources(SwarmConfig(), Random(seed))
+        for rank in (1, 2, 3):
+            known.of(Rank(rank), now=0.0).peer_keys = ALL
+        first.add(turns(known)[0])
+    assert first == {1, 2, 3}
+
+
+def test_who_says_that_much_waits_there_comes_later() -> None:
+    known = sources(1, 2)
+    source(known, 1).load = 3
+    assert [ask(known, key) for key in range(4)] == [2, 2, 2, 1]
+    known.answered(source(known, 2), 0)
+    known.answered(source(known, 2), 1)
+    assert turns(known) == [2, 1]
+
+
+def test_who_takes_far_longer_than_usual_comes_last() -> None:
+    known = sources(1, 2)
+    source(known, 1).usual, source(known, 2).usual, source(known, 2).load = 4.0, 1.0, 7
+    assert [s.rank for s in known.in_turn(0.0, WINDOW, usual=1.0)] == [2, 1]
+    assert [s.rank for s in known.in_turn(0.0, WINDOW, usual=2.0)] == [1, 2]
 
 
 # Who is passed over -----------------------------------------------------------------------------
@@ -99,7 +134,7 @@ def test_a_busy_source_is_left_alone_for_a_while_and_then_for_longer() -> None:
         assert turns(known, end) == [1, 2]
         now = end
     assert pauses == [pytest.approx(min(FIRST_PAUSE * 2**n, LAST_PAUSE)) for n in range(8)]
-    source(known, 1).delivered(now)
+    source(known, 1).delivered("file1", 0.1)
     source(known, 1).paused(now)
     assert known.next_pause_end(now) == pytest.approx(now + FIRST_PAUSE)
 
@@ -115,6 +150,12 @@ def test_a_silent_source_is_not_asked_until_it_speaks() -> None:
     assert turns(known) == [1]
 
 
+def test_a_source_that_owes_a_late_answer_comes_last() -> None:
+    known = sources(1, 2)
+    source(known, 1).late, source(known, 2).load = 1, 5
+    assert turns(known) == [2, 1]
+
+
 # Strikes ----------------------------------------------------------------------------------------
 
 
@@ -126,6 +167,7 @@ def struck(
     bad, good = source(known, 1), source(known, 2)
     bad.peer_keys, good.peer_keys = keys, honest
     bad.strikes, bad.corrupted = strikes, corrupted
+    known._any_strikes = strikes > 0
     return known, bad, good
 
 
@@ -166,7 +208,7 @@ def test_nothing_is_hoped_of_a_source_in_a_file_that_is_barred_to_it() -> None:
 def test_a_good_segment_ends_the_row_but_forgives_no_strike() -> None:
     known, bad, _ = struck(3, corrupted=0b0111)
     bad.corrupt_in_a_row = {"file1": 3, "file2": 1}
-    bad.delivered("file1")
+    bad.delivered("file1", 0.1)
     assert (bad.corrupt_in_a_row, bad.strikes, known.avoided(bad)) == ({"file2": 1}, 3, True)
 
 

@@ -23,6 +23,7 @@ python -m tui_torrent check JOURNAL   checks a journal against the protocol's ru
                                       event that breaks one (0: all hold, 1: one is broken, 2: no journal)
 python -m tui_torrent replay JOURNAL  shows the run that a journal tells of; --help says more
 python -m tui_torrent attach          shows a run that was started with --serve; --help says more
+python -m tui_torrent simulate        runs a swarm of any size on a simulated network; --help says more
 """
 
 
@@ -87,6 +88,16 @@ def _port(text: str) -> int:
 _port.__name__ = "port"
 
 
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"expected a share from 0 to 1, found {text!r}")
+    return value
+
+
+_share.__name__ = "number"
+
+
 def _path(text: str) -> Path:
     if not text:
         raise argparse.ArgumentTypeError("expected a path, found nothing")
@@ -133,9 +144,8 @@ def build_parser() -> argparse.ArgumentParser:
     add(
         "--window",
         type=_whole(1),
-        default=Options.window,
         metavar="N",
-        help="requests in flight (%(default)s)",
+        help="requests in flight (default: as many as the links need)",
     )
     add(
         "--swarm-update",
@@ -304,5 +314,69 @@ def _attach(words: list[str]) -> int:
     return run_attach(**vars(build_attach_parser().parse_args(words)))
 
 
+def build_simulate_parser() -> argparse.ArgumentParser:
+    """The parser of what follows ``simulate``."""
+    from tui_torrent.simulate import SimulateOptions
+
+    default = SimulateOptions()
+    parser = _Parser(
+        prog=f"python -m {PROGRAM} simulate",
+        description="Run tracker and clients on a simulated network, deterministic from a seed, and print "
+        "how near they come to the bound. The exit code is 0 where every client that lives has everything, "
+        "else 1.",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("--clients", type=_whole(1), default=default.clients, metavar="N", help="who want it (%(default)s)")
+    add("--segments", type=_whole(0), default=default.segments, metavar="M", help="of the file (%(default)s)")
+    add("--seeds", type=_whole(1), default=default.seeds, metavar="K", help="who have it all (%(default)s)")
+    add(
+        "--arrivals",
+        choices=("flash", "poisson"),
+        default=default.arrivals,
+        help="all at once, or one by one over the time that one needs (%(default)s)",
+    )
+    for share, what in (
+        ("slow", "with a tenth of the rate"),
+        ("dead", "that die at a third of the bound"),
+        ("corrupt", "that spoil all they send"),
+    ):
+        add(f"--{share}", type=_share, default=0.0, metavar="SHARE", help=f"of clients {what} (0)")
+    add("--rate", type=_positive, default=default.rate, metavar="B", help="bytes/s up and down (%(default)g)")
+    add(
+        "--tracker-rate",
+        type=_positive,
+        default=default.tracker_rate,
+        metavar="B",
+        help="the tracker's own (%(default)g)",
+    )
+    add(
+        "--segment-size",
+        type=_whole(1),
+        default=default.segment_size,
+        metavar="BYTES",
+        help="that each payload takes on a link (%(default)s)",
+    )
+    add("--latency", type=_seconds, default=0.0, metavar="S", help="from any host to any (0)")
+    add("--window", type=_whole(1), metavar="N", help="requests in flight (default: by itself)")
+    add("--swarm-update", type=_whole(1), default=default.swarm_update, metavar="N", help="(%(default)s)")
+    add("--seed", type=int, default=0, metavar="INT", help="of all random choices (0)")
+    add("--json", action="store_true", help="print the report as one JSON object")
+    add("--journal", type=_path, metavar="FILE", help="write every event, to be checked and replayed")
+    add("--plot", type=_path, metavar="FILE", help="draw the completion curves, as SVG")
+    return parser
+
+
+def _simulate(words: list[str]) -> int:
+    from tui_torrent.simulate import SimulateOptions, run_simulate
+
+    return run_simulate(SimulateOptions(**vars(build_simulate_parser().parse_args(words))), sys.stdout.write)
+
+
 #: What is run without MPI, by its first word.
-COMMANDS: dict[str, Callable[[list[str]], int]] = {"check": _check, "replay": _replay, "attach": _attach}
+COMMANDS: dict[str, Callable[[list[str]], int]] = {
+    "check": _check,
+    "replay": _replay,
+    "attach": _attach,
+    "simulate": _simulate,
+}

@@ -23,7 +23,8 @@ class Options:
     journal: Path | None = None
     seed: int = 0
     strategy: Strategy = SwarmConfig.strategy
-    window: int = SwarmConfig.window
+    #: None: as many requests as the links need.
+    window: int | None = None
     swarm_update: int = SwarmConfig.swarm_update
     #: None: as the scenario says, which for all but the demo is: no bound.
     rate: float | None = None

@@ -11,8 +11,9 @@ Strategy = Literal["swarm", "classic"]
 @dataclass(frozen=True)
 class SwarmConfig:
     strategy: Strategy = "swarm"
-    #: Requests that a downloader keeps in flight; the classic strategy has one, whatever stands here.
-    window: int = 8
+    #: Requests that a downloader keeps in flight; None: as many as its links need. The classic strategy has
+    #: one, whatever stands here.
+    window: int | None = None
     #: Segments between two swarm updates.
     swarm_update: int = 10
     #: A request unanswered for so long is asked of another source as well.
@@ -23,11 +24,15 @@ class SwarmConfig:
     swarm_cap: int = 50
     #: So many small files with the same owners and the same wanters, or more, travel as bundles.
     bundle_from: int = 64
+    #: The first SWARM_REQUESTs are answered when every client has sent its own, or after this.
+    gather_for: float = 0.05
     #: Payloads that an uploader has on the way at once, and requests that wait behind them.
-    slots: int = 4
+    slots: int = 2
     max_queue: int = 512
-    #: Gains are announced at most so often.
+    #: Gains are announced at most so often, and less often to many neighbours.
     announce_interval: float = 0.002
+    #: Neighbours that a client keeps for one file, at most; it seeks half as many by itself.
+    neighbours: int = 24
     #: While nothing arrives, the swarms are asked for again after this, then after twice this …
     refresh_interval: float = 1.0
     #: … and a file of which a segment has no live holder for so long is given up.
@@ -41,7 +46,8 @@ class SwarmConfig:
 
     @property
     def requests_in_flight(self) -> int:
-        return 1 if self.strategy == "classic" else self.window
+        """A fixed window; 0 where it adapts."""
+        return 1 if self.strategy == "classic" else self.window or 0
 
     @property
     def pending_interval(self) -> float:

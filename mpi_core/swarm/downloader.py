@@ -5,7 +5,7 @@ REQUEST_SEGMENT to the sources, as many at a time as the window has room for, ea
 SEND_SEGMENT or REJECT; a swarm update after every tenth segment; FILE_COMPLETE for each whole file;
 ALL_COMPLETE once nothing is left to fetch; and, until STOP, answers to neighbours who ask what is here.
 
-What is asked of whom is decided in ``requests``; who hears what in ``neighbours``.
+What is asked of whom is decided in ``asking``; who hears what in ``neighbours``.
 """
 
 from __future__ import annotations
@@ -21,17 +21,22 @@ from mpi_core.protocol.errors import RemoteProtocolError
 from mpi_core.protocol.manifest import Manifest
 from mpi_core.protocol.roles import TRACKER
 from mpi_core.protocol.units import Rank, SegmentIndex
+from mpi_core.swarm.asking import Asking
 from mpi_core.swarm.checks import bundle_of, check_response
 from mpi_core.swarm.config import SwarmConfig
 from mpi_core.swarm.machine import Effects, Emit, Halt, Send
-from mpi_core.swarm.neighbours import Neighbours, told, unpack
-from mpi_core.swarm.picker import Picker, PickerFile
-from mpi_core.swarm.requests import Requests
+from mpi_core.swarm.neighbours import Neighbours, unpack
+from mpi_core.swarm.picker import Picker
 from mpi_core.swarm.sources import Sources
 from mpi_core.swarm.store import SegmentStore
 
 #: How often, in seconds, a downloader looks whether some segment has lost its last live holder.
 CHECK_INTERVAL = 0.25
+
+NEVER = float("inf")
+
+#: Facts of one file that are kept until its manifest comes, times the neighbours that a client may have.
+EARLY_FACTS = 4
 
 #: The pause between two refreshes of a stalled client doubles up to so many times the first.
 REFRESH_GROWTH = 8
@@ -58,9 +63,9 @@ class Downloader:
         self._patterns = tuple(patterns)
         self._config = config
         self._picker = Picker(rank, rng)
-        self._sources = Sources(config)
-        self._requests = Requests(config, self._picker, self._sources)
-        self._neighbours = Neighbours(store, config.announce_interval)
+        self._sources = Sources(config, rng)
+        self._requests = Asking(config, self._picker, self._sources)
+        self._neighbours = Neighbours(rank, store, self._picker, self._sources, self._requests, config, rng)
         self._effects: Effects = []
         #: starting → waiting (INIT sent) → downloading → serving (ALL_COMPLETE sent) → stopped
         self._phase = "starting"
@@ -74,8 +79,6 @@ class Downloader:
         self._missing: dict[str, int] = {}
         #: What neighbours told of files whose manifest is still on its way here.
         self._early: dict[str, list[tuple[Rank, msg.Holding | msg.Gain]]] = {}
-        #: (rank, file) pairs that the tracker named as seeds. Named again, they bring no new hope.
-        self._seeds: set[tuple[Rank, str]] = set()
         self._unavailable: list[str] = []
         #: Files of which a segment has no live holder → since when.
         self._hopeless: dict[str, float] = {}
@@ -115,15 +118,17 @@ class Downloader:
 
     @property
     def wake_at(self) -> float | None:
-        deadlines = [self._neighbours.flush_at]
+        at = self._neighbours.flush_at
         if self._phase == "downloading":
-            deadlines += [self._refresh_at, self._check_at, self._requests.wake_at]
-        return min((at for at in deadlines if at is not None), default=None)
+            asked = self._requests.wake_at
+            at = min(self._refresh_at, self._check_at, at or NEVER, asked or NEVER)
+        return at
 
     def _go_on(self, now: float) -> Effects:
         """What follows from any stimulus: ask, give up, refresh, finish, announce."""
         if self._phase == "downloading":
-            self._effects += self._requests.fill(now)
+            if self._requests.is_due(now):
+                self._effects += self._requests.fill(now)
             if now >= self._check_at:
                 self._check_at = now + CHECK_INTERVAL
                 self._give_up(now)
@@ -184,10 +189,14 @@ class Downloader:
         listed = tuple(self._unfinished) if len(self._unfinished) <= ev.NAMES_LISTED else ()
         self._emit(ev.SwarmRequested(len(self._unfinished), listed))
 
-    def _update_swarms(self, now: float) -> None:
+    def _update_swarms(self, now: float, stalled: bool = False) -> None:
         unfinished = Bitfield(len(self._names), self._unfinished_bits)
-        lacking = Bitfield.of(len(self._names), (self._unfinished[name] for name in self._hopeless))
-        packed = lacking.to_bytes() if lacking else b""
+        packed = b""
+        if stalled and self._hopeless:
+            # While segments come, what nobody near has may well be on its way: the tracker is asked for
+            # strangers only when they no longer do.
+            lacking = Bitfield.of(len(self._names), (self._unfinished[name] for name in self._hopeless))
+            packed = lacking.to_bytes()
         self._send(TRACKER, msg.SwarmRequest((), unfinished.to_bytes(), packed))
         self._requested_swarms(now)
 
@@ -195,7 +204,7 @@ class Downloader:
         """Nothing has come for a while: ask again, and show the tracker that we live."""
         longest = REFRESH_GROWTH * self._config.refresh_interval
         self._refresh_pause = min(2 * self._refresh_pause, longest)
-        self._update_swarms(now)
+        self._update_swarms(now, stalled=True)
 
     def _on_swarm_response(self, now: float, sender: Rank, message: msg.SwarmResponse) -> None:
         self._from_tracker(sender, "SWARM_RESPONSE")
@@ -204,27 +213,16 @@ class Downloader:
         check_response(message, self._names, self._store, self._clients)
         for manifest in message.manifests:
             self._begin(manifest)
-        greetings: dict[Rank, list[str]] = {}
-        for swarm in message.swarms:
-            file = self._picker.file(swarm.name)
-            if file is None or swarm.name not in self._unfinished:
-                continue
-            for member in swarm.members:
-                if member.rank != self._rank and self._joined(file, member, now):
-                    greetings.setdefault(member.rank, []).append(swarm.name)
-            self._picker.members_changed(file)
-        for rank, names in greetings.items():
-            self._effects += self._neighbours.greet(rank, names)
+        self._effects += self._neighbours.named(message.swarms, self._unfinished, self._hopeless, now)
         for rank in message.lost:
-            self._forget(rank)
+            self._neighbours.forget(rank, self._unfinished)
         for name in message.unknown:
             self._make_unavailable(name, "nobody owns it")
         for manifest in message.manifests:
             if not manifest.segments:
                 self._file_complete(manifest.name)
             for rank, fact in self._early.pop(manifest.name, ()):
-                self._learn(rank, fact.name, told(fact, manifest.segments), now)
-                self._effects += self._neighbours.greet(rank, [fact.name])
+                self._learn(rank, fact, manifest, now)
 
     def _begin(self, manifest: Manifest) -> None:
         if manifest.name not in self._unfinished:
@@ -234,35 +232,6 @@ class Downloader:
         self._requests.add(manifest)
         self._missing[manifest.name] = manifest.segments
         self._emit(ev.DownloadStarted(manifest.name, manifest.segments, manifest.size))
-
-    def _joined(self, file: PickerFile, member: msg.SwarmMember, now: float) -> bool:
-        """Take a member of a swarm in; whether it is a peer to be greeted."""
-        source = self._sources.of(member.rank, now)
-        if member.role == "peer":
-            file.peers.add(member.rank)
-            return True
-        self._neighbours.completed(member.rank, file.name)
-        if (member.rank, file.name) in self._seeds:
-            return False
-        self._seeds.add((member.rank, file.name))
-        if member.rank in file.peers:
-            # A peer that became a seed keeps counting as copies, not as the origin of the file.
-            file.peers.discard(member.rank)
-            self._requests.peer_holds(source, file.mask)
-        elif file.mask & ~source.peer_keys:
-            file.seeds.add(member.rank)
-            source.seed_keys |= file.mask & ~source.peer_keys
-        return False
-
-    def _forget(self, rank: Rank) -> None:
-        self._neighbours.forget(rank)
-        for name in self._unfinished:
-            file = self._picker.file(name)
-            if file is not None and (rank in file.peers or rank in file.seeds):
-                file.peers.discard(rank)
-                file.seeds.discard(rank)
-                self._picker.members_changed(file)
-        self._requests.source_lost(rank)
 
     def _on_stop(self, now: float, sender: Rank, message: msg.Stop) -> None:
         self._from_tracker(sender, "STOP")
@@ -290,7 +259,7 @@ class Downloader:
         text = manifest.digest_text(digest)
         self._emit(ev.SegmentStored(sender, file.name, SegmentIndex(index), size, text))
         self._effects += self._requests.stored(now, sender, request)
-        self._neighbours.gained(file.name, SegmentIndex(index))
+        self._neighbours.gained(request.key)
         self._stored += 1
         self._refresh_pause = self._config.refresh_interval
         if not self._hopeless:
@@ -301,6 +270,7 @@ class Downloader:
         if not self._missing[file.name]:
             self._file_complete(file.name)
         if self._stored % self._config.swarm_update == 0 and self._unfinished:
+            self._neighbours.share_out(file)
             self._update_swarms(now)
 
     def _on_reject(self, now: float, sender: Rank, message: msg.Reject) -> None:
@@ -328,40 +298,47 @@ class Downloader:
         for holding in message.holdings:
             self._known(sender, holding.name, holding.length)
             unpack(holding)
-        for holding in message.holdings:
+        known = [holding for holding in message.holdings if self._store.manifest(holding.name)]
+        for holding in message.holdings if len(known) < len(message.holdings) else ():
             if self._store.manifest(holding.name) is None:
-                self._early.setdefault(holding.name, []).append((sender, holding))
-            else:
-                self._learn(sender, holding.name, unpack(holding), now)
-        names = [h.name for h in message.holdings if self._store.manifest(h.name)]
-        self._effects += self._neighbours.greet(sender, names)
+                self._is_early(sender, holding)
+        self._effects += self._neighbours.met(sender, known, now)
 
-    def _learn(self, rank: Rank, name: str, held: Bitfield, now: float) -> None:
-        """``rank`` holds those segments of a file, as a peer."""
-        file = self._picker.file(name)
-        if held.is_full:
-            self._neighbours.completed(rank, name)
-        if file is None or name not in self._unfinished or held.length != file.segments:
+    def _is_early(self, sender: Rank, fact: msg.Holding | msg.Gain) -> None:
+        """Keep a fact of a file whose manifest has yet to come; more than neighbours tell is not kept."""
+        facts = self._early.setdefault(fact.name, [])
+        if len(facts) < EARLY_FACTS * self._config.neighbours:
+            facts.append((sender, fact))
+
+    def _learn(self, rank: Rank, fact: msg.Holding | msg.Gain, manifest: Manifest, now: float) -> None:
+        """A neighbour told a fact of a file whose manifest is here."""
+        if isinstance(fact, msg.Holding):
+            if fact.length == manifest.segments:
+                self._effects += self._neighbours.met(rank, [fact], now)
             return
-        source = self._sources.of(rank, now)
-        source.heard(now)
-        if rank not in file.peers and not held.is_full and rank not in file.seeds:
-            file.peers.add(rank)
-            self._picker.members_changed(file)
-        self._requests.peer_holds(source, self._picker.keys_of(file, held))
+        file = self._picker.file(fact.name)
+        if file is not None and fact.name in self._unfinished:
+            keys, base, segments = 0, file.base, file.segments
+            for index in fact.indices:
+                if 0 <= index < segments:
+                    keys |= 1 << base + index
+            self._neighbours.holds(rank, file, keys, now)
 
     def _on_announce(self, now: float, sender: Rank, message: msg.Announce) -> None:
+        # Most messages of a swarm are this one: all is checked before any is believed, in one go.
+        told: list[tuple[msg.Gain, Manifest | None]] = []
         for gain in message.gains:
             self._known(sender, gain.name, None)
             manifest = self._store.manifest(gain.name)
-            if manifest and any(not 0 <= index < manifest.segments for index in gain.indices):
+            if manifest is not None and not gain.lies_within(len(manifest.digests)):
                 raise RemoteProtocolError(f"an ANNOUNCE of a segment that {gain.name!r} does not have")
-        for gain in message.gains:
-            manifest = self._store.manifest(gain.name)
+            told.append((gain, manifest))
+        for gain, manifest in told:
             if manifest is not None:
-                self._learn(sender, gain.name, told(gain, manifest.segments), now)
+                self._learn(sender, gain, manifest, now)
             else:
-                self._early.setdefault(gain.name, []).append((sender, gain))
+                self._is_early(sender, gain)
+        self._neighbours.loaded(sender, message.load)
 
     # Ends -------------------------------------------------------------------------------------
 

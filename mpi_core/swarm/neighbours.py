@@ -1,61 +1,280 @@
-"""Who is to hear what we hold.
+"""Who else is in the swarms, and who is to hear what we hold.
 
-Two downloaders of one file tell each other all they hold, once (BITFIELD), and from then on what they gain
-(ANNOUNCE). Gains are gathered and told together, the first at once and the next after a pause, so that a
-fast download does not cost a message a segment and neighbour.
+Two downloaders of one file become *neighbours* when each has told the other all that it holds of it, once
+(BITFIELD); from then on each tells the other what it gains (ANNOUNCE). The tracker may name thousands: a
+client seeks so many neighbours for a file, lets others make it twice as many, answers no more BITFIELDs then,
+and puts somebody else in the place of one that does not answer. So what a client hears and tells does not
+grow with the swarm.
+
+Gains are gathered and told together, the first at once and the next after a pause that grows with the number
+of neighbours; nobody is told of what it is known to hold.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from random import Random
 
 from mpi_core.protocol.bitfield import Bitfield
-from mpi_core.protocol.messages import Announce, BitfieldMessage, Gain, Holding
+from mpi_core.protocol.messages import Announce, BitfieldMessage, Gain, Holding, Swarm, SwarmMember
 from mpi_core.protocol.units import Rank, SegmentIndex
+from mpi_core.swarm.config import SwarmConfig
 from mpi_core.swarm.machine import Effects, Send
+from mpi_core.swarm.picker import Picker, PickerFile
+from mpi_core.swarm.requests import Requests
+from mpi_core.swarm.sources import Sources
 from mpi_core.swarm.store import SegmentStore
+
+#: So many neighbours hear of each gain at once; more hear of several together.
+FEW = 8
+
+#: Members known by name alone that a client remembers for one file, times the neighbours that it may have.
+RESERVE = 2
+
+#: An unanswered BITFIELD is forgotten after so many swarm updates.
+ROUNDS = 2
+
+#: A downloader that holds so much less than so many times what its median neighbour holds is far behind.
+FAR_BEHIND = 0.33
+FEW_SEGMENTS = 8
 
 
 class Neighbours:
-    """What each neighbour has been told, and what it is still to hear."""
+    """Members of the swarms: those to whom one talks, and those who are known by name."""
 
-    def __init__(self, store: SegmentStore, interval: float) -> None:
+    def __init__(
+        self,
+        rank: Rank,
+        store: SegmentStore,
+        picker: Picker,
+        sources: Sources,
+        requests: Requests,
+        config: SwarmConfig,
+        rng: Random,
+    ) -> None:
+        self._rank = rank
         self._store = store
-        self._interval = interval
-        #: (rank, file) pairs to which our bitfield was sent.
-        self._told: set[tuple[Rank, str]] = set()
-        #: For each file, the neighbours that still lack some of it. A dict for its order.
-        self._audience: dict[str, dict[Rank, None]] = {}
-        self._gains: dict[str, list[SegmentIndex]] = {}
+        self._picker = picker
+        self._sources = sources
+        self._requests = requests
+        self._rng = rng
+        self._most = config.neighbours
+        self._sought = max(1, config.neighbours // 2)
+        self._interval = config.announce_interval
+        #: For each file, whom our BITFIELD was sent.
+        self._told: dict[str, set[Rank]] = {}
+        #: (file, rank) whose own BITFIELD has not come yet → what we told of it, and the update of that time.
+        self._unanswered: dict[tuple[str, Rank], tuple[int, int]] = {}
+        self._round = 0
+        #: Members whom we may seek yet. A dict for its order.
+        self._reserve: dict[str, dict[Rank, None]] = {}
+        #: Neighbours → the keys of the files that they are still fetching.
+        self._audience: dict[Rank, int] = {}
+        #: (rank, file) pairs that the tracker named as seeds. Named again, they bring no new hope.
+        self._seeds: set[tuple[Rank, str]] = set()
+        #: Keys gained since the last ANNOUNCE.
+        self._gains = 0
         self._flushed_at = float("-inf")
 
-    def greet(self, rank: Rank, names: Iterable[str]) -> Effects:
+    # Members, by the tracker's word -----------------------------------------------------------
+
+    def named(
+        self, swarms: Sequence[Swarm], unfinished: Iterable[str], lacking: Iterable[str], now: float
+    ) -> Effects:
+        """The tracker names members; those who are sought now are greeted. Of files that lack a live holder,
+        everybody named is."""
+        self._round += 1
+        greetings: dict[Rank, list[str]] = {}
+        seeking = dict.fromkeys(name for name, _ in self._unanswered)
+        self._forget_unanswered()
+        for swarm in swarms:
+            file = self._picker.file(swarm.name)
+            if file is None or swarm.name not in unfinished:
+                continue
+            hopeless = swarm.name in lacking
+            reserve = self._reserve.setdefault(swarm.name, {})
+            for member in swarm.members:
+                if member.rank == self._rank:
+                    continue
+                if member.role == "seed":
+                    self._seed_named(file, member, hopeless, now)
+                elif member.rank not in self._told.get(swarm.name, ()):
+                    if hopeless:
+                        greetings.setdefault(member.rank, []).append(swarm.name)
+                    elif len(reserve) < RESERVE * self._most:
+                        reserve[member.rank] = None
+            seeking[swarm.name] = None
+        for name in seeking:
+            for rank in self._seek(name, unfinished):
+                greetings.setdefault(rank, []).append(name)
+        for rank, names in greetings.items():
+            for name in names:
+                seeking[name] = None
+                self._peer(name, rank)
+        for name in seeking:
+            file = self._picker.file(name)
+            if file is not None:
+                self.share_out(file)
+        self._requests.stir()
+        return [effect for rank, names in greetings.items() for effect in self.greet(rank, names, now)]
+
+    def _seek(self, name: str, unfinished: Iterable[str]) -> list[Rank]:
+        """Members to greet, as many as are lacking."""
+        reserve = self._reserve.get(name)
+        if not reserve or name not in unfinished:
+            return []
+        told = self._told.get(name, ())
+        wanted = self._sought - len(told)
+        others = [rank for rank in reserve if rank not in told]
+        sought = self._rng.sample(others, min(len(others), max(0, wanted)))
+        for rank in sought:
+            del reserve[rank]
+        return sought
+
+    def _peer(self, name: str, rank: Rank) -> None:
+        file = self._picker.file(name)
+        if file is not None and rank not in file.seeds:
+            file.peers.add(rank)
+
+    def _forget_unanswered(self) -> None:
+        for (name, rank), (_, since) in list(self._unanswered.items()):
+            if self._round - since > ROUNDS:
+                del self._unanswered[name, rank]
+                self._told[name].discard(rank)
+                file = self._picker.file(name)
+                if file is not None:
+                    file.peers.discard(rank)
+
+    def _seed_named(self, file: PickerFile, member: SwarmMember, hopeless: bool, now: float) -> None:
+        rank = member.rank
+        if (rank, file.name) in self._seeds:
+            return
+        if not hopeless and len(file.seeds) >= self._most and rank not in file.peers:
+            return
+        self._seeds.add((rank, file.name))
+        self.completed(rank, file)
+        source = self._sources.of(rank, now)
+        if rank in file.peers:
+            # A peer that became a seed keeps counting as copies, not as the origin of the file.
+            file.peers.discard(rank)
+            self._requests.peer_holds(source, file.mask)
+        elif file.mask & ~source.peer_keys:
+            file.seeds.add(rank)
+            self._requests.seeded(source, file.mask)
+
+    def share_out(self, file: PickerFile) -> None:
+        """Share the first copies of a file out among those who keep up."""
+        if not file.seeds:
+            return
+        held = {rank: self._held_by(rank, file) for rank in file.peers}
+        if not held:
+            self._picker.members_changed(file)
+            return
+        # Peers do not tell us of what we hold: they can be compared with one another only.
+        least = FAR_BEHIND * sorted(held.values())[len(held) // 2] - FEW_SEGMENTS
+        behind = [rank for rank, count in held.items() if count < least or count == file.segments]
+        self._picker.members_changed(file, behind)
+
+    def _held_by(self, rank: Rank, file: PickerFile) -> int:
+        source = self._sources.get(rank)
+        return (source.peer_keys & file.mask).bit_count() if source is not None else 0
+
+    def forget(self, rank: Rank, unfinished: Iterable[str]) -> None:
+        """That client is lost."""
+        self._audience.pop(rank, None)
+        for name in unfinished:
+            file = self._picker.file(name)
+            if file is not None:
+                self._told.get(name, set()).discard(rank)
+                self._unanswered.pop((name, rank), None)
+                self._reserve.get(name, {}).pop(rank, None)
+                if rank in file.peers or rank in file.seeds:
+                    file.peers.discard(rank)
+                    file.seeds.discard(rank)
+                    self.share_out(file)
+        self._requests.source_lost(rank)
+
+    # Neighbours -------------------------------------------------------------------------------
+
+    def greet(self, rank: Rank, names: Iterable[str], now: float) -> Effects:
         """Tell ``rank`` what we hold of those files, as far as it was not told."""
         holdings = []
         for name in names:
             held = self._store.bitfield(name)
-            if held is None or (rank, name) in self._told:
+            told = self._told.setdefault(name, set())
+            if held is None or rank in told:
                 continue
-            self._told.add((rank, name))
-            self._audience.setdefault(name, {})[rank] = None
+            told.add(rank)
+            self._unanswered[name, rank] = held.bits, self._round
             holdings.append(Holding(name, held.length, held.to_bytes()))
         return [Send(rank, BitfieldMessage(tuple(holdings)))] if holdings else []
 
-    def completed(self, rank: Rank, name: str) -> None:
+    def met(self, rank: Rank, holdings: Sequence[Holding], now: float) -> Effects:
+        """A BITFIELD came, of files whose manifests are here: learn from it and answer, or don't."""
+        answers: list[str] = []
+        missed = 0
+        for holding in holdings:
+            name, held = holding.name, unpack(holding)
+            file, own = self._picker.file(name), self._store.bitfield(name)
+            fetching = file is not None and own is not None and not own.is_full
+            told = self._told.setdefault(name, set())
+            if rank not in told:
+                if fetching and len(told) >= self._most and not held.is_full:
+                    continue  # We have neighbours enough.
+                answers.append(name)
+            before, _ = self._unanswered.pop((name, rank), (None, 0))
+            if file is None or own is None:
+                continue
+            if not held.is_full and fetching:
+                self._audience[rank] = self._audience.get(rank, 0) | file.mask
+                if before is not None:
+                    missed |= (own.bits & ~before) << file.base
+            if fetching:
+                self.holds(rank, file, held.bits << file.base, now)
+        effects = self.greet(rank, answers, now)
+        for name in answers:
+            self._unanswered.pop((name, rank), None)
+        if missed:
+            effects += self._announce({rank: missed})
+        return effects
+
+    def holds(self, rank: Rank, file: PickerFile, keys: int, now: float) -> None:
+        """``rank`` holds those keys of a file that is being fetched here, as a peer."""
+        source = self._sources.of(rank, now)
+        self._requests.heard(source, now)
+        self._requests.peer_holds(source, keys)
+        if file.mask & ~source.peer_keys == 0:
+            self.completed(rank, file)
+        elif rank not in file.peers and rank not in file.seeds:
+            file.peers.add(rank)
+            self.share_out(file)
+
+    def loaded(self, rank: Rank, load: int) -> None:
+        """``rank`` says how many requests wait at its uploader."""
+        source = self._sources.get(rank)
+        if source is not None:
+            source.load = load
+
+    def completed(self, rank: Rank, file: PickerFile) -> None:
         """``rank`` has the whole file and needs to hear nothing more of it."""
-        self._audience.get(name, {}).pop(rank, None)
+        keys = self._audience.get(rank)
+        if keys is not None:
+            self._audience[rank] = keys & ~file.mask
+            if not self._audience[rank]:
+                del self._audience[rank]
 
-    def forget(self, rank: Rank) -> None:
-        for audience in self._audience.values():
-            audience.pop(rank, None)
+    # Gains ------------------------------------------------------------------------------------
 
-    def gained(self, name: str, index: SegmentIndex) -> None:
-        self._gains.setdefault(name, []).append(index)
+    def gained(self, key: int) -> None:
+        self._gains |= 1 << key
 
     @property
     def flush_at(self) -> float | None:
         """When the gains gathered so far are to be told."""
-        return self._flushed_at + self._interval if self._gains else None
+        if not self._gains:
+            return None
+        many = max(0, len(self._audience) - FEW) / (2 * FEW)
+        return self._flushed_at + max(self._interval, many * self._requests.window.least_gap)
 
     def flush(self, now: float) -> Effects:
         """Tell every neighbour its share of the gains, if it is time."""
@@ -63,22 +282,37 @@ class Neighbours:
         if at is None or now < at:
             return []
         self._flushed_at = now
-        news: dict[Rank, list[Gain]] = {}
-        for name, indices in self._gains.items():
-            gain = Gain(name, tuple(indices))
-            for rank in self._audience.get(name, {}):
-                news.setdefault(rank, []).append(gain)
-        self._gains.clear()
-        return [Send(rank, Announce(tuple(gains))) for rank, gains in news.items()]
+        gains, self._gains = self._gains, 0
+        get = self._sources.get
+        news: dict[Rank, int] = {}
+        for rank, keys in self._audience.items():
+            source = get(rank)
+            new = gains & keys & ~source.peer_keys if source is not None else gains & keys
+            if new:
+                news[rank] = new
+        return self._announce(news)
+
+    def _announce(self, news: dict[Rank, int]) -> Effects:
+        """Tell each of those ranks that we hold those keys."""
+        messages: dict[int, Announce] = {}
+        effects: Effects = []
+        for rank, keys in news.items():
+            message = messages.get(keys)
+            if message is None:
+                message = messages[keys] = self._told_of(keys)
+            effects.append(Send(rank, message))
+        return effects
+
+    def _told_of(self, keys: int) -> Announce:
+        indices: dict[str, list[SegmentIndex]] = {}
+        while keys:
+            file, index = self._picker.locate((keys & -keys).bit_length() - 1)
+            keys &= keys - 1
+            indices.setdefault(file.name, []).append(SegmentIndex(index))
+        gains = tuple(Gain(name, tuple(some)) for name, some in indices.items())
+        return Announce(gains, self._store.load)
 
 
 def unpack(holding: Holding) -> Bitfield:
     """The bitfield in a message; raises RemoteProtocolError where it is none."""
     return Bitfield.from_bytes(holding.length, holding.bits)
-
-
-def told(fact: Holding | Gain, segments: int) -> Bitfield:
-    """What a neighbour tells of a file with so many segments; a gain outside them counts for nothing."""
-    if isinstance(fact, Holding):
-        return unpack(fact)
-    return Bitfield.of(segments, (index for index in fact.indices if 0 <= index < segments))

@@ -8,7 +8,8 @@ Three rules, in this order (Legout et al. 2006, "Rarest first and choke algorith
 * **Rarest first**: of what a source holds, the segments that fewest peers hold, ties broken at random.
 * **First copies are shared out.** While a file's seeds are outnumbered by its downloaders, a seed is asked
   for a segment only by the downloader whose *stripe* it is in; the others get it from one another. So a
-  seed sends no second copy of anything before it has sent one of everything.
+  seed sends no second copy of anything before it has sent one of everything. The stripe of one who
+  falls far behind is dealt out to the others as well: it would keep them waiting.
 * **Patience ends.** A downloader with nothing else to do asks the seed for whatever it lacks.
 
 The classic strategy is *sequential*: the first missing segment that some source holds.
@@ -16,13 +17,16 @@ The classic strategy is *sequential*: the first missing segment that some source
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from random import Random
+from typing import TypeVar
 from zlib import crc32
 
 from mpi_core.protocol.bitfield import Bitfield
 from mpi_core.protocol.units import Rank
+
+Choice = TypeVar("Choice")
 
 #: Attempts to hit a random key before the next one above a random place is taken.
 _THROWS = 8
@@ -54,11 +58,11 @@ class PickerFile:
     #: Who is fetching it too, and who had it from the start.
     peers: set[Rank] = field(default_factory=set)
     seeds: set[Rank] = field(default_factory=set)
+    #: All its keys.
+    mask: int = 0
 
-    @property
-    def mask(self) -> int:
-        """All its keys."""
-        return ((1 << self.segments) - 1) << self.base
+    def __post_init__(self) -> None:
+        self.mask = ((1 << self.segments) - 1) << self.base
 
 
 class Picker:
@@ -100,21 +104,30 @@ class Picker:
     def keys_of(self, file: PickerFile, held: Bitfield) -> int:
         return held.bits << file.base
 
-    def members_changed(self, file: PickerFile) -> None:
-        """Share the first copies out anew, after ``peers`` or ``seeds`` of the file changed."""
+    def members_changed(self, file: PickerFile, behind: Collection[Rank] = ()) -> None:
+        """Share the first copies out anew, after ``peers`` or ``seeds`` of the file changed, or who of the
+        peers is far behind."""
         mask = file.mask
         self._contested &= ~mask
         self._mine &= ~mask
-        downloaders = sorted(file.peers | {self._rank})
-        if not file.seeds or len(file.seeds) >= len(downloaders):
+        if not file.seeds or len(file.seeds) > len(file.peers):
             return
         self._contested |= mask
         # Every client computes the same shares from the same members; the name's checksum sees to it
         # that files of one segment do not all fall to the same client.
-        place = downloaders.index(self._rank)
-        first = (place - crc32(file.name.encode())) % len(downloaders)
-        stripe = Bitfield.of(file.segments, range(first, file.segments, len(downloaders)))
-        self._mine |= self.keys_of(file, stripe)
+        downloaders = sorted(file.peers | {self._rank})
+        count, shift = len(downloaders), crc32(file.name.encode())
+        first = (downloaders.index(self._rank) - shift) % count
+        mine = list(range(first, file.segments, count))
+        if behind:
+            # Not everybody sees the same ones behind: their stripes are dealt out to the others once more,
+            # and no other stripe changes, so that each segment stays in somebody's.
+            ahead = [rank for rank in downloaders if rank not in behind or rank == self._rank]
+            place = ahead.index(self._rank)
+            for rank in behind:
+                first = (downloaders.index(rank) - shift) % count
+                mine += range(first + place * count, file.segments, len(ahead) * count)
+        self._mine |= self.keys_of(file, Bitfield.of(file.segments, mine))
 
     def gained(self, keys: int) -> None:
         """One more peer holds each of these keys."""
@@ -125,32 +138,61 @@ class Picker:
         self._shift(keys, -1)
 
     def _shift(self, keys: int, step: int) -> None:
-        for key in Bitfield(keys.bit_length(), keys):
-            count = self._copies[key]
-            if count + step == len(self._levels):
-                self._levels.append(0)
-            bit = 1 << key
-            self._levels[count] &= ~bit
-            self._levels[count + step] |= bit
-            self._copies[key] = count + step
+        levels, copies = self._levels, self._copies
+        while keys:
+            bit = keys & -keys
+            keys ^= bit
+            key = bit.bit_length() - 1
+            count = copies[key]
+            if count + step == len(levels):
+                levels.append(0)
+            levels[count] ^= bit
+            levels[count + step] |= bit
+            copies[key] = count + step
 
     def copies(self, key: int) -> int:
         return self._copies[key]
 
-    def rarest(self, from_peer: int, from_seed: int, patient: bool) -> int | None:
-        """The key to ask of a source that holds those keys as a peer, and those as a seed.
+    def seed_keys(self, patient: bool) -> int:
+        """The keys that a seed may be asked for. ``patient`` false: the downloader has waited enough and
+        asks the seed for anything."""
+        return ~self._contested | self._mine & self._levels[0] if patient else -1
 
-        ``patient`` false: the downloader has waited enough and asks the seed for anything.
-        """
-        if patient:
-            from_seed &= ~self._contested | self._mine & self._levels[0]
-        keys = (from_peer | from_seed) & self.todo
-        if not keys:
-            return None
+    @property
+    def stripe(self) -> int:
+        """What is to do of this client's stripe, and held by no peer."""
+        return self._mine & self._levels[0] & self.todo if self._mine else 0
+
+    @property
+    def contested(self) -> int:
+        """What is to do of files whose seeds are outnumbered, and held by no peer."""
+        return self._contested & self._levels[0] & self.todo if self._contested else 0
+
+    @property
+    def unheld(self) -> int:
+        """The keys of which no peer holds a copy."""
+        return self._levels[0]
+
+    def rarest_among(self, keys: int) -> int:
+        """Those of some keys that fewest peers hold."""
         for level in self._levels:
             if level & keys:
-                return any_key(level & keys, self._rng)
+                return level & keys
         raise AssertionError("every key has a level")
+
+    def any_of(self, keys: int) -> int:
+        """One of some keys, at random."""
+        return any_key(keys, self._rng)
+
+    def some_of(self, choices: list[Choice], count: int) -> list[Choice]:
+        """So many of some choices, at random."""
+        rng, some = self._rng.random, len(choices)
+        return [choices[int(rng() * some)] for _ in range(count)]
+
+    def rarest(self, from_peer: int, from_seed: int, patient: bool) -> int | None:
+        """The key to ask of a source that holds those keys as a peer, and those as a seed."""
+        keys = (from_peer | from_seed & self.seed_keys(patient)) & self.todo
+        return self.any_of(self.rarest_among(keys)) if keys else None
 
     def first(self, held: Iterable[int]) -> int | None:
         """The lowest key to do that any source holds; the classic strategy's choice."""

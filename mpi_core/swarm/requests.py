@@ -1,9 +1,9 @@
 """The requests in flight: which segment is asked of whom, and what becomes of it.
 
 A request keeps its ticket, and with it the buffer that waits for the payload, until its one answer has
-come, however late. It leaves the window earlier: when it *expires* (unanswered for the request timeout), or
-when the *endgame* hedges it (nothing else is left to ask, and it takes far longer than usual). Its key may
-then be asked of another source; the first answer wins, the others are cancelled.
+come, however late. It leaves the window earlier: when it is *late* (it takes far longer than usual), or when
+it *expires* (unanswered for the request timeout). Its key may then be asked of another source; the first
+answer wins, the others are cancelled.
 """
 
 from __future__ import annotations
@@ -21,17 +21,16 @@ from mpi_core.swarm.config import SwarmConfig
 from mpi_core.swarm.machine import Effects, Emit, Send
 from mpi_core.swarm.picker import Picker, lowest_key
 from mpi_core.swarm.sources import Request, Source, Sources
+from mpi_core.swarm.window import Window
 
-#: Patience with the stripes of others, and the age at which the endgame hedges a request: at least so many
-#: seconds, and so many times the usual time of an answer.
-PATIENCE = (0.1, 2.0)
-HEDGE = (0.2, 4.0)
+#: The age at which a request is late: at least so many seconds, and so many times the usual time of an
+#: answer.
+LATE = (0.2, 4.0)
 
 #: A segment's timeout doubles with each expiry, so many times at the most.
 MOST_DOUBLINGS = 4
 
-#: The weight of the newest answer in the average of their times.
-SMOOTHING = 0.1
+NEVER = float("inf")
 
 
 class Requests:
@@ -44,8 +43,16 @@ class Requests:
         self._manifests: dict[str, Manifest] = {}
         self._open: dict[Ticket, Request] = {}
         self._by_key: dict[int, list[Request]] = {}
-        #: Requests that count in the window: open, and neither expired, hedged nor cancelled.
+        #: Requests that count in the window: open, and neither late, expired nor cancelled.
         self._in_window = 0
+        #: Keys that some source holds, or held once.
+        self._held = 0
+        #: Open requests that were withdrawn.
+        self._withdrawn = 0
+        #: Keys that are asked for; those asked of seeds; and those that a peer has come to hold meanwhile.
+        self._asked = 0
+        self._first_copies = 0
+        self._news = 0
         self._spare: list[Ticket] = []
         self._tickets = 0
         #: Keys that are verified and stored; keys of files that are given up.
@@ -53,8 +60,11 @@ class Requests:
         self._abandoned = 0
         self._wanted = 0
         self._expiries: Counter[int] = Counter()
-        #: The usual time of an answer, seconds; None until the first.
-        self._usual: float | None = None
+        self.window = Window(config)
+        #: Whether something has changed since nothing could be asked.
+        self._stirred = True
+        #: No open request is late, expires or shows its source silent before that time.
+        self._look_at = NEVER
         #: Since when the window had room and patience forbade to fill it; how many requests may break it.
         self._waiting_since: float | None = None
         self._credit = 1
@@ -70,66 +80,55 @@ class Requests:
         file = self._picker.file(manifest.name)
         assert file is not None
         self._wanted |= file.mask
+        self.window.holds_segments_of(manifest.segment_length)
+        self._stirred = True
 
-    # Asking -----------------------------------------------------------------------------------
+    def stir(self) -> None:
+        """Who holds what, or who may ask whom, has changed: look again."""
+        self._stirred = True
 
-    def fill(self, now: float) -> Effects:
-        """Expire what is overdue, then ask until the window is full or there is nobody to ask."""
-        effects: Effects = []
-        self._expire(now, effects)
-        while self._has_room and self._ask_one(now, True, effects):
-            self._waiting_since = None
-            self._credit = 1
-        if not (self._has_room and self._picker.todo):
-            self._waiting_since = None
-        elif self._waiting_since is None:
-            self._waiting_since = now
-        elif now >= self._waiting_since + self._scaled(PATIENCE):
-            self._waiting_since = now
-            for _ in range(self._credit):
-                if not (self._has_room and self._ask_one(now, False, effects)):
-                    break
-            self._credit = min(2 * self._credit, self._config.requests_in_flight)
-        self._set_alarm(now)
-        return effects
+    def seeded(self, source: Source, keys: int) -> None:
+        """``source`` holds those keys as a seed."""
+        source.seed_keys |= keys & ~source.peer_keys
+        self._sources.changed()
+        self._held |= keys
+        self._stirred = True
+
+    def is_due(self, now: float) -> bool:
+        """Whether ``fill`` could do anything."""
+        return self._stirred or (self._wake_at is not None and now >= self._wake_at)
 
     @property
     def _has_room(self) -> bool:
-        return self._in_window < self._config.requests_in_flight and len(self._open) < MAX_TICKETS
+        return self._in_window < self.window.size and len(self._open) < MAX_TICKETS
 
     def _scaled(self, bounds: tuple[float, float]) -> float:
         least, times = bounds
-        return max(least, times * (self._usual or 0.0))
+        return max(least, times * (self.window.usual or 0.0))
 
-    def _ask_one(self, now: float, patient: bool, effects: Effects) -> bool:
-        if not self._picker.todo:
-            return False
-        trusted = self._sources.trusted_keys()
-        sources = self._sources.in_turn(now)
-        barred = [s.asked | s.barred | self._sources.last_resort(s, trusted) for s in sources]
-        if self._config.strategy == "classic":
-            key = self._picker.first(s.keys & ~bar for s, bar in zip(sources, barred, strict=True))
-            if key is not None:
-                holders = zip(sources, barred, strict=True)
-                source = next(s for s, bar in holders if s.keys & ~bar & 1 << key)
-                effects += self._ask(now, source, key)
-            return key is not None
-        for source, bar in zip(sources, barred, strict=True):
-            key = self._picker.rarest(source.peer_keys & ~bar, source.seed_keys & ~bar, patient)
-            if key is not None:
-                effects += self._ask(now, source, key)
-                return True
-        return False
+    # Asking -----------------------------------------------------------------------------------
 
-    def _ask(self, now: float, source: Source, key: int) -> Effects:
+    def _withdraw(self, request: Request) -> Effects:
+        """Ask its source to drop a request. Once a REJECT says that no payload will come, it is asked of
+        another; so no segment is sent twice."""
+        if request.withdrawn or request.cancelled:
+            return []
+        request.withdrawn = True
+        self._withdrawn += 1
+        return [Send(request.source, Cancel(request.ticket))]
+
+    def _ask(self, now: float, source: Source, key: int, first_copy: bool = False) -> Effects:
         file, index = self._picker.locate(key)
         ticket = heapq.heappop(self._spare) if self._spare else self._new_ticket()
         doublings = min(self._expiries[key], MOST_DOUBLINGS) if key in self._expiries else 0
         deadline = now + self._config.request_timeout * 2**doublings
-        request = Request(ticket, source.rank, key, now, deadline)
+        request = Request(ticket, source.rank, key, now, deadline, not first_copy)
         self._open[ticket] = request
+        self._look_at = min(self._look_at, deadline, now + self._late_after)
         self._by_key.setdefault(key, []).append(request)
-        self._in_window += 1
+        self._in_window += request.in_window
+        self._asked |= 1 << key
+        self._first_copies |= 1 << key & source.seed_keys
         self._picker.todo &= ~(1 << key)
         self._sources.asked(source, key)
         length = self._manifests[file.name].payload_length(index)
@@ -143,13 +142,19 @@ class Requests:
         self._tickets += 1
         return Ticket(self._tickets - 1)
 
-    def _expire(self, now: float, effects: Effects) -> None:
-        endgame = self._config.strategy == "swarm" and not self._picker.todo and self._has_room
-        hedge = self._scaled(HEDGE)
+    @property
+    def _late_after(self) -> float:
+        """The age at which a request is late; the classic strategy waits for its one request to expire."""
+        if self.window.usual is None or self._config.strategy == "classic":
+            return NEVER
+        return self._scaled(LATE)
+
+    def _look(self, now: float, effects: Effects) -> None:
+        """Reopen what is late or expired, and say when to look again."""
+        late_after, look_at = self._late_after, NEVER
         for request in self._open.values():
-            if request.expired:
-                self._notice_silence(request.source, now, effects)
-            elif now >= request.deadline:
+            source = self._sources.of(request.source, now)
+            if not request.expired and now >= request.deadline:
                 # A cancelled request is owed an answer too: its source may be dead with no other open.
                 request.expired = True
                 if not request.cancelled:
@@ -157,21 +162,30 @@ class Requests:
                     file, index = self._picker.locate(request.key)
                     effects.append(Emit(ev.RequestExpired(request.source, file.name, SegmentIndex(index))))
                     self._reopen(request)
-                self._notice_silence(request.source, now, effects)
-            elif endgame and not request.reopened and now >= request.asked_at + hedge:
+            elif not request.reopened and now >= request.asked_at + late_after:
+                request.late = True
+                source.late += 1
                 self._reopen(request)
-
-    def _notice_silence(self, rank: Rank, now: float, effects: Effects) -> None:
-        """A source that owes an answer and says nothing at all is asked no more until it speaks."""
-        source = self._sources.of(rank, now)
-        if not source.silent and now - source.last_heard >= self._config.request_timeout:
-            source.silent = True
-            effects.append(Emit(ev.SourceAvoided(rank, "silent")))
+            if not request.expired:
+                look_at = min(look_at, request.deadline)
+                if not request.reopened:
+                    look_at = min(look_at, request.asked_at + late_after)
+            elif not source.silent:
+                # It owes an answer: if it says nothing at all, it is asked no more until it speaks.
+                silent_at = source.last_heard + self._config.request_timeout
+                if now >= silent_at:
+                    source.silent = True
+                    self._sources.changed()
+                    effects.append(Emit(ev.SourceAvoided(source.rank, "silent")))
+                else:
+                    look_at = min(look_at, silent_at)
+        self._look_at = look_at
+        self._stirred = True
 
     def _leave_window(self, request: Request) -> None:
         if not request.reopened:
             request.reopened = True
-            self._in_window -= 1
+            self._in_window -= request.in_window
 
     def _reopen(self, request: Request) -> None:
         """Let the request's key be asked of another."""
@@ -185,22 +199,6 @@ class Requests:
         if not asked and not gone >> key & 1:
             self._picker.todo |= 1 << key
 
-    def _set_alarm(self, now: float) -> None:
-        deadlines = []
-        hedge = self._scaled(HEDGE)
-        for request in self._open.values():
-            if not request.expired and not request.cancelled:
-                deadlines.append(request.deadline)
-                if not request.reopened and not self._picker.todo and self._has_room:
-                    deadlines.append(request.asked_at + hedge)
-        if self._waiting_since is not None:
-            deadlines.append(self._waiting_since + self._scaled(PATIENCE))
-            pause = self._sources.next_pause_end(now)
-            if pause is not None:
-                deadlines.append(pause)
-        # A hedge that found no other source must not make the alarm ring without end.
-        self._wake_at = min((at for at in deadlines if at > now), default=None)
-
     # Answers ----------------------------------------------------------------------------------
 
     def answered(self, now: float, sender: Rank, ticket: Ticket) -> Request:
@@ -211,13 +209,18 @@ class Requests:
         del self._open[ticket]
         heapq.heappush(self._spare, ticket)
         self._leave_window(request)
+        self._withdrawn -= request.withdrawn
         asked = self._by_key[request.key]
         asked.remove(request)
         if not asked:
             del self._by_key[request.key]
+            self._asked &= ~(1 << request.key)
+            self._first_copies &= ~(1 << request.key)
         source = self._sources.of(sender, now)
-        source.heard(now)
+        self.heard(source, now)
+        source.late -= request.late
         self._sources.answered(source, request.key)
+        self._stirred = True
         return request
 
     def stored(self, now: float, sender: Rank, request: Request) -> Effects:
@@ -225,23 +228,27 @@ class Requests:
         bit = 1 << request.key
         self._stored |= bit
         self._picker.todo &= ~bit
-        self._expiries.pop(request.key, None)
-        self._sources.of(sender, now).delivered(self._picker.locate(request.key)[0].name)
-        took = now - request.asked_at
-        self._usual = took if self._usual is None else self._usual + SMOOTHING * (took - self._usual)
+        if self._expiries:
+            self._expiries.pop(request.key, None)
+        source, took = self._sources.of(sender, now), now - request.asked_at
+        source.delivered(self._picker.locate(request.key)[0].name, took)
+        if self.window.usual is None:
+            # From now on there is a usual time, and so there may be late requests.
+            self._look_at = now
+        self.window.answered(now, took)
         return [effect for other in self._by_key.get(request.key, ()) for effect in self._cancel(other)]
 
     def corrupt(self, now: float, sender: Rank, key: int) -> Effects:
         """A payload failed its digest: count it against its sender, and ask again."""
         source = self._sources.of(sender, now)
-        source.strikes += 1
-        source.corrupted |= 1 << key
+        self._sources.struck(source, key)
         file, _ = self._picker.locate(key)
         row = source.corrupt_in_a_row[file.name] = source.corrupt_in_a_row.get(file.name, 0) + 1
         self._need(key)
         if row == self._config.ban_after:
             # Its copy of this file is bad; what else it holds may be sound.
             source.barred |= file.mask
+            self._sources.changed()
             return [Emit(ev.SourceAvoided(sender, f"{row} corrupt segments of {file.name} in a row"))]
         if source.strikes == self._config.strikes:
             return [Emit(ev.SourceAvoided(sender, f"{source.strikes} corrupt segments"))]
@@ -251,9 +258,10 @@ class Requests:
         source = self._sources.of(sender, now)
         bit = 1 << request.key
         if reason in ("absent", "unreadable"):
-            self._picker.lost(source.peer_keys & bit)
+            self._picker.lost(source.peer_keys & bit & ~self._stored)
             source.peer_keys &= ~bit
             source.seed_keys &= ~bit
+            self._sources.changed()
         elif reason == "busy":
             source.paused(now)
         self._need(request.key)
@@ -262,34 +270,52 @@ class Requests:
         source = self._sources.get(sender)
         if source is None:
             raise RemoteProtocolError(f"PENDING from rank {sender}, of which nothing was asked")
-        source.heard(now)
+        self.heard(source, now)
 
     def _cancel(self, request: Request) -> Effects:
         if request.cancelled:
             return []
         request.cancelled = True
         self._leave_window(request)
-        return [Send(request.source, Cancel(request.ticket))]
+        return [] if request.withdrawn else [Send(request.source, Cancel(request.ticket))]
 
     def cancel_all(self) -> Effects:
         return [effect for request in self._open.values() for effect in self._cancel(request)]
+
+    def heard(self, source: Source, now: float) -> None:
+        """It said something: it lives."""
+        if source.silent:
+            self._stirred = True
+            self._sources.changed()
+        source.heard(now)
 
     # What the sources hold --------------------------------------------------------------------
 
     def peer_holds(self, source: Source, keys: int) -> None:
         """``source`` holds those keys as a peer."""
         new = keys & ~source.peer_keys
-        source.peer_keys |= keys
-        source.seed_keys &= ~keys
-        self._picker.gained(new)
+        if not new:
+            return
+        if not source.peer_keys:
+            self._sources.changed()
+        source.peer_keys |= new
+        self._held |= new
+        if source.seed_keys:
+            source.seed_keys &= ~new
+        # Of what is here, nobody needs to know how rare it is.
+        self._picker.gained(new & ~self._stored)
+        self._news |= new & self._asked
+        if self._has_room or self._news:
+            self._stirred = True
 
     def source_lost(self, rank: Rank) -> None:
         """Nothing more will come from that client."""
         source = self._sources.get(rank)
         if source is None:
             return
-        self._picker.lost(source.peer_keys)
+        self._picker.lost(source.peer_keys & ~self._stored)
         source.peer_keys = source.seed_keys = 0
+        self._sources.changed()
         for request in self._open.values():
             if request.source == rank and not request.cancelled:
                 request.expired = True

@@ -2,15 +2,17 @@
 
 Round robin over the sources, the least loaded first: a source with fewer of our requests outstanding comes
 before one with more; among equals the one that was asked less often so far, and then the one that was asked
-longest ago. A source is passed over while it
-is at its share of the window, while it backs off after a REJECT, or while it is silent; one with three
-strikes is asked only for what nobody else holds, and for nothing of a file that it sent corrupt too often.
+longest ago; which of those never asked is first, chance decides. A source is passed over while it is at its
+share of the window, while it backs off after a REJECT, or while it is silent. One that takes far longer than
+others, or owes an answer that is late, comes last; one with three strikes is asked only for what nobody else
+holds, and for nothing of a file that it sent corrupt too often.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from random import Random
 
 from mpi_core.protocol.units import Rank, Ticket
 from mpi_core.swarm.config import SwarmConfig
@@ -18,6 +20,15 @@ from mpi_core.swarm.config import SwarmConfig
 #: Seconds of the first pause after a REJECT "busy"; it doubles up to the last.
 FIRST_PAUSE = 0.05
 LAST_PAUSE = 2.0
+
+#: Requests that one of several sources has outstanding, at the least.
+LEAST_SHARE = 2
+
+#: A source whose answers take so many times as long as usual is slow.
+SLOW = 3.0
+
+#: The weight of the newest answer in a source's average.
+SMOOTHING = 0.25
 
 
 @dataclass(slots=True)
@@ -30,10 +41,15 @@ class Request:
     asked_at: float
     #: The time at which it expires.
     deadline: float
-    #: It may be asked of another as well: it expired, or the endgame hedges it.
+    #: It counts in the window as long as it is not reopened.
+    in_window: bool = True
+    #: It may be asked of another as well: it is late, or it expired.
     reopened: bool = False
+    late: bool = False
     expired: bool = False
     cancelled: bool = False
+    #: Its source was asked to drop it from its queue; the answer says whether it could.
+    withdrawn: bool = False
 
 
 @dataclass(slots=True)
@@ -41,16 +57,24 @@ class Source:
     """A client that holds, or may come to hold, something that is wanted here."""
 
     rank: Rank
+    #: Decides between equals, so that not everybody begins with the same source.
+    tie: float = 0.0
     #: Keys that it has announced as a peer, and keys of files it has seeded since we know it.
     peer_keys: int = 0
     seed_keys: int = 0
     #: Keys asked of it and not answered; they are not asked of it twice.
     asked: int = 0
     outstanding: int = 0
+    #: Requests that wait at its uploader: as it said last, and ours since then.
+    load: int = 0
+    #: How many of ours are late.
+    late: int = 0
     #: The number of the last request to it, in the order of all requests.
     last_asked: int = -1
     times_asked: int = 0
     last_heard: float = 0.0
+    #: Seconds that its answers take, on average; None until the first.
+    usual: float | None = None
     #: Keys of which it sent a corrupt payload: asked of others first.
     corrupted: int = 0
     strikes: int = 0
@@ -74,19 +98,29 @@ class Source:
         self.paused_until = now + self.pause
         self.pause = min(2 * self.pause, LAST_PAUSE)
 
-    def delivered(self, name: str) -> None:
-        """It sent a good segment of that file."""
-        self.corrupt_in_a_row.pop(name, None)
+    def delivered(self, name: str, took: float) -> None:
+        """It sent a good segment of that file, so many seconds after it was asked."""
+        if self.corrupt_in_a_row:
+            self.corrupt_in_a_row.pop(name, None)
         self.pause = FIRST_PAUSE
+        if self.usual is None:
+            self.usual = took
+        else:
+            self.usual += SMOOTHING * (took - self.usual)
 
 
 class Sources:
     """All sources of one downloader."""
 
-    def __init__(self, config: SwarmConfig) -> None:
+    def __init__(self, config: SwarmConfig, rng: Random) -> None:
         self._config = config
+        self._rng = rng
         self._sources: dict[Rank, Source] = {}
         self._asked = 0
+        #: Those that hold anything and are not silent; None: to be found anew.
+        self._usable: list[Source] | None = None
+        #: Whether any source has a strike.
+        self._any_strikes = False
 
     def get(self, rank: Rank) -> Source | None:
         return self._sources.get(rank)
@@ -95,35 +129,58 @@ class Sources:
         """The source of that rank, made at its first mention."""
         source = self._sources.get(rank)
         if source is None:
-            source = self._sources[rank] = Source(rank, last_heard=now)
+            source = self._sources[rank] = Source(rank, self._rng.random(), last_heard=now)
         return source
 
     def __iter__(self) -> Iterator[Source]:
         return iter(self._sources.values())
 
+    def __len__(self) -> int:
+        return len(self._sources)
+
     def avoided(self, source: Source) -> bool:
         return source.strikes >= self._config.strikes
 
-    def hopeful(self, source: Source) -> bool:
-        """Whether a segment may still come from it."""
-        return not source.silent
+    def changed(self) -> None:
+        """Some source has come to hold its first keys, or lost its last, or has become silent or spoken."""
+        self._usable = None
 
-    def in_turn(self, now: float) -> list[Source]:
+    def _usable_now(self) -> list[Source]:
+        if self._usable is None:
+            self._usable = [s for s in self._sources.values() if s.keys and not s.silent]
+        return self._usable
+
+    def ready(self, now: float, window: int) -> list[Source]:
+        """The sources that may be asked now."""
+        usable = self._usable_now()
+        share = window
+        if len(usable) > 1:
+            share = max(LEAST_SHARE, -(-window // len(usable)))
+        return [s for s in usable if s.outstanding < share and s.paused_until <= now]
+
+    def turn(self, source: Source, usual: float | None) -> tuple[bool, int, int, int, float]:
+        """Who has the lowest is asked first; ``usual`` is the time that answers take."""
+        slow = usual is not None and source.usual is not None and source.usual > SLOW * usual
+        return slow or source.late > 0, source.load, source.times_asked, source.last_asked, source.tie
+
+    def in_turn(self, now: float, window: int, usual: float | None = None) -> list[Source]:
         """The sources that may be asked now, in the order in which to ask them."""
-        usable = [s for s in self._sources.values() if self.hopeful(s) and s.keys]
-        window = self._config.requests_in_flight
-        share = window if len(usable) < 2 else max(2, -(-window // len(usable)))
-        ready = [s for s in usable if s.outstanding < share and s.paused_until <= now]
-        return sorted(ready, key=lambda s: (s.outstanding, s.times_asked, s.last_asked, s.rank))
+        return sorted(self.ready(now, window), key=lambda source: self.turn(source, usual))
+
+    def struck(self, source: Source, key: int) -> None:
+        """It sent a corrupt payload."""
+        self._any_strikes = True
+        source.strikes += 1
+        source.corrupted |= 1 << key
 
     def trusted_keys(self) -> int | None:
         """Keys that some source may send which has not sent them corrupt and has no three strikes; None
         where all sources are blameless."""
-        if not any(source.strikes for source in self._sources.values()):
+        if not self._any_strikes:
             return None
         keys = 0
         for source in self._sources.values():
-            if self.hopeful(source) and not self.avoided(source):
+            if not source.silent and not self.avoided(source):
                 keys |= source.keys & ~source.corrupted
         return keys
 
@@ -137,7 +194,7 @@ class Sources:
         """Keys that some source may still send."""
         keys = 0
         for source in self._sources.values():
-            if self.hopeful(source):
+            if not source.silent:
                 keys |= source.keys
         return keys
 
@@ -145,11 +202,13 @@ class Sources:
         source.last_asked = self._asked
         self._asked += 1
         source.outstanding += 1
+        source.load += 1
         source.times_asked += 1
         source.asked |= 1 << key
 
     def answered(self, source: Source, key: int) -> None:
         source.outstanding -= 1
+        source.load -= source.load > source.outstanding
         source.asked &= ~(1 << key)
 
     def next_pause_end(self, now: float) -> float | None:

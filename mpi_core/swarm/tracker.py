@@ -1,8 +1,10 @@
 """Who is in which swarm, never who holds which segment: the machine on rank 0.
 
-Steps: gather every client's INIT, check that the owners agree, answer all with INIT_ACK; then answer
-SWARM_REQUESTs with what changed since the asker's last; list who sends FILE_COMPLETE as a seed; and when
-every client that lives has sent ALL_COMPLETE, tell each to STOP. An ABORT from anyone stops everyone.
+Steps: gather every client's INIT, check that the owners agree, answer all with INIT_ACK; gather their first
+SWARM_REQUESTs too, for a moment, so that a crowd that comes at once is told of all its members and not each
+of those before it; then answer SWARM_REQUESTs with what changed since the asker's last; list who sends
+FILE_COMPLETE as a seed; and when every client that lives has sent ALL_COMPLETE, tell each to STOP. An ABORT
+from anyone stops everyone.
 """
 
 from __future__ import annotations
@@ -61,6 +63,11 @@ class Tracker:
         #: Clients that are not lost and still owe their INIT, and those that still owe ALL_COMPLETE.
         self._uninitialised = clients
         self._undone = clients
+        #: Clients that have sent nothing since their INIT_ACK; whose first SWARM_REQUEST waits for theirs,
+        #: and until when; None: no longer.
+        self._unheard: set[Rank] = set()
+        self._gathered: list[Member] = []
+        self._gather_until: float | None = None
         #: When to look for silent clients next.
         self._check_at = config.client_timeout
         self._acked = False
@@ -88,6 +95,8 @@ class Tracker:
 
     @property
     def wake_at(self) -> float | None:
+        if self._gather_until is not None and self._gathered:
+            return min(self._check_at, self._gather_until)
         return self._check_at
 
     def receive(self, now: float, sender: Rank, message: msg.Stimulus) -> Effects:
@@ -105,6 +114,7 @@ class Tracker:
         if member is None or handler is None:
             raise RemoteProtocolError(f"{type(message).__name__} from rank {sender} to the tracker")
         handler(now, member, message)
+        self._unheard.discard(member.rank)
         member.heard_at = now
         return self._go_on(now)
 
@@ -129,6 +139,9 @@ class Tracker:
             for member in self._members.values():
                 member.heard_at = now
             self._all_in([member for member in self._members.values() if member.init])
+            self._gather_until = now + self._config.gather_for
+        if self._gather_until is not None and (not self._unheard or now >= self._gather_until):
+            self._answer_gathered()
         if self._acked and not self._halted and not self._undone:
             self._stop(aborted=False)
         effects, self._effects = self._effects, []
@@ -182,6 +195,7 @@ class Tracker:
                 for found in matched[member.rank]
             )
             owned = tuple(b for b in bundles if member.rank in self._registry.files[b.name].roles)
+            self._unheard.add(member.rank)
             self._send(member.rank, msg.InitAck(names, owned))
             self._emit(ev.InitAckSent(member.rank))
 
@@ -227,7 +241,14 @@ class Tracker:
         if message.names and member.names:
             raise RemoteProtocolError(f"rank {member.rank} names its files a second time")
         if message.names:
-            self._answer_first(member, message.names)
+            member.names = tuple(dict.fromkeys(message.names))
+            for place, name in enumerate(member.names):
+                if name in self._registry.files:
+                    member.places[name] = place
+                    self._enlist(member, name, "peer")
+            self._gathered.append(member)
+            if self._gather_until is None:
+                self._answer_gathered()
         else:
             unfinished = Bitfield.from_bytes(len(member.names), message.unfinished)
             lacking = Bitfield(len(member.names))
@@ -235,19 +256,15 @@ class Tracker:
                 lacking = Bitfield.from_bytes(len(member.names), message.lacking)
             self._answer_update(member, unfinished, lacking)
 
-    def _answer_first(self, member: Member, names: tuple[str, ...]) -> None:
-        member.names = tuple(dict.fromkeys(names))
-        known = [name for name in member.names if name in self._registry.files]
-        member.places = {
-            name: place for place, name in enumerate(member.names) if name in self._registry.files
-        }
-        unknown = tuple(name for name in member.names if name not in self._registry.files)
-        # The asker is left out of its own response, so it may be listed after the others were drawn.
-        swarms = [self._registry.swarm(name, member.rank, 0) for name in known]
-        manifests = tuple(self._registry.files[name].manifest for name in known)
-        for name in known:
-            self._enlist(member, name, "peer")
-        self._respond(member, len(names), manifests, swarms, unknown)
+    def _answer_gathered(self) -> None:
+        """Answer the first SWARM_REQUESTs that wait, and from now on each at once."""
+        self._gather_until = None
+        gathered, self._gathered = self._gathered, []
+        for member in gathered:
+            unknown = tuple(name for name in member.names if name not in member.places)
+            swarms = [self._registry.swarm(name, member.rank, 0) for name in member.places]
+            manifests = tuple(self._registry.files[name].manifest for name in member.places)
+            self._respond(member, len(member.names), manifests, swarms, unknown)
 
     def _answer_update(self, member: Member, unfinished: Bitfield, lacking: Bitfield) -> None:
         asked = unfinished.minus(lacking)
@@ -301,6 +318,7 @@ class Tracker:
         if member.lost:
             return
         member.lost = True
+        self._unheard.discard(member.rank)
         self._uninitialised -= member.init is None
         if not member.done:
             self._undone -= 1

@@ -1,9 +1,11 @@
 """Serve, within its slots: the upload half of a client.
 
-Every REQUEST_SEGMENT gets exactly one answer, SEND_SEGMENT or REJECT, and the answers go round the
-requesters, so that one that asks for much does not keep the others waiting. A few payloads are on the way
-at once (the slots); what waits behind them costs no memory but its request. Who waits long hears PENDING:
-slow is not dead.
+Every REQUEST_SEGMENT gets exactly one answer, SEND_SEGMENT or REJECT. What was served least often goes
+first: whatever many ask for at once, a second copy of anything leaves only after one of everything. Among
+equals the answers go round the requesters, so that one that asks for much does not keep the others waiting;
+and nobody waits for ever. Few payloads are on the way at once (the slots), since a link shared by many brings
+each of them late; what waits behind them costs no memory but its request. Who waits long hears PENDING: slow
+is not dead.
 """
 
 from __future__ import annotations
@@ -14,13 +16,22 @@ from dataclasses import dataclass
 from mpi_core.protocol import events as ev
 from mpi_core.protocol import messages as msg
 from mpi_core.protocol.errors import RemoteProtocolError
-from mpi_core.protocol.units import MAX_TICKETS, Rank, Ticket
+from mpi_core.protocol.units import MAX_TICKETS, Rank, SegmentIndex, Ticket
 from mpi_core.swarm.config import SwarmConfig
 from mpi_core.swarm.machine import Effects, Emit, Halt, Send
 from mpi_core.swarm.store import SegmentStore
 
 #: How often, in seconds, an uploader looks whether its own INIT_ACK has told what a request speaks of.
 EARLY_INTERVAL = 0.005
+#: A receiver is stuck when a payload is on its way for at least so many seconds, and so many times as long as
+#: usual; for the request timeout where nothing is usual yet.
+STUCK = (0.05, 4.0)
+
+OWN = 32.0
+PEER = 1.0
+
+#: The weight of the newest payload in that average.
+SMOOTHING = 0.1
 
 
 @dataclass(slots=True)
@@ -39,11 +50,17 @@ class Uploader:
         self._clients = clients
         self._store = store
         self._config = config
-        #: What each requester waits for; requesters with nothing waiting are not in it. The first is next.
+        #: What each requester waits for; requesters with nothing waiting are not in it. The first has waited
+        #: longest for its turn.
         self._queues: dict[Rank, deque[Waiting]] = {}
+        #: How often each segment was served; what never was is not in it.
+        self._owned = {manifest.name for manifest in store.manifests}
+        self._served: dict[tuple[str, SegmentIndex], int] = {}
         self._queued = 0
         #: Payloads on the way, by receiver, the oldest first; receivers without one are not in it.
         self._sending: dict[Rank, list[Waiting]] = {}
+        #: The usual time that a payload is on the way, seconds; None until the first has left.
+        self._usual: float | None = None
         #: When the rate allows the next payload.
         self._free_at = 0.0
         self._pending_at = 0.0
@@ -68,7 +85,7 @@ class Uploader:
             case msg.Cancel():
                 effects = self._on_cancel(sender, message.ticket)
             case msg.Sent() if sender == self._rank:
-                effects = self._on_sent(message.to, message.ticket)
+                effects = self._on_sent(now, message.to, message.ticket)
             case msg.Shutdown() if sender == self._rank:
                 self._halted = True
                 return [Emit(ev.ServingEnded()), Halt()]
@@ -125,23 +142,43 @@ class Uploader:
         if not queue:
             del self._queues[sender]
 
-    def _on_sent(self, to: Rank, ticket: Ticket) -> Effects:
+    def _on_sent(self, now: float, to: Rank, ticket: Ticket) -> Effects:
         sending = self._sending.get(to, [])
         for waiting in sending:
             if waiting.request.ticket == ticket:
                 sending.remove(waiting)
+                # One slow receiver makes the others no slower.
+                took, usual = now - waiting.since, self._usual
+                self._usual = took if usual is None else usual + SMOOTHING * (min(took, 2 * usual) - usual)
                 break
         if not sending:
             self._sending.pop(to, None)
         return []
 
-    def _whose_turn(self, now: float) -> Rank | None:
-        """The next requester, if a slot is free."""
+    def _next(self, now: float) -> tuple[Rank, Waiting] | None:
+        """What to send next and to whom, if a slot is free."""
+        if not self._queued:
+            return None
         stuck = self._stuck(now)
         busy = sum(len(sending) for rank, sending in self._sending.items() if rank not in stuck)
         if busy >= self._config.slots:
             return None
-        return next((rank for rank in self._queues if rank not in stuck), None)
+        served, owned = self._served, self._owned
+        usual = self._usual or 0.0
+        found, first = None, (False, 0.0)
+        for rank, queue in self._queues.items():
+            if rank in stuck:
+                continue
+            # A link is filled by several receivers sooner than by one, whose own link may be the slower.
+            again = rank in self._sending
+            for waiting in queue:
+                request = waiting.request
+                times = served.get((request.name, request.index), 0)
+                handicap = times * usual * (OWN if request.name in owned else PEER)
+                due = again, waiting.since + handicap
+                if found is None or due < first:
+                    found, first = (rank, waiting), due
+        return found
 
     def _is_full(self, now: float) -> bool:
         """Whether the queue takes no more."""
@@ -151,17 +188,20 @@ class Uploader:
         return self._queued - sum(len(self._queues.get(rank, ())) for rank in self._stuck(now)) >= most
 
     def _stuck(self, now: float) -> set[Rank]:
-        """Who has not taken a payload for the request timeout. It may be dead: it holds no slot and no place
-        in the queue, and gets no more, until that payload has left."""
+        """Who has not taken a payload for far longer than usual. It is slow or dead: it holds no slot and no
+        place in the queue, and gets no more, until that payload has left."""
         return {rank for rank, sending in self._sending.items() if now >= self._stuck_at(sending)}
 
     def _stuck_at(self, sending: list[Waiting]) -> float:
-        return sending[0].since + self._config.request_timeout
+        longest = self._config.request_timeout
+        if self._usual is not None:
+            longest = min(longest, max(STUCK[0], STUCK[1] * self._usual))
+        return sending[0].since + longest
 
-    def _take(self, sender: Rank) -> msg.RequestSegment:
-        """Take the oldest request of a requester, who then goes to the end."""
+    def _take(self, sender: Rank, waiting: Waiting) -> msg.RequestSegment:
+        """Take a request of a requester, who then goes to the end."""
         queue = self._queues.pop(sender)
-        waiting = queue.popleft()
+        queue.remove(waiting)
         self._queued -= 1
         if queue:
             self._queues[sender] = queue
@@ -175,13 +215,16 @@ class Uploader:
         effects: Effects = []
         if self._early and not self._store.may_be_bundled:
             effects += self._take_early(now)
-        while now >= self._free_at and (to := self._whose_turn(now)) is not None:
-            request = self._take(to)
+        while now >= self._free_at and (chosen := self._next(now)) is not None:
+            to, waiting = chosen
+            request = self._take(to, waiting)
             payload = self._store.read(request.name, request.index)
             if payload is None:
                 effects += self._refuse(to, request, "unreadable")
                 continue
             self._sending.setdefault(to, []).append(Waiting(request, now))
+            segment = request.name, request.index
+            self._served[segment] = self._served.get(segment, 0) + 1
             if self._config.rate:
                 # A late wake-up is made good by the next payloads, up to a tenth of a second.
                 start = max(self._free_at, now - 0.1)
@@ -194,6 +237,7 @@ class Uploader:
         return effects
 
     def _set_alarm(self, now: float) -> None:
+        self._store.load = self._queued + len(self._sending)
         alarms = [self._pending_at] if self._queued or self._sending else []
         if self._queued:
             alarms += [self._free_at, *map(self._stuck_at, self._sending.values())]

@@ -203,4 +203,6 @@ def request(index: int, ticket: int, name: str = "file1") -> msg.RequestSegment:
 
 
 def tracker(clients: int, rng: int = 0, **choices: object) -> Alone:
-    return Alone(Tracker(clients, SwarmConfig(**choices), Random(rng)))  # type: ignore[arg-type]
+    """A tracker that answers a first SWARM_REQUEST at once, unless ``gather_for`` says otherwise."""
+    config = SwarmConfig(**{"gather_for": 0.0, **choices})  # type: ignore[arg-type]
+    return Alone(Tracker(clients, config, Random(rng)))

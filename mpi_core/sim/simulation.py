@@ -1,0 +1,132 @@
+"""The event heap around the very machines that run live: a tracker, downloaders and uploaders.
+
+A simulation is a function of its machines, its network and its seed: time is what the agenda says, and two
+runs of the same are the same to the last event. Dead clients neither hear nor speak.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from mpi_core.protocol import messages as msg
+from mpi_core.protocol.errors import RemoteProtocolError
+from mpi_core.protocol.events import Event, NonsenseReceived
+from mpi_core.protocol.units import Rank
+from mpi_core.sim.agenda import Agenda
+from mpi_core.sim.network import Network
+from mpi_core.swarm.machine import Effects, Emit, Halt, Machine, Send
+
+#: A machine's address.
+Key = tuple[Rank, msg.Port]
+
+NEVER = float("inf")
+
+
+class Place:
+    """A machine and its alarm."""
+
+    __slots__ = ("halted", "machine", "rank", "rings_at")
+
+    def __init__(self, rank: Rank, machine: Machine) -> None:
+        self.rank = rank
+        self.machine = machine
+        self.halted = False
+        #: The earliest time at which the agenda wakes it; it may look and find that it is too early.
+        self.rings_at = NEVER
+
+
+class Simulation:
+    """Machines over a network. ``tell`` hears every event: when, by whom, what."""
+
+    def __init__(
+        self, machines: Mapping[Key, Machine], tell: Callable[[float, Rank, Event], None] | None = None
+    ) -> None:
+        self.agenda = Agenda()
+        self.now = 0.0
+        self._tell = tell
+        self._places: dict[msg.Port, dict[Rank, Place]] = {}
+        for (rank, port), machine in machines.items():
+            self._places.setdefault(port, {})[rank] = Place(rank, machine)
+        self._network: Network | None = None
+        self.dead: set[Rank] = set()
+
+    def connect(self, network: Network) -> None:
+        """Give it the network; one that puts what it delivers down in our agenda."""
+        self._network = network
+
+    # Running ----------------------------------------------------------------------------------
+
+    def start(self, rank: Rank) -> None:
+        """Start that rank's machines."""
+        for places in self._places.values():
+            place = places.get(rank)
+            if place is not None:
+                self._perform(place, place.machine.start(self.now))
+
+    def step(self) -> None:
+        """The next thing that happens."""
+        self.now = self.agenda.next_at
+        self.agenda.step()
+
+    @property
+    def over(self) -> bool:
+        """Whether every machine has halted, or its client is dead."""
+        return all(
+            place.halted or rank in self.dead
+            for places in self._places.values()
+            for rank, place in places.items()
+        )
+
+    def kill(self, now: float, rank: Rank) -> None:
+        """That client is no more."""
+        self.dead.add(rank)
+
+    def deliver(self, now: float, sender: Rank, to: Rank, stimulus: msg.Stimulus) -> None:
+        """Hand a message to its machine, unless there is nobody to take it."""
+        place = self._places[stimulus.port].get(to)
+        if place is None or place.halted or to in self.dead:
+            return
+        try:
+            effects = place.machine.receive(now, sender, stimulus)
+        except RemoteProtocolError as error:
+            if self._tell is not None:
+                self._tell(now, to, NonsenseReceived(sender, str(error)))
+            return
+        self._perform(place, effects)
+
+    def _wake(self, now: float, place: Place) -> None:
+        if now != place.rings_at:
+            return  # An alarm that another one has replaced.
+        place.rings_at = NEVER
+        if place.halted or place.rank in self.dead:
+            return
+        wake_at = place.machine.wake_at
+        if wake_at is not None and wake_at <= now:
+            self._perform(place, place.machine.wake(now))
+        else:
+            self._set_alarm(place)
+
+    def _perform(self, place: Place, effects: Effects) -> None:
+        sends: list[tuple[Rank, msg.Message]] = []
+        for effect in effects:
+            if type(effect) is Send:
+                if isinstance(effect.message, msg.Message):
+                    sends.append((effect.to, effect.message))
+                else:
+                    self.agenda.put(self.now, self.deliver, place.rank, place.rank, effect.message)
+            elif type(effect) is Emit:
+                if self._tell is not None:
+                    self._tell(self.now, place.rank, effect.event)
+            elif type(effect) is Halt:
+                place.halted = True
+        if sends:
+            assert self._network is not None
+            self._network.post(self.now, place.rank, sends)
+        self._set_alarm(place)
+
+    def _set_alarm(self, place: Place) -> None:
+        wake_at = place.machine.wake_at
+        # A later alarm than needed is put off only once it rings: most deadlines move on before they come.
+        if wake_at is not None and wake_at < place.rings_at and not place.halted:
+            place.rings_at = max(wake_at, self.now)
+            self.agenda.put_late(place.rings_at, self._wake, place)

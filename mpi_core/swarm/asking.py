@@ -1,0 +1,174 @@
+"""What is asked of whom, and when: the policy over the requests in flight.
+
+In this order, whenever something has changed: what is late or expired is let go; the seeds of a contested
+file are kept at work; the window is filled, of each source with the rarest that it holds; what waits in a
+long queue is taken to a shorter one; and when patience with the stripes of others ends, a seed is asked for
+whatever is lacking.
+"""
+
+from __future__ import annotations
+
+from mpi_core.protocol.units import MAX_TICKETS
+from mpi_core.swarm.machine import Effects
+from mpi_core.swarm.picker import lowest_key
+from mpi_core.swarm.requests import NEVER, Requests
+
+#: Patience with the stripes of others: at least so many seconds, and so many times the usual time of an
+#: answer.
+PATIENCE = (0.1, 2.0)
+
+#: Requests for first copies that a seed has outstanding beside the window.
+FIRST_COPIES = 2
+
+#: Of so many sources, drawn from those that could be asked, it is asked whose turn is first.
+CHOICES = 4
+
+#: So many requests at a time are asked back from the queues in which they wait.
+MOST_WITHDRAWN = 2
+
+#: A queue is far longer than another when it is so many times as long.
+LONGER = 2
+
+
+class Asking(Requests):
+    """The requests of one downloader, and what it asks for next."""
+
+    def fill(self, now: float) -> Effects:
+        """Look after what is overdue, then ask until the window is full or there is nobody to ask."""
+        effects: Effects = []
+        if now >= self._look_at:
+            self._look(now, effects)
+        if self._stirred:
+            self._stirred = False
+            if self._first_copies:
+                self._withdraw_first_copies(effects)
+            self._ask_for_first_copies(now, effects)
+            while self._has_room and self._ask_one(now, True, effects):
+                self._waiting_since = None
+                self._credit = 1
+            if self._news or not self._picker.todo:
+                self._withdraw_queued(now, effects)
+        if not (self._has_room and self._picker.todo):
+            self._waiting_since = None
+        elif self._waiting_since is None:
+            self._waiting_since = now
+        elif now >= self._waiting_since + self._scaled(PATIENCE):
+            self._waiting_since = now
+            for _ in range(self._credit):
+                if not (self._has_room and self._ask_one(now, False, effects)):
+                    break
+            self._credit = min(2 * self._credit, self.window.size)
+        self._set_alarm(now)
+        return effects
+
+    def _ask_one(self, now: float, patient: bool, effects: Effects) -> bool:
+        if not self._picker.todo & self._held:
+            return False
+        if self._config.strategy == "classic":
+            return self._ask_first(now, effects)
+        sources, picker, usual = self._sources, self._picker, self.window.usual
+        todo = picker.todo
+        of_seeds = 0 if self._is_new else todo & picker.seed_keys(patient)
+        trusted = sources.trusted_keys()
+        holders = []
+        for source in sources.ready(now, self.window.size):
+            keys = (source.peer_keys & todo | source.seed_keys & of_seeds) & ~(source.asked | source.barred)
+            if trusted is not None:
+                keys &= ~sources.last_resort(source, trusted)
+            if keys:
+                holders.append((source, keys))
+        if not holders:
+            return False
+        if len(holders) > CHOICES:
+            # Not everybody is to run to the one that said last that it has least to do.
+            holders = picker.some_of(holders, CHOICES)
+        holder, choice = min(holders, key=lambda holding: sources.turn(holding[0], usual))
+        effects += self._ask(now, holder, picker.any_of(picker.rarest_among(choice)))
+        return True
+
+    def _ask_for_first_copies(self, now: float, effects: Effects) -> None:
+        """Keep the seeds of a contested file at work, whatever else the window holds: until they have sent
+        one of everything, theirs is the link that all wait for. Of the own stripe a few segments are asked
+        for at once; of the others', when the own one is done, one: somebody may have been told of no seed."""
+        picker = self._picker
+        wanted, most = picker.stripe, FIRST_COPIES
+        if not wanted:
+            wanted, most = picker.contested, 1
+        if self._is_new:
+            wanted, most = picker.unheld & picker.todo, FIRST_COPIES
+        if not wanted or self._config.strategy == "classic":
+            return
+        for source in self._sources.ready(now, most):
+            keys = source.seed_keys & wanted & ~(source.asked | source.barred)
+            while keys and source.outstanding < most and len(self._open) < MAX_TICKETS:
+                key = picker.any_of(keys)
+                effects += self._ask(now, source, key, first_copy=True)
+                keys &= ~(1 << key)
+                wanted &= ~(1 << key)
+
+    @property
+    def _is_new(self) -> bool:
+        """No answer has come yet: a seed may be asked by a whole crowd at this moment."""
+        return self.window.usual is None and not self.window.is_fixed
+
+    def _withdraw_first_copies(self, effects: Effects) -> None:
+        """What a peer has come to hold is no first copy any more: the seed is to send something else."""
+        keys = self._first_copies & ~self._picker.unheld
+        while keys:
+            key = lowest_key(keys)
+            keys &= keys - 1
+            for request in self._by_key.get(key, ()):
+                source = self._sources.get(request.source)
+                if source is not None and source.seed_keys >> key & 1:
+                    effects += self._withdraw(request)
+
+    def _ask_first(self, now: float, effects: Effects) -> bool:
+        """The classic strategy: the first segment that somebody holds, of whom it is the turn of."""
+        trusted = self._sources.trusted_keys()
+        sources = self._sources.in_turn(now, self.window.size)
+        barred = [s.asked | s.barred | self._sources.last_resort(s, trusted) for s in sources]
+        key = self._picker.first(s.keys & ~bar for s, bar in zip(sources, barred, strict=True))
+        if key is not None:
+            holders = zip(sources, barred, strict=True)
+            source = next(s for s, bar in holders if s.keys & ~bar & 1 << key)
+            effects += self._ask(now, source, key)
+        return key is not None
+
+    def _withdraw_queued(self, now: float, effects: Effects) -> None:
+        """What waits in a long queue, and has just come to be held by another with a far shorter one that has
+        nothing to do for us, is to be had from that one. So is, in the endgame, whatever waits longer than
+        usual while such a source is idle."""
+        news, self._news = self._news, 0
+        endgame = self._has_room and not self._picker.todo
+        room = MOST_WITHDRAWN - self._withdrawn
+        if room <= 0 or not (news or endgame) or self._config.strategy == "classic":
+            return
+        since = now - (self.window.usual or 0.0)
+        idle = None
+        for request in self._open.values():
+            bit = 1 << request.key
+            late = endgame and request.asked_at <= since
+            if request.reopened or request.withdrawn or not (late or news & bit):
+                continue
+            if idle is None:
+                idle = [source for source in self._sources.ready(now, 1) if not source.outstanding]
+            asked = self._sources.of(request.source, now)
+            most = asked.load if late else asked.load // LONGER - 1
+            for source in idle:
+                if source.load <= most and source.keys & bit and source is not asked:
+                    effects += self._withdraw(request)
+                    idle.remove(source)
+                    room -= 1
+                    break
+            if room <= 0:
+                return
+
+    def _set_alarm(self, now: float) -> None:
+        at = self._look_at
+        if self._waiting_since is not None:
+            at = min(at, self._waiting_since + self._scaled(PATIENCE))
+            pause = self._sources.next_pause_end(now)
+            if pause is not None:
+                at = min(at, pause)
+                self._stirred = True
+        self._wake_at = at if now < at < NEVER else None

@@ -1,0 +1,82 @@
+"""How many requests to keep in flight.
+
+Enough that the link never waits for an answer, and no more: what is asked too early is asked with old news of
+who holds what, and waits in somebody's queue. So the window is what arrives, at the best rate seen, during
+the quickest answer seen (the bandwidth-delay product, without the queues that windows themselves make: who is
+served slowly must not ask for less), and a few to spare. It begins small and grows by one with each answer,
+so that a crowd that comes all at once does not ask a lone seed for everything.
+"""
+
+from __future__ import annotations
+
+from mpi_core.protocol.units import MAX_TICKETS
+from mpi_core.swarm.config import SwarmConfig
+
+#: A window begins with so many requests.
+FIRST = 4
+
+#: Requests beside the bandwidth-delay product, and the factor on it.
+SPARE = 5.0
+GAIN = 1.5
+
+#: The most requests in flight, and the most bytes that they may bring (but never fewer than FIRST requests).
+MOST = 64
+MOST_BYTES = 64 * 1024 * 1024
+
+#: The weight of the newest answer in the averages, and the answers before which there is no rate to speak of.
+SMOOTHING = 0.1
+FEW = 8
+
+#: What the best rate is worth one answer later.
+FORGETTING = 1.002
+
+
+class Window:
+    """The size of one downloader's window, by the answers that came."""
+
+    def __init__(self, config: SwarmConfig) -> None:
+        self._fixed = 1 if config.strategy == "classic" else config.window
+        self.size = self._fixed or FIRST
+        self._most = MOST
+        self._answers = 0
+        #: The usual time of an answer, seconds; None until the first.
+        self.usual: float | None = None
+        #: The usual time between two answers, and the least that it was of late; 0 until there were a few.
+        self._gap = 0.0
+        self.least_gap = 0.0
+        #: The time of the quickest answer.
+        self._quickest = 0.0
+        self._first_at = self._last_at = 0.0
+
+    @property
+    def is_fixed(self) -> bool:
+        return self._fixed is not None
+
+    def holds_segments_of(self, length: int) -> None:
+        """Segments of so many bytes are wanted."""
+        if length:
+            self._most = max(FIRST, min(self._most, MOST_BYTES // length))
+
+    def answered(self, now: float, took: float) -> None:
+        """A segment came, so many seconds after it was asked for."""
+        self._answers += 1
+        if self.usual is None:
+            self.usual = self._quickest = took
+            self._first_at = now
+        else:
+            self.usual += SMOOTHING * (took - self.usual)
+            self._quickest = min(took, self._quickest)
+        if self._answers > FEW:
+            self._gap += SMOOTHING * (now - self._last_at - self._gap)
+            self.least_gap = min(self._gap, FORGETTING * self.least_gap)
+        elif self._answers == FEW:
+            self._gap = self.least_gap = (now - self._first_at) / (FEW - 1)
+        self._last_at = now
+        if self._fixed is None:
+            self._adapt()
+
+    def _adapt(self) -> None:
+        target = SPARE + GAIN
+        if self._answers >= FEW:
+            target = SPARE + GAIN * self._quickest / self.least_gap if self.least_gap else MOST
+        self.size = int(min(self.size + 1, max(target, FIRST), self._most, MAX_TICKETS))

@@ -1,0 +1,302 @@
+"""``python -m tui_torrent simulate``: the machines that run live, over a simulated network; no mpirun.
+
+What it prints is measured on the simulated run, but for its last line, which is what the simulation cost.
+"""
+
+from __future__ import annotations
+
+import gc
+import resource
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import count
+from math import floor
+from pathlib import Path
+from random import Random
+from typing import Any, Literal
+
+import msgspec
+
+from mpi_core.protocol import events as ev
+from mpi_core.protocol.errors import ScenarioError
+from mpi_core.protocol.manifest import Manifest
+from mpi_core.protocol.messages import Tag
+from mpi_core.protocol.roles import TRACKER
+from mpi_core.protocol.units import Rank
+from mpi_core.runtime.journal import JournalWriter
+from mpi_core.sim.crowd import Crowd, Member
+from mpi_core.swarm.config import SwarmConfig
+from tui_torrent.curves import Curves, draw
+
+SCHEMA = "tui_torrent.simulation/1"
+
+#: A slow client's link has so many times the others' rate.
+SLOW_RATE = 0.1
+
+#: Events that are handed to the journal at once.
+BATCH = 5000
+
+#: Messages that a tracker receives or sends.
+OF_TRACKER = (
+    Tag.INIT,
+    Tag.INIT_ACK,
+    Tag.SWARM_REQUEST,
+    Tag.SWARM_RESPONSE,
+    Tag.FILE_COMPLETE,
+    Tag.ALL_COMPLETE,
+)
+
+
+@dataclass(frozen=True)
+class SimulateOptions:
+    """What follows ``simulate``. Rates in bytes a second, times in seconds, shares from 0 to 1."""
+
+    clients: int = 1000
+    segments: int = 64
+    seeds: int = 1
+    arrivals: Literal["flash", "poisson"] = "flash"
+    slow: float = 0.0
+    dead: float = 0.0
+    corrupt: float = 0.0
+    rate: float = 25e6
+    tracker_rate: float = 1.25e9
+    segment_size: int = 256 * 1024
+    latency: float = 0.0
+    window: int | None = None
+    swarm_update: int = SwarmConfig.swarm_update
+    seed: int = 0
+    json: bool = False
+    journal: Path | None = None
+    plot: Path | None = None
+
+    @property
+    def round(self) -> float:
+        """The time of one segment over one link."""
+        return self.segment_size / self.rate
+
+    @property
+    def bound(self) -> float:
+        """No schedule in whole segments ends sooner: M + ⌊log2 N⌋ rounds with one seed, and with k
+        M − 1 + ⌈log2(1 + N/k)⌉, which is the same for k = 1 (Mundinger, Weber, Weiss)."""
+        return (self.segments - 1 + _steps(self.clients, self.seeds)) * self.round
+
+
+def _steps(clients: int, seeds: int) -> int:
+    """⌈log2(1 + N/k)⌉, exactly."""
+    steps = 0
+    while seeds * (1 << steps) < seeds + clients:
+        steps += 1
+    return steps
+
+
+def run_simulate(options: SimulateOptions, write: Callable[[str], object]) -> int:
+    """Run and report; the exit code: 0 where everybody who lives has everything, else 1."""
+    journal = None if options.journal is None else _Journal(options)
+    plot = None if options.plot is None else _open(options.plot)
+    crowd = _crowd(options, journal)
+    collecting = gc.isenabled()
+    # Ten thousand clients are millions of objects that live to the end; none of them is in a cycle that ends.
+    gc.disable()
+    began = time.process_time()
+    try:
+        crowd.run()
+        cost = time.process_time() - began
+        if journal is not None:
+            crowd.finish()
+            journal.end(complete=not crowd.waiting)
+    finally:
+        if collecting:
+            gc.enable()
+    result = measured(options, crowd, cost)
+    if plot is not None:
+        with plot:
+            plot.write(draw(_curves(options, crowd)))
+    write(msgspec.json.encode(result).decode() + "\n" if options.json else plain(options, result))
+    return 1 if crowd.waiting else 0
+
+
+def members_of(options: SimulateOptions) -> list[Member]:
+    """Seeds first, then those who want the file, some of them slow, dying or corrupting: others in each."""
+    name = "file"
+    file = Manifest.declared(name, tuple(f"{index:x}" for index in range(options.segments)))
+    rng = Random(f"{options.seed}/crowd")
+    fetching = [Member(wants=(name,), up=options.rate, down=options.rate) for _ in range(options.clients)]
+    troubled = rng.sample(fetching, options.clients)
+    slow, dead, corrupt = (
+        [troubled.pop() for _ in range(min(len(troubled), floor(share * options.clients)))]
+        for share in (options.slow, options.dead, options.corrupt)
+    )
+    for member in slow:
+        member.up = member.down = SLOW_RATE * options.rate
+    for member in dead:
+        member.dies_at = options.bound / 3
+    for member in corrupt:
+        member.corrupt = True
+    if options.arrivals == "poisson":
+        # They come, on average, over as long as one of them needs for the file.
+        pause, now = options.segments * options.round / options.clients, 0.0
+        for member in fetching:
+            now += rng.expovariate(1 / pause) if pause else 0.0
+            member.comes_at = now
+    return [Member((file,), (), options.rate, options.rate) for _ in range(options.seeds)] + fetching
+
+
+def _config(options: SimulateOptions) -> SwarmConfig:
+    return SwarmConfig(window=options.window, swarm_update=options.swarm_update)
+
+
+def _crowd(options: SimulateOptions, journal: _Journal | None) -> Crowd:
+    return Crowd(
+        members_of(options),
+        _config(options),
+        options.seed,
+        options.segment_size,
+        options.latency,
+        options.tracker_rate,
+        None if journal is None else journal.tell,
+    )
+
+
+class _Journal:
+    """The simulated run as a journal, so that it can be checked and replayed."""
+
+    def __init__(self, options: SimulateOptions) -> None:
+        assert options.journal is not None
+        self._writer = JournalWriter(options.journal)
+        self._seqs = {Rank(rank): count() for rank in range(options.seeds + options.clients + 1)}
+        self._batch: list[ev.Stamped] = []
+        self._now = 0.0
+        config = _config(options)
+        self.tell(
+            0.0,
+            TRACKER,
+            ev.RunStarted(
+                version=ev.JOURNAL_VERSION,
+                clients=options.seeds + options.clients,
+                scenario=f"simulation of {options.clients} clients",
+                strategy=config.strategy,
+                seed=options.seed,
+                swarm_update=config.swarm_update,
+                window=config.requests_in_flight,
+            ),
+        )
+
+    def tell(self, now: float, rank: Rank, event: ev.Event) -> None:
+        self._now = now
+        self._batch.append(ev.Stamped(now, rank, next(self._seqs[rank]), event))  # type: ignore[arg-type]
+        if len(self._batch) >= BATCH:
+            self._writer.append(self._batch)
+            self._batch.clear()
+
+    def end(self, complete: bool) -> None:
+        self.tell(self._now, TRACKER, ev.RunEnded("complete" if complete else "incomplete"))
+        self._writer.append(self._batch)
+        self._writer.close()
+
+
+def measured(options: SimulateOptions, crowd: Crowd, cost: float) -> dict[str, Any]:
+    """The report, as JSON has it."""
+    network = crowd.network
+    done = sorted(crowd.done_at[rank] for rank, member in crowd.members.items() if _counts(crowd, rank))
+    last_came = max((member.comes_at for member in crowd.members.values()), default=0.0)
+    bound = last_came + options.bound
+    wanted = options.segments * options.segment_size
+    payload = network.bytes[Tag.SEND_SEGMENT]
+    everything = sum(network.bytes.values())
+    transfers = len(crowd.stored_at)
+    of_tracker = {tag.name: network.messages[tag] for tag in OF_TRACKER}
+    seeds = [Rank(rank) for rank in range(1, options.seeds + 1)]
+    return {
+        "schema": SCHEMA,
+        "clients": options.clients,
+        "seeds": options.seeds,
+        "segments": options.segments,
+        "segment_bytes": options.segment_size,
+        "seed": options.seed,
+        "living": len(done) + len(crowd.waiting),
+        "complete": len(done),
+        "bound_s": bound,
+        "makespan_s": done[-1] if done else 0.0,
+        "ratio": (done[-1] / bound if bound else 1.0) if done else 0.0,
+        "median_s": done[len(done) // 2] if done else 0.0,
+        "first_s": done[0] if done else 0.0,
+        "seeds_sent": sum(network.sent_by[rank] for rank in seeds) / wanted if wanted else 0.0,
+        "all_sent": payload / (wanted * options.clients) if wanted else 0.0,
+        "other_bytes_share": (everything - payload) / everything if everything else 0.0,
+        "transfers": transfers,
+        "dropped": dict(crowd.dropped),
+        "messages": {tag.name: number for tag, number in sorted(network.messages.items())},
+        "largest_bytes": {tag.name: size for tag, size in sorted(network.largest.items())},
+        "tracker": {
+            "messages": of_tracker,
+            "messages_per_client": sum(of_tracker.values()) / len(crowd.members),
+            "bytes": sum(network.bytes[tag] for tag in OF_TRACKER),
+            "sent_in_busiest_tenth": _busiest(network.tracker_sent, (done[-1] if done else 0.0) / 10),
+        },
+        "events": crowd.simulation.agenda.done,
+        "cpu_s": cost,
+        "cpu_us_per_transfer": 1e6 * cost / transfers if transfers else 0.0,
+        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+
+
+def _counts(crowd: Crowd, rank: Rank) -> bool:
+    """Whether that client wanted something, lives and has it."""
+    return bool(crowd.members[rank].wants) and rank in crowd.done_at and rank not in crowd.simulation.dead
+
+
+def _busiest(times: list[float], span: float) -> int:
+    """The most of some ascending times that lie within one span."""
+    first = most = 0
+    for place, at in enumerate(times):
+        while at - times[first] > span:
+            first += 1
+        most = max(most, place - first + 1)
+    return most
+
+
+def plain(options: SimulateOptions, result: dict[str, Any]) -> str:
+    """The report as lines for a person."""
+    r = result
+    per = {name: number / max(1, r["transfers"]) for name, number in r["messages"].items()}
+    swarm = ("REQUEST_SEGMENT", "SEND_SEGMENT", "REJECT", "CANCEL", "BITFIELD", "ANNOUNCE", "PENDING")
+    tracker = r["tracker"]
+    largest = r["largest_bytes"]
+    return "\n".join(
+        (
+            f"{options.clients} clients and {options.seeds} seed{'s' * (options.seeds > 1)}, "
+            f"{options.segments} segments of {options.segment_size} bytes, {options.rate:g} bytes/s, "
+            f"latency {1000 * options.latency:g} ms, {options.arrivals} arrivals, seed {options.seed}",
+            f"last client  {r['makespan_s']:.3f} s, {r['ratio']:.3f} × the bound of {r['bound_s']:.3f} s",
+            f"clients      {r['complete']} of {r['living']} that live are complete: the first at "
+            f"{r['first_s']:.3f} s, the median at {r['median_s']:.3f} s",
+            f"bytes        seeds sent {r['seeds_sent']:.3f} × the file, all together {r['all_sent']:.3f} × "
+            f"clients × file; messages beside payloads {100 * r['other_bytes_share']:.2f} % of all bytes",
+            "messages     a transfer: " + ", ".join(f"{n} {per[n]:.2f}" for n in swarm if n in per),
+            f"tracker      {tracker['messages_per_client']:.1f} messages a client, {tracker['bytes']} bytes; "
+            f"{tracker['sent_in_busiest_tenth']} sent in the busiest tenth of the run",
+            f"largest      SWARM_RESPONSE {largest.get('SWARM_RESPONSE', 0)} bytes, "
+            f"ANNOUNCE {largest.get('ANNOUNCE', 0)} bytes",
+            f"simulated    {r['transfers']} transfers, {r['events']} events in {r['cpu_s']:.1f} s of one "
+            f"core: {r['cpu_us_per_transfer']:.0f} µs a transfer; {r['peak_mib']:.0f} MiB",
+            "",
+        )
+    )
+
+
+def _curves(options: SimulateOptions, crowd: Crowd) -> Curves:
+    done = sorted(crowd.done_at[rank] for rank, member in crowd.members.items() if _counts(crowd, rank))
+    return Curves(
+        title=f"{options.clients} clients, {options.segments} segments, seed {options.seed}",
+        clients=(done, options.clients),
+        segments=(crowd.stored_at, options.clients * options.segments),
+        bound=options.bound,
+    )
+
+
+def _open(path: Path) -> Any:
+    try:
+        return path.open("w", encoding="utf-8")
+    except OSError as error:
+        raise ScenarioError(f"--plot {path}: expected a file that can be written: {error.strerror}") from None
