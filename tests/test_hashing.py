@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from mpi_core.protocol.errors import LocalProtocolError
 from mpi_core.protocol.manifest import MIN_SEGMENT_LENGTH, Algorithm, Manifest
 from mpi_core.runtime import hashing
-from mpi_core.runtime.disk import OutputError
-from mpi_core.runtime.hashing import HashingStopped, HashJob, hash_files
+from mpi_core.runtime.disk import HashingStopped, OutputError
+from mpi_core.runtime.hashing import HashJob, hash_files
 from tests.helpers.disk import LENGTH, segments_of
 
 

@@ -13,9 +13,9 @@ from mpi_core.protocol.manifest import Manifest
 from mpi_core.protocol.messages import Abort, Alive, Shutdown, Stop, Tag
 from mpi_core.protocol.roles import TRACKER, Roles
 from mpi_core.runtime.clock import Clock
+from mpi_core.runtime.disk import HashingStopped
 from mpi_core.runtime.driver import Driver
 from mpi_core.runtime.files import DeclaredFiles, RealFiles, check_output
-from mpi_core.runtime.hashing import HashingStopped, HashJob, hash_files
 from mpi_core.runtime.reporter import Reporter
 from mpi_core.swarm.bystander import Bystander
 from mpi_core.swarm.downloader import Downloader
@@ -141,6 +141,9 @@ class _Hashing:
     def manifests(self, plan: ClientPlan, options: Options) -> tuple[Manifest, ...]:
         if not plan.shares:
             return ()
+        # Imported here: a pool of threads is more than a client without shares should pay for.
+        from mpi_core.runtime.hashing import HashJob, hash_files
+
         jobs = [HashJob(share.name, share.path, share.size, share.mode) for share in plan.shares]
         return hash_files(jobs, options.digest, plan.segment_length, self._progress, self._stopped)
 

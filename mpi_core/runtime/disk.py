@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
 
+from mpi_core.protocol.errors import TorrentError
+
 #: Files held open by each of a backing's two threads.
 OPEN_FILES = 32
 
@@ -25,6 +27,10 @@ CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 class OutputError(OSError):
     """The disk refused; ``str`` of it is one line that names the file."""
+
+
+class HashingStopped(TorrentError):
+    """Whoever let shares be hashed no longer wants to know."""
 
 
 class OpenFiles:

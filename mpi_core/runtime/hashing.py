@@ -16,9 +16,9 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
-from mpi_core.protocol.errors import LocalProtocolError, TorrentError
+from mpi_core.protocol.errors import LocalProtocolError
 from mpi_core.protocol.manifest import Algorithm, Manifest, segment_hasher, segment_length_for
-from mpi_core.runtime.disk import READ, plainly, read_into
+from mpi_core.runtime.disk import READ, HashingStopped, plainly, read_into
 
 #: A stretch is of about so many bytes, or of so many files.
 STRETCH_BYTES = 32 * 1024 * 1024
@@ -26,10 +26,6 @@ STRETCH_FILES = 256
 
 #: Seconds between two looks at what the threads have done.
 TICK = 0.05
-
-
-class HashingStopped(TorrentError):
-    """``should_stop`` said so."""
 
 
 @dataclass(frozen=True)
