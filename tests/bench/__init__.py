@@ -1,1 +1,1 @@
-"""Measurements, run by hand: ``python -m tests.bench.scenarios``, ``python -m tests.bench.files``."""
+"""Measurements, run by hand: ``python -m tests.bench`` (side by side), ``tests.bench.scenarios`` and more."""
