@@ -190,7 +190,7 @@ class MonitorApp(App[int]):
         if switch is not None:
             switch()
             self._mouse = not self._mouse
-            self.notify("mouse on" if self._mouse else "mouse off: the terminal can select text; m: on again")
+            self.notify("mouse on" if self._mouse else "mouse off, so that text can be selected (m: on)")
 
     def on_report_screen_exported(self, event: ReportScreen.Exported) -> None:
         """Write the report, as it is shown, into the current folder."""
