@@ -12,16 +12,21 @@ from hypothesis import given
 from mpi_core.protocol.codec import to_lines
 from mpi_core.protocol.errors import RemoteProtocolError
 from mpi_core.swarm.machine import Effects, Machine
+from mpi_core.swarm.store import SegmentStore
 from tests.helpers.schedules import Schedule, schedules
 from tests.helpers.virtual import Stimulus
 
 ROOT = Path(__file__).parent.parent
 
 
-def replayed(machine: Machine, stimuli: list[Stimulus]) -> Effects:
+def replayed(
+    machine: Machine, stimuli: list[Stimulus], loads: list[int], store: SegmentStore | None
+) -> Effects:
     """What a fresh machine makes of what another one was given."""
     effects = machine.start(0.0)
-    for now, delivery in stimuli:
+    for (now, delivery), load in zip(stimuli, loads, strict=True):
+        if store is not None:
+            store.load = load
         try:
             effects += machine.wake(now) if delivery is None else machine.receive(now, *delivery)
         except RemoteProtocolError:
@@ -32,12 +37,14 @@ def replayed(machine: Machine, stimuli: list[Stimulus]) -> Effects:
 @given(schedules())
 def test_a_machine_makes_the_same_of_the_same_stimuli(schedule: Schedule) -> None:
     swarm = schedule.swarm().run()
-    effects, stimuli = swarm.effects, swarm.stimuli
+    effects, stimuli, loads = swarm.effects, swarm.stimuli, swarm.loads
     machines = swarm.fresh_machines()
     # An uploader reads what its downloader writes: the store is part of its stimuli, so it is left out here.
+    # Of what an uploader writes, a downloader reads one number.
     for key in machines:
         if key[1] != "uploader" and swarm.faults.dead_at.get(key[0]) != 0.0:
-            assert replayed(machines[key], stimuli[key]) == effects[key]
+            store = swarm.stores.get(key[0])
+            assert replayed(machines[key], stimuli[key], loads[key], store) == effects[key]
 
 
 @given(schedules())

@@ -30,6 +30,9 @@ LATE = (0.2, 4.0)
 #: A segment's timeout doubles with each expiry, so many times at the most.
 MOST_DOUBLINGS = 4
 
+#: A segment's requests are withdrawn so many times at the most: nothing wanders from queue to queue for ever.
+MOST_MOVES = 3
+
 NEVER = float("inf")
 
 
@@ -60,6 +63,8 @@ class Requests:
         self._abandoned = 0
         self._wanted = 0
         self._expiries: Counter[int] = Counter()
+        #: How often a request for a key was withdrawn.
+        self._moves: Counter[int] = Counter()
         self.window = Window(config)
         #: Whether something has changed since nothing could be asked.
         self._stirred = True
@@ -111,8 +116,10 @@ class Requests:
     def _withdraw(self, request: Request) -> Effects:
         """Ask its source to drop a request. Once a REJECT says that no payload will come, it is asked of
         another; so no segment is sent twice."""
-        if request.withdrawn or request.cancelled:
+        moves = self._moves[request.key]
+        if request.withdrawn or request.cancelled or moves >= MOST_MOVES:
             return []
+        self._moves[request.key] = moves + 1
         request.withdrawn = True
         self._withdrawn += 1
         return [Send(request.source, Cancel(request.ticket))]
@@ -230,6 +237,7 @@ class Requests:
         self._picker.todo &= ~bit
         if self._expiries:
             self._expiries.pop(request.key, None)
+        self._moves.pop(request.key, None)
         source, took = self._sources.of(sender, now), now - request.asked_at
         source.delivered(self._picker.locate(request.key)[0].name, took)
         if self.window.usual is None:

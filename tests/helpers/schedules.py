@@ -100,13 +100,15 @@ def plans(draw: st.DrawFn, most: int = 6) -> list[Plan]:
 def configs(draw: st.DrawFn, deaths: bool) -> SwarmConfig:
     return SwarmConfig(
         strategy=draw(st.sampled_from(("swarm", "classic"))),
-        window=draw(st.integers(1, 16)),
+        window=draw(st.one_of(st.none(), st.integers(1, 16))),
         swarm_update=draw(st.integers(1, 10)),
         slots=draw(st.integers(1, 4)),
         max_queue=draw(st.sampled_from((1, 2, 512))),
         rate=draw(st.sampled_from((None, None, 40.0, 2000.0))),
         # Who is told of one other client only, and loses that one, may be alone: the cap is never so low.
         swarm_cap=50 if deaths else draw(st.sampled_from((1, 2, 50))),
+        neighbours=24 if deaths else draw(st.sampled_from((1, 2, 3, 24))),
+        gather_for=draw(st.sampled_from((0.0, 0.05))),
         announce_interval=draw(st.sampled_from((0.0, 0.002, 0.1))),
     )
 

@@ -90,6 +90,8 @@ class VirtualSwarm:
         #: Those messages and the events, in one order: when, by whom, what.
         self.story: list[tuple[float, Rank, Send | Event]] = []
         self.stimuli: dict[Key, list[Stimulus]] = {key: [] for key in self.machines}
+        #: What each client's uploader said of its load when its machines were given those.
+        self.loads: dict[Key, list[int]] = {key: [] for key in self.machines}
         self.effects: dict[Key, list[Effect]] = {key: [] for key in self.machines}
         self.journal: list[Stamped] = []
         self._seqs = {rank: count() for rank in (TRACKER, *self.plans)}
@@ -165,7 +167,7 @@ class VirtualSwarm:
             key = next(key for key, at in self._alarms.items() if at == alarm)
             del self._alarms[key]
             if not self.is_dead(key[0]):
-                self.stimuli[key].append((self.now, None))
+                self._note(key, None)
                 self._perform(key, self.machines[key].wake(self.now))
         return True
 
@@ -176,13 +178,17 @@ class VirtualSwarm:
             return
         if isinstance(message, msg.Sent) and self.is_dead(message.to) and not self.faults.dead_take_payloads:
             return
-        self.stimuli[key].append((self.now, (sender, message)))
+        self._note(key, (sender, message))
         try:
             effects = self.machines[key].receive(self.now, sender, message)
         except RemoteProtocolError as error:
             self._tell(to, NonsenseReceived(sender, str(error)))
             return
         self._perform(key, effects)
+
+    def _note(self, key: Key, delivery: tuple[Rank, msg.Stimulus] | None) -> None:
+        self.stimuli[key].append((self.now, delivery))
+        self.loads[key].append(self.stores[key[0]].load if key[0] in self.stores else 0)
 
     def _perform(self, key: Key, effects: Effects) -> None:
         self.effects[key] += effects

@@ -1,0 +1,234 @@
+"""The simulator: links, an agenda, and the very machines that run live. A simulated run is a function of its
+seed, keeps the protocol's rules, and does what the swarm's policy promises."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from mpi_core.protocol import messages as msg
+from mpi_core.protocol.manifest import Manifest
+from mpi_core.protocol.units import Rank, Ticket
+from mpi_core.sim.agenda import Agenda
+from mpi_core.sim.crowd import Crowd, Member
+from mpi_core.sim.network import BUFFERED, ENVELOPE, Link, LinkedNetwork
+from mpi_core.swarm.config import SwarmConfig
+from tui_torrent.check import run_check
+from tui_torrent.cli import main
+from tui_torrent.simulate import SimulateOptions, members_of, run_simulate
+
+#: The links and the file of the small swarms: 200 Mbit/s, 64 MiB in segments of 256 KiB.
+RATE, SEGMENT, SEGMENTS = 25e6, 256 * 1024, 256
+IDEAL = SEGMENTS * SEGMENT / RATE
+
+FILE = Manifest.declared("file", tuple(map(str, range(SEGMENTS))))
+
+
+# The network --------------------------------------------------------------------------------------
+
+
+class Wire:
+    """A network of links with nobody on it but the test."""
+
+    def __init__(self, *links: Link, latency: float = 0.0, size: int = 1000) -> None:
+        self.agenda = Agenda()
+        self.came: list[tuple[float, Rank, Rank, msg.Stimulus]] = []
+        self.network = LinkedNetwork(
+            self.agenda, lambda *arrival: self.came.append(arrival), links, latency, size
+        )
+
+    def send(self, now: float, sender: int, *sends: tuple[int, msg.Message]) -> None:
+        self.network.post(now, Rank(sender), [(Rank(to), message) for to, message in sends])
+
+    def payloads(self) -> list[tuple[float, int]]:
+        """When each payload arrived, and its ticket."""
+        self.run()
+        return [(at, m.ticket) for at, _, _, m in self.came if isinstance(m, msg.SendSegment)]
+
+    def left(self) -> list[tuple[float, int]]:
+        self.run()
+        return [(at, m.ticket) for at, _, _, m in self.came if isinstance(m, msg.Sent)]
+
+    def run(self) -> None:
+        while self.agenda.next_at < float("inf"):
+            self.agenda.step()
+
+
+def payload(ticket: int) -> msg.SendSegment:
+    return msg.SendSegment(Ticket(ticket), b"x")
+
+
+def test_an_idle_path_takes_bytes_over_rate_and_the_latency() -> None:
+    wire = Wire(Link(500.0, 1.0), Link(1.0, 2000.0), latency=0.25)
+    wire.send(0.0, 0, (1, payload(7)))
+    assert wire.payloads() == [(2.25, 7)]
+
+
+def test_the_slower_end_decides() -> None:
+    wire = Wire(Link(2000.0, 1.0), Link(1.0, 500.0), latency=0.25)
+    wire.send(0.0, 0, (1, payload(7)))
+    assert wire.payloads() == [(2.25, 7)]
+
+
+def test_payloads_leave_one_after_another() -> None:
+    wire = Wire(*(Link(1000.0, 1000.0) for _ in range(4)))
+    wire.send(0.0, 0, (1, payload(1)), (2, payload(2)), (3, payload(3)))
+    assert wire.payloads() == [(1.0, 1), (2.0, 2), (3.0, 3)]
+
+
+def test_those_for_one_receiver_share_its_link() -> None:
+    wire = Wire(*(Link(1000.0, 1000.0) for _ in range(4)))
+    for sender in (1, 2, 3):
+        wire.send(0.0, sender, (0, payload(sender)))
+    assert wire.payloads() == [(1.0, 1), (2.0, 2), (3.0, 3)]
+
+
+def test_a_slow_receiver_keeps_what_no_buffer_holds() -> None:
+    size = BUFFERED + 1000
+    wire = Wire(Link(1e9, 1.0), Link(1.0, 1000.0), size=size)
+    wire.send(0.0, 0, (1, payload(1)))
+    ((left, _),), ((came, _),) = wire.left(), wire.payloads()
+    assert (left, came) == (pytest.approx(1.0), pytest.approx(size / 1000.0))
+
+
+def test_other_messages_wait_for_no_payload_and_keep_their_order() -> None:
+    wire = Wire(Link(100.0, 1.0), Link(1.0, 1000.0), latency=0.5)
+    wire.send(0.0, 0, (1, payload(1)))
+    wire.send(0.0, 0, (1, msg.Cancel(Ticket(1))))
+    wire.send(0.0, 0, (1, msg.Cancel(Ticket(2))))
+    wire.run()
+    came = [(at, m.ticket) for at, _, _, m in wire.came if isinstance(m, msg.Cancel)]
+    step = ENVELOPE / 100.0
+    assert came == [(pytest.approx(0.5 + step), 1), (pytest.approx(0.5 + 2 * step), 2)]
+
+
+def test_deadlines_come_after_what_happens_at_their_time() -> None:
+    agenda, seen = Agenda(), []
+    agenda.put_late(1.0, lambda now: seen.append("deadline"))
+    agenda.put(1.0, lambda now: seen.append("message"))
+    agenda.step(), agenda.step()
+    assert seen == ["message", "deadline"]
+
+
+# What the policy promises, where F/B is the bound -------------------------------------------------
+
+
+def simulated(members: list[Member], latency: float = 0.0, seed: int = 0) -> Crowd:
+    crowd = Crowd(members, SwarmConfig(), seed, SEGMENT, latency)
+    crowd.run(until=60.0)
+    assert not crowd.waiting
+    return crowd
+
+
+def receivers(count: int) -> list[Member]:
+    return [Member(wants=("file",)) for _ in range(count)]
+
+
+def test_one_seed_and_eight_receivers() -> None:
+    crowd = simulated([Member((FILE,)), *receivers(8)])
+    assert crowd.makespan <= 1.08 * IDEAL
+    assert crowd.network.sent_by[Rank(1)] <= 1.02 * FILE.segments * SEGMENT
+    assert sum(crowd.network.sent_by.values()) <= 1.02 * 8 * FILE.segments * SEGMENT
+
+
+def test_a_slow_receiver_slows_no_other() -> None:
+    crowd = simulated([Member((FILE,)), Member(wants=("file",), up=RATE / 10, down=RATE / 10), *receivers(7)])
+    assert sorted(crowd.done_at.values())[-2] <= 1.25 * IDEAL
+
+
+def test_two_seeds() -> None:
+    assert simulated([Member((FILE,)), Member((FILE,)), *receivers(8)]).makespan <= 1.10 * IDEAL
+
+
+def test_four_owners_of_a_quarter_each() -> None:
+    quarters = [Manifest.declared(f"q{q}", tuple(f"{q}-{n}" for n in range(SEGMENTS // 4))) for q in range(4)]
+    names = tuple(quarter.name for quarter in quarters)
+    owners = [Member((quarter,), tuple(n for n in names if n != quarter.name)) for quarter in quarters]
+    crowd = simulated([*owners, *(Member(wants=names) for _ in range(4))])
+    assert crowd.makespan <= 1.20 * IDEAL
+
+
+def test_the_window_grows_with_the_latency() -> None:
+    assert simulated([Member((FILE,)), *receivers(8)], latency=0.02).makespan <= 1.25 * IDEAL
+
+
+# A crowd ------------------------------------------------------------------------------------------
+
+
+def report(capsys: pytest.CaptureFixture[str], *words: object, code: int = 0) -> dict[str, object]:
+    assert main(["simulate", "--json", *map(str, words)]) == code
+    found = json.loads(capsys.readouterr().out)
+    assert isinstance(found, dict)
+    return found
+
+
+def test_the_same_seed_is_the_same_run(tmp_path: Path) -> None:
+    journals = []
+    for number in (1, 2):
+        path = tmp_path / f"{number}.jsonl"
+        run_simulate(SimulateOptions(clients=12, segments=20, corrupt=0.2, journal=path), lambda text: None)
+        journals.append(path.read_bytes())
+    assert journals[0] == journals[1]
+
+
+def test_a_simulated_run_keeps_every_rule(tmp_path: Path) -> None:
+    path, lines = tmp_path / "run.jsonl", []
+    options = SimulateOptions(clients=20, segments=30, dead=0.1, corrupt=0.1, journal=path)
+    assert run_simulate(options, lambda text: None) == 0
+    assert run_check(str(path), lines.append) == 0
+    assert "FAIL" not in "".join(lines)
+
+
+def test_everyone_alive_finishes_though_some_die_and_some_spoil(capsys: pytest.CaptureFixture[str]) -> None:
+    found = report(capsys, "--clients", 40, "--segments", 48, "--dead", 0.1, "--corrupt", 0.05)
+    assert (found["living"], found["complete"]) == (36, 36)
+    assert found["dropped"]["corrupt"] > 0  # type: ignore[index]
+
+
+def test_what_a_client_costs_the_tracker_does_not_grow_with_the_crowd(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    few, many = (report(capsys, "--clients", n, "--segments", 12) for n in (60, 180))
+    for what in ("SWARM_RESPONSE", "ANNOUNCE", "BITFIELD"):
+        assert many["largest_bytes"][what] <= 1.1 * few["largest_bytes"][what]  # type: ignore[index]
+    per_client = [run["tracker"]["messages_per_client"] for run in (few, many)]  # type: ignore[index]
+    assert per_client[1] <= 1.05 * per_client[0]
+
+
+def test_who_comes_later_is_served_too(capsys: pytest.CaptureFixture[str]) -> None:
+    members = members_of(SimulateOptions(clients=10, segments=30, arrivals="poisson"))
+    assert sorted(m.comes_at for m in members[1:]) == [m.comes_at for m in members[1:]] != [0.0] * 10
+    found = report(capsys, "--clients", 10, "--segments", 30, "--arrivals", "poisson")
+    assert found["complete"] == 10
+
+
+def test_the_curves_are_a_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "curves.svg"
+    assert main(["simulate", "--clients", "5", "--segments", "9", "--plot", str(path)]) == 0
+    assert "last client" in capsys.readouterr().out
+    assert ElementTree.parse(path).getroot().tag.endswith("svg")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--clients", "0"],
+        ["--segments", "many"],
+        ["--dead", "1.5"],
+        ["--rate", "0"],
+        ["--arrivals", "never"],
+        ["--plot", "/nowhere/at/all.svg"],
+        ["--journal", "/nowhere/at/all.jsonl"],
+        ["surplus"],
+    ],
+)
+def test_a_bad_flag_is_one_line(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["simulate", *words]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_a_file_of_no_segments_is_there_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    assert report(capsys, "--clients", 3, "--segments", 0)["complete"] == 3
