@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from mpi_core.protocol import messages as msg
 from mpi_core.protocol.events import AnyEvent, Stamped
+from mpi_core.protocol.bundle import bundle
 from mpi_core.protocol.manifest import LONGEST_SEGMENT, Manifest
 from mpi_core.protocol.units import Rank, SegmentIndex, Ticket
 
@@ -49,11 +50,15 @@ def manifests(names: st.SearchStrategy[str] | None = None) -> st.SearchStrategy[
         digests = tuple(bytes([place % 256]) * 32 for place in range(-(-size // length)))
         return Manifest(name, size, length, algorithm, digests, mode)
 
+    def bundled(name: str, sizes: list[int], algorithm: Literal["blake3", "sha256"]) -> Manifest:
+        return bundle(name, [real(f"{name}{at}", size, 400, algorithm, 0o640) for at, size in enumerate(sizes)])
+
     algorithms = st.sampled_from(("blake3", "sha256"))
     sizes, lengths = st.integers(0, 400), st.integers(50, LONGEST_SEGMENT)
     return st.one_of(
         st.builds(Manifest.declared, name, hashes),
         st.builds(real, name, sizes, lengths, algorithms, st.integers(0, 0o777)),
+        st.builds(bundled, name, st.lists(st.integers(0, 400), min_size=1, max_size=4), algorithms),
     )
 
 
@@ -70,6 +75,8 @@ def of_type(kind: Any) -> st.SearchStrategy[Any]:
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin is Literal:
         return st.sampled_from(arguments)
+    if origin is tuple and Ellipsis not in arguments:
+        return st.tuples(*[of_type(each) for each in arguments])
     if origin is tuple:
         return st.lists(of_type(arguments[0]), max_size=3).map(tuple)
     if origin in (UnionType, typing.Union):
