@@ -17,13 +17,15 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.helpers.chromium import WIDTH, Page, chromium, eventually, needs_chromium, rows_of
+from tests.helpers.chromium import Page, chromium, eventually, needs_chromium, rows_of
 from tests.helpers.runs import scripted
 from tui_torrent import cli
 from tui_torrent.serve import Server
 
 JOURNAL = Path(__file__).parents[1] / "demo" / "journals" / "swarm.jsonl.zst"
 CLIENTS = 8
+#: Pixels at the left of the page that show the first columns; unpacking more of them takes its time.
+RANKS_AND_STATES = 200
 REPLAY = ("replay", "--web", "--at", "5", JOURNAL)
 
 
@@ -173,7 +175,7 @@ def ink(rows: list[bytes], page: Page, line: int) -> int:
     """How many kinds of pixels there are in a line of the terminal, as the picture has it."""
     height = len(rows) / page.size[1]
     strip = rows[int(line * height) : int((line + 1) * height)]
-    size = len(strip[0]) // WIDTH
+    size = len(strip[0]) // RANKS_AND_STATES
     return len({row[x : x + size] for row in strip for x in range(0, len(row), size)})
 
 
@@ -185,7 +187,7 @@ async def replayed(server: Served, new: Any) -> Page:
     lines = page.lines()[first : first + CLIENTS]
     assert [line.split()[:3] for line in lines[:2]] == [["1", "↑", "serves"], ["2", "↓", "fetches"]]
     await asyncio.sleep(0.3)
-    rows = rows_of(await page.picture())
+    rows = rows_of(await page.picture(RANKS_AND_STATES))
     # A line without a word, or one that was not drawn, has one or two.
     assert all(ink(rows, page, first + at) > 20 for at in range(CLIENTS))
     await page.press("3")

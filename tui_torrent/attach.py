@@ -16,9 +16,8 @@ from pathlib import Path
 from mpi_core.protocol.codec import from_line
 from mpi_core.protocol.errors import ScenarioError
 from mpi_core.protocol.events import RunEnded, Stamped
-from tui_torrent.browse import browse
+from tui_torrent.browse import browse, has_screen
 from tui_torrent.serve import GREETING, WELCOME, runtime_folder
-from tui_torrent.tui.terminal import has_screen
 from tui_torrent.view.conformance import Conformance
 from tui_torrent.view.ledger import Finding
 from tui_torrent.view.story import Tail

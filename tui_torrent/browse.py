@@ -1,10 +1,19 @@
-"""``--web``: a command's screens in browsers instead of this terminal."""
+"""Where a command's screens are to be seen: on this terminal, nowhere, or with ``--web`` in browsers."""
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Sequence
 
 from mpi_core.protocol.errors import ScenarioError
+
+
+def has_screen() -> bool:
+    """Whether this process's own streams are a terminal to draw on and to take keys from, or a browser is."""
+    if os.environ.get("TEXTUAL_DRIVER"):
+        return True
+    return sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def browse(words: Sequence[str], title: str, port: int) -> int:

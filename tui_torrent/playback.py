@@ -9,12 +9,11 @@ from pathlib import Path
 from mpi_core.protocol.errors import ScenarioError
 from mpi_core.protocol.events import RunStarted
 from mpi_core.runtime.journal import read_journal
-from tui_torrent.browse import browse
+from tui_torrent.browse import browse, has_screen
 from tui_torrent.headless import LOOK, PlainLines
 from tui_torrent.observer import FIRST_TOLD
 from tui_torrent.recording import Recording
 from tui_torrent.replay import Replay
-from tui_torrent.tui.terminal import has_screen
 from tui_torrent.view.report import exit_code, to_json
 
 #: Reading a larger file takes seconds: then a line says so.

@@ -96,9 +96,11 @@ class Page:
         pyte.ByteStream(screen).feed(self.drawn.replace(b"\x1b[?2026$p", b""))
         return list(screen.display)
 
-    async def picture(self) -> bytes:
-        """A PNG of the page."""
-        return base64.b64decode((await self.do("Page.captureScreenshot", format="png"))["data"])
+    async def picture(self, width: int = WIDTH) -> bytes:
+        """A PNG of the page, or of so many pixels at its left."""
+        height = (await self.do("Runtime.evaluate", expression="innerHeight"))["result"]["value"]
+        clip = {"x": 0, "y": 0, "width": width, "height": height, "scale": 1}
+        return base64.b64decode((await self.do("Page.captureScreenshot", format="png", clip=clip))["data"])
 
 
 @asynccontextmanager

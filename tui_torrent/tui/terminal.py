@@ -161,13 +161,6 @@ def find_terminal() -> Terminal | str:
     return Terminal(path, reads)
 
 
-def has_screen() -> bool:
-    """Whether this process's own streams are a terminal to draw on and to take keys from, or a browser is."""
-    if os.environ.get("TEXTUAL_DRIVER"):
-        return True
-    return sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
-
-
 # ---------------------------------------------------------------------------------- using a terminal
 
 
