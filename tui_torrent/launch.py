@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import time
 import traceback
 from contextlib import ExitStack
@@ -22,7 +23,7 @@ from mpi_core.protocol.messages import Stop, Tag
 from mpi_core.protocol.roles import TRACKER, Roles
 from mpi_core.runtime.clock import Clock
 from mpi_core.runtime.driver import Driver
-from mpi_core.runtime.launcher import find_launcher
+from mpi_core.runtime.launcher import find_launcher, ranks_may_die
 from mpi_core.runtime.load import Inbox, Meter
 from mpi_core.runtime.reporter import Reporter
 from tui_torrent.config import Options
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 #: Seconds that all ranks may take to come together at the end; a monitored run has no such bound, since
 #: its last screen stays until a key is pressed.
 AGREEMENT = 60.0
+
+#: Seconds that MPI may take to end once all have agreed, where ranks may die: it may wait for a dead one.
+LEAVING = 10.0
 
 #: Seconds that a rank that was interrupted leaves the others to remove what they made.
 GRACE = 0.3
@@ -58,6 +62,8 @@ def launch(options: Options) -> int:
             code = _take_part(world, roles, options)
             agreed = world.agree(code, None if options.monitor else AGREEMENT)
         if agreed is not None:
+            if ranks_may_die():
+                _leave_within(LEAVING, agreed)
             world.leave()
             return agreed
         complain(f"rank {world.rank}: the other ranks did not come to the end in {AGREEMENT:g} s")
@@ -71,6 +77,14 @@ def launch(options: Options) -> int:
             traceback.print_exc()
     world.abort(3)
     return 3
+
+
+def _leave_within(seconds: float, code: int) -> None:
+    """End this process with that code then, unless it has ended by itself."""
+    sys.stdout.flush()
+    timer = threading.Timer(seconds, os._exit, (code,))
+    timer.daemon = True
+    timer.start()
 
 
 def leave_together(code: int) -> None:
