@@ -7,6 +7,7 @@ its rounds. What a case lacks here (root, libtorrent, …) is said in one line a
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import sys
 import tempfile
@@ -106,6 +107,9 @@ def main() -> int:
     if mpirun.missing():
         print(mpirun.missing(), file=sys.stderr)
         return 2
+    load, cores = os.getloadavg()[0], os.cpu_count() or 1
+    if load > cores / 2:
+        print(f"{cores} cores have a load of {load:.1f} already: expect longer times", file=sys.stderr)
     well = True
     for name in options.case or CASES:
         case = CASES[name]
