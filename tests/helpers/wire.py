@@ -11,8 +11,8 @@ import msgspec
 from hypothesis import strategies as st
 
 from mpi_core.protocol import messages as msg
-from mpi_core.protocol.events import AnyEvent, Stamped
 from mpi_core.protocol.bundle import bundle
+from mpi_core.protocol.events import AnyEvent, Stamped
 from mpi_core.protocol.manifest import LONGEST_SEGMENT, Manifest
 from mpi_core.protocol.units import Rank, SegmentIndex, Ticket
 
@@ -51,7 +51,9 @@ def manifests(names: st.SearchStrategy[str] | None = None) -> st.SearchStrategy[
         return Manifest(name, size, length, algorithm, digests, mode)
 
     def bundled(name: str, sizes: list[int], algorithm: Literal["blake3", "sha256"]) -> Manifest:
-        return bundle(name, [real(f"{name}{at}", size, 400, algorithm, 0o640) for at, size in enumerate(sizes)])
+        return bundle(
+            name, [real(f"{name}{at}", size, 400, algorithm, 0o640) for at, size in enumerate(sizes)]
+        )
 
     algorithms = st.sampled_from(("blake3", "sha256"))
     sizes, lengths = st.integers(0, 400), st.integers(50, LONGEST_SEGMENT)
