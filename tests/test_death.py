@@ -68,7 +68,6 @@ def test_the_others_finish_without_a_client_that_was_fetching(tmp_path: Path) ->
             copy = tmp_path / "out" / f"client{rank}" / name
             assert copy.read_bytes() == (tmp_path / name).read_bytes()
     assert [finding for finding in report["conformance"] if finding["holds"] is False] == []
-    assert run.seconds < 25
 
 
 def test_what_only_the_dead_one_held_is_reported_by_name(tmp_path: Path) -> None:

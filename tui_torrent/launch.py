@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 #: its last screen stays until a key is pressed.
 AGREEMENT = 60.0
 
-#: Seconds that MPI may take to end once all have agreed, where ranks may die: it may wait for a dead one.
+#: Seconds for the agreement, and for MPI's end, where ranks may die: MPI may wait for a dead one.
 LEAVING = 10.0
 
 #: Seconds that a rank that was interrupted leaves the others to remove what they made.
@@ -60,12 +60,16 @@ def launch(options: Options) -> int:
 
                 stack.enter_context(beside_a_monitor(world, roles))
             code = _take_part(world, roles, options)
-            agreed = world.agree(code, None if options.monitor else AGREEMENT)
+            bound = LEAVING if ranks_may_die() else AGREEMENT
+            agreed = world.agree(code, None if options.monitor else bound)
         if agreed is not None:
             if ranks_may_die():
                 _leave_within(LEAVING, agreed)
             world.leave()
             return agreed
+        if ranks_may_die():
+            _leave_within(0.0, code)
+            time.sleep(LEAVING)
         complain(f"rank {world.rank}: the other ranks did not come to the end in {AGREEMENT:g} s")
     except KeyboardInterrupt:
         # Launchers kill all ranks when the first is gone; the others may still be tidying up.
