@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from math import ceil
+from operator import itemgetter
 from typing import NamedTuple
 
 from mpi_core.protocol.units import Rank
@@ -75,11 +76,11 @@ def matrix(view: SwarmView, columns: int) -> Matrix:
         ranks = by_host(view, ranks)
     size = max(1, ceil(len(ranks) / max(1, columns)))
     groups = [ranks[at : at + size] for at in range(0, len(ranks), size)]
-    row = {rank: at for at, rank in enumerate(ranks)}
-    segments = [[0] * len(groups) for _ in ranks]
-    column = {rank: at // size for rank, at in row.items()}
+    rows = {rank: [0] * len(groups) for rank in ranks}
+    column = {rank: at // size for at, rank in enumerate(ranks)}
     for (source, target), cell in view.traffic.items():
-        segments[row[source]][column[target]] += cell[0]
+        rows[source][column[target]] += cell[0]
+    segments = list(rows.values())
     received = [sum(counts) for counts in zip(*segments, strict=True)]
     hosts = [view.hosts.get(rank, "") if several else "" for rank in ranks]
     return Matrix(ranks, groups, segments, [sum(line) for line in segments], received, hosts)
@@ -95,19 +96,24 @@ class _Layout(NamedTuple):
 
 def _lay_out(view: SwarmView, width: int) -> tuple[_Layout, Matrix]:
     clients = len(view.clients)
-    counts = [cell[0] for cell in view.traffic.values()]
+    most = max(map(itemgetter(0), view.traffic.values()), default=0)
     digits = len(str(max(view.clients, default=0)))
     label = max(5, digits + 3)
-    total = max(5, len(str(sum(counts))) + 1)
+    total = max(5, len(str(_sent(view))) + 1)
     bar = BAR + 6 if width >= 70 else 0
     room = max(1, width - label - total - bar - _borders(view))
-    least = max(2, len(str(max(counts, default=0))), digits) + 1
+    least = max(2, len(str(most)), digits) + 1
     numbers = clients * least <= room
     if numbers:
         cell = min(max(least, room // max(1, clients)), max(WIDEST, least))
     else:
         cell = next((size for size in (3, 2) if clients * size <= room), 1)
     return _Layout(label, cell, total, bar, numbers), matrix(view, room // cell)
+
+
+def _sent(view: SwarmView) -> int:
+    """All segments sent: there may be a cell for each pair of clients, too many to add up at each frame."""
+    return sum(client.uploaded for client in view.clients.values())
 
 
 def _borders(view: SwarmView) -> int:
@@ -173,10 +179,9 @@ def _head(view: SwarmView, width: int) -> list[Line]:
     balance = fairness(view)
     if balance.jain is None or balance.origin_share is None:
         return [(Span(" No segment was sent yet.", "dim"),)]
-    segments = sum(cell[0] for cell in view.traffic.values())
-    moved = count_text(segments, "segment")
+    moved = count_text(_sent(view), "segment")
     if view.real_bytes:
-        moved += f", {bytes_text(sum(cell[1] for cell in view.traffic.values()))}"
+        moved += f", {bytes_text(sum(client.bytes_up for client in view.clients.values()))}"
     share, jain = f"{100 * balance.origin_share:.0f}%", f"{balance.jain:.2f}"
     for origin, index in (
         ("of them from the original owners", "Jain's index (1: all sent alike)"),
@@ -196,11 +201,14 @@ def _head(view: SwarmView, width: int) -> list[Line]:
 
 def _by_host(view: SwarmView, width: int) -> list[Line]:
     """What stayed within a host, and what crossed the network."""
-    sums, hosts = split(view), client_hosts(view)
-    if sums is None or not hosts:
+    hosts = client_hosts(view)
+    if not hosts or not view.clients.keys() <= view.hosts.keys():
         return []
     if len(hosts) == 1:
         return [(Span(" all clients are on one host, ", "dim"), Span(clean(hosts[0]), "text"))]
+    sums = split(view)
+    if sums is None:
+        return []
     whole = max(1, sums.same_segments + sums.other_segments)
     line: list[Span] = [Span(f" {len(hosts)} hosts", "text")]
     for words, segments, size in (
