@@ -181,9 +181,12 @@ def ink(rows: list[bytes], page: Page, line: int) -> int:
 
 async def replayed(server: Served, new: Any) -> Page:
     page = await new(server.url)
-    first = await shows(page, " rank  state") + 1
+    await shows(page, " rank  state")
+    await shows(page, "fetches")
     await page.press(" ")
     await shows(page, "paused 1×")
+    # Only now do the rows stand still: a sentence above them may have come or gone.
+    first = await shows(page, " rank  state") + 1
     lines = page.lines()[first : first + CLIENTS]
     assert [line.split()[:3] for line in lines[:2]] == [["1", "↑", "serves"], ["2", "↓", "fetches"]]
     await asyncio.sleep(0.3)
