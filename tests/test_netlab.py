@@ -10,6 +10,7 @@ import subprocess
 import sys
 import termios
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
 
@@ -89,7 +90,7 @@ def test_files_arrive_across_five_hosts(everything: Path, tmp_path: Path) -> Non
 
 def test_the_monitor_is_on_the_launchers_host(three_hosts: Netlab, everything: Path, tmp_path: Path) -> None:
     scenario = one_to_one(tmp_path, everything)
-    words = [*TUI_TORRENT, scenario, "--out", tmp_path / "out", "--monitor", "--rate", 8 * MIB]
+    words = [*TUI_TORRENT, scenario, "--out", tmp_path / "out", "--monitor", "--rate", 4 * MIB]
     terminal = Pty()
 
     def take_terminal() -> None:
@@ -126,7 +127,7 @@ def test_a_viewer_attaches_on_the_observers_host_alone(
     three_hosts: Netlab, everything: Path, tmp_path: Path
 ) -> None:
     scenario = one_to_one(tmp_path, everything)
-    words = [*TUI_TORRENT, scenario, "--out", tmp_path / "out", "--serve-tcp", "--rate", 4 * MIB]
+    words = [*TUI_TORRENT, scenario, "--out", tmp_path / "out", "--serve-tcp", "--rate", 2 * MIB]
     environment = os.environ | {"XDG_RUNTIME_DIR": str(tmp_path)}
     said = tmp_path / "said"
 
@@ -144,8 +145,8 @@ def test_a_viewer_attaches_on_the_observers_host_alone(
     ):
         try:
             eventually(lambda: "serving viewers at " in said.read_text(), "the address")
-            elsewhere = attach(1)
-            watched = attach(0)
+            with ThreadPoolExecutor() as pool:
+                elsewhere, watched = pool.map(attach, (1, 0))
             assert job.wait(20) == 0
         finally:
             job.kill()
