@@ -359,3 +359,24 @@ def test_bad_input_on_its_own_rank_ends_the_run_before_it_begins() -> None:
     alone = Alone(Tracker(2, SwarmConfig(), Random(0), "no such folder"))
     assert kinds(alone.sent) == [(1, "Stop"), (2, "Stop")]
     assert alone.events(ev.RunAborted) == [ev.RunAborted(Rank(0), 2, "no such folder")]
+
+
+# The first requests of a crowd --------------------------------------------------------------------
+
+
+def test_the_first_requests_are_answered_when_all_have_come() -> None:
+    alone = begun(3, gather_for=0.05)
+    assert alone.hear(2, msg.SwarmRequest(("file1",))) == []
+    alone.hear(1, msg.AllComplete())
+    news = alone.hear(3, msg.SwarmRequest(("file1",)))
+    assert {to: members(response([(to, message)], to)) for to, message in news} == {
+        2: {1: "seed", 3: "peer"},
+        3: {1: "seed", 2: "peer"},
+    }
+
+
+def test_but_nobody_is_waited_for_long() -> None:
+    alone = begun(3, gather_for=0.05)
+    assert alone.hear(2, msg.SwarmRequest(("file1",))) == []
+    assert members(response(alone.wait(0.05), 2)) == {1: "seed"}
+    assert members(asks(alone, 3, "file1")) == {1: "seed", 2: "peer"}

@@ -264,3 +264,30 @@ def test_serving_ends_with_stop() -> None:
     assert client.told[-1] == ev.ServingEnded()
     with pytest.raises(RemoteProtocolError, match="after STOP"):
         client.hear(2, request(9, 9))
+
+
+# What goes first ----------------------------------------------------------------------------------
+
+
+def test_an_owner_sends_no_second_copy_while_somebody_waits_for_a_first() -> None:
+    client = seed(slots=1)
+    client.hear(2, request(0, 0))
+    client.now = 1.0
+    sent(client, 2, 0)
+    for rank, index in ((2, 0), (3, 0), (4, 7)):
+        client.hear(rank, request(index, 1))
+    for _ in range(2):
+        to, ticket, _ = answers(client)[-1]
+        client.now += 1.0
+        sent(client, to, ticket)
+    assert [to for to, _, _ in answers(client)] == [2, 2, 4, 3]
+
+
+def test_a_second_payload_for_one_receiver_waits_for_the_others() -> None:
+    client = seed(slots=2)
+    client.hear(2, request(0, 0))
+    client.hear(3, request(1, 0))
+    client.hear(3, request(2, 1))
+    client.hear(4, request(3, 0))
+    sent(client, 2, 0)
+    assert [to for to, _, _ in answers(client)] == [2, 3, 4]

@@ -89,11 +89,12 @@ class Asking(Requests):
     def _ask_for_first_copies(self, now: float, effects: Effects) -> None:
         """Keep the seeds of a contested file at work, whatever else the window holds: until they have sent
         one of everything, theirs is the link that all wait for. Of the own stripe a few segments are asked
-        for at once; of the others', when the own one is done, one: somebody may have been told of no seed."""
+        for at once; of the others', in a swarm that is only partly known and when the own one is done, one:
+        somebody may have been told of no seed."""
         picker = self._picker
         wanted, most = picker.stripe, FIRST_COPIES
         if not wanted:
-            wanted, most = picker.contested, 1
+            wanted, most = picker.strange, 1
         if self._is_new:
             wanted, most = picker.unheld & picker.todo, FIRST_COPIES
         if not wanted or self._config.strategy == "classic":

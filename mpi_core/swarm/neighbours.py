@@ -59,6 +59,7 @@ class Neighbours:
         self._requests = requests
         self._rng = rng
         self._most = config.neighbours
+        self._cap = config.swarm_cap
         self._sought = max(1, config.neighbours // 2)
         self._interval = config.announce_interval
         #: For each file, whom our BITFIELD was sent.
@@ -92,6 +93,7 @@ class Neighbours:
             if file is None or swarm.name not in unfinished:
                 continue
             hopeless = swarm.name in lacking
+            file.partly_known = file.partly_known or len(swarm.members) >= self._cap
             reserve = self._reserve.setdefault(swarm.name, {})
             for member in swarm.members:
                 if member.rank == self._rank:

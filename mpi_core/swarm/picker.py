@@ -58,6 +58,8 @@ class PickerFile:
     #: Who is fetching it too, and who had it from the start.
     peers: set[Rank] = field(default_factory=set)
     seeds: set[Rank] = field(default_factory=set)
+    #: Whether there are more members than we were told of.
+    partly_known: bool = False
     #: All its keys.
     mask: int = 0
 
@@ -82,6 +84,8 @@ class Picker:
         #: Keys of files whose seeds are outnumbered, and those of them in this client's stripe.
         self._contested = 0
         self._mine = 0
+        #: Keys of those files of which not all members are known.
+        self._strange = 0
 
     def add(self, name: str, segments: int) -> PickerFile:
         """A file to be downloaded, all of it missing."""
@@ -110,9 +114,12 @@ class Picker:
         mask = file.mask
         self._contested &= ~mask
         self._mine &= ~mask
+        self._strange &= ~mask
         if not file.seeds or len(file.seeds) > len(file.peers):
             return
         self._contested |= mask
+        if file.partly_known:
+            self._strange |= mask
         # Every client computes the same shares from the same members; the name's checksum sees to it
         # that files of one segment do not all fall to the same client.
         downloaders = sorted(file.peers | {self._rank})
@@ -164,9 +171,10 @@ class Picker:
         return self._mine & self._levels[0] & self.todo if self._mine else 0
 
     @property
-    def contested(self) -> int:
-        """What is to do of files whose seeds are outnumbered, and held by no peer."""
-        return self._contested & self._levels[0] & self.todo if self._contested else 0
+    def strange(self) -> int:
+        """What is to do of files whose seeds are outnumbered, and held by no peer, where it may be in the
+        stripe of one that knows no seed."""
+        return self._strange & self._levels[0] & self.todo if self._strange else 0
 
     @property
     def unheld(self) -> int:

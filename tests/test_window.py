@@ -1,0 +1,46 @@
+"""How many requests to keep in flight: what the links need, whatever the queues do."""
+
+from __future__ import annotations
+
+from mpi_core.swarm.config import SwarmConfig
+from mpi_core.swarm.window import FIRST, MOST, MOST_BYTES, SPARE, Window
+
+
+def after(answers: int, gap: float, took: float, **choices: object) -> Window:
+    """The window after so many answers, each so long after the last one and after its request."""
+    window = Window(SwarmConfig(**choices))  # type: ignore[arg-type]
+    for number in range(answers):
+        window.answered(gap * number, took)
+    return window
+
+
+def test_a_window_begins_small_and_grows_by_one_an_answer() -> None:
+    assert [after(answers, 0.001, 1.0).size for answers in (0, 1, 2)] == [FIRST, FIRST + 1, FIRST + 2]
+
+
+def test_it_covers_what_arrives_during_an_answer() -> None:
+    near, far = after(100, gap=0.01, took=0.01), after(100, gap=0.01, took=0.05)
+    assert SPARE < near.size <= SPARE + 2
+    assert SPARE + 5 < far.size <= SPARE + 8
+
+
+def test_who_is_served_slowly_asks_for_no_less() -> None:
+    window = after(100, gap=0.01, took=0.05)
+    before = window.size
+    for number in range(50):
+        window.answered(1.0 + 0.1 * number, 0.5)
+    assert window.size >= before - 1
+
+
+def test_it_has_an_end_in_requests_and_in_bytes() -> None:
+    assert after(500, gap=0.0001, took=1.0).size == MOST
+    window = Window(SwarmConfig())
+    window.holds_segments_of(MOST_BYTES // 10)
+    for number in range(100):
+        window.answered(0.0001 * number, 1.0)
+    assert window.size == 10
+
+
+def test_a_fixed_window_stays_and_the_classic_one_is_one() -> None:
+    assert after(100, 0.001, 1.0, window=9).size == 9
+    assert after(100, 0.001, 1.0, window=9, strategy="classic").size == 1
