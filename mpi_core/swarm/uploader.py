@@ -19,6 +19,7 @@ from mpi_core.protocol.errors import RemoteProtocolError
 from mpi_core.protocol.units import MAX_TICKETS, Rank, SegmentIndex, Ticket
 from mpi_core.swarm.config import SwarmConfig
 from mpi_core.swarm.machine import Effects, Emit, Halt, Send
+from mpi_core.swarm.slots import Slots
 from mpi_core.swarm.store import SegmentStore
 
 #: How often, in seconds, an uploader looks whether its own INIT_ACK has told what a request speaks of.
@@ -40,6 +41,9 @@ class Waiting:
 
     request: msg.RequestSegment
     since: float
+    #: Of a payload on the way: its bytes, and how many had left when it set out.
+    size: int = 0
+    left_before: int = 0
 
 
 class Uploader:
@@ -59,6 +63,7 @@ class Uploader:
         self._queued = 0
         #: Payloads on the way, by receiver, the oldest first; receivers without one are not in it.
         self._sending: dict[Rank, list[Waiting]] = {}
+        self._slots = Slots(config.slots)
         #: The usual time that a payload is on the way, seconds; None until the first has left.
         self._usual: float | None = None
         #: When the rate allows the next payload.
@@ -147,6 +152,7 @@ class Uploader:
         for waiting in sending:
             if waiting.request.ticket == ticket:
                 sending.remove(waiting)
+                self._slots.leaves(now - waiting.since, waiting.left_before, waiting.size)
                 # One slow receiver makes the others no slower.
                 took, usual = now - waiting.since, self._usual
                 self._usual = took if usual is None else usual + SMOOTHING * (min(took, 2 * usual) - usual)
@@ -161,7 +167,7 @@ class Uploader:
             return None
         stuck = self._stuck(now)
         busy = sum(len(sending) for rank, sending in self._sending.items() if rank not in stuck)
-        if busy >= self._config.slots:
+        if busy >= self._slots.size:
             return None
         served, owned = self._served, self._owned
         usual = self._usual or 0.0
@@ -222,7 +228,7 @@ class Uploader:
             if payload is None:
                 effects += self._refuse(to, request, "unreadable")
                 continue
-            self._sending.setdefault(to, []).append(Waiting(request, now))
+            self._sending.setdefault(to, []).append(Waiting(request, now, len(payload), self._slots.left))
             segment = request.name, request.index
             self._served[segment] = self._served.get(segment, 0) + 1
             if self._config.rate:

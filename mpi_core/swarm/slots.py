@@ -1,0 +1,53 @@
+"""How many payloads an uploader has on the way at once.
+
+Few, so that segments are finished one after the other; but enough to keep a long link full. As BBR does for
+bytes (Cardwell et al. 2016), two extremes are kept: the least time that a payload was on the way, which is
+that of an empty link, and the highest rate of late at which payloads left. Their product is what the link
+holds; a little more is tried, and where that raises the rate, the next product is larger.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from math import inf
+
+#: So much more than the link was seen to hold.
+GAIN = 1.5
+
+#: A link on which a payload takes less than this, in seconds, is short: what it takes is mostly waiting for
+#: somebody to look.
+SHORT = 0.005
+
+#: Payloads on the way, and the bytes in them, at the most.
+MOST_SLOTS = 32
+MOST_BYTES = 16 * 1024 * 1024
+
+#: What is of late, in payloads that left.
+RECENT = 64
+
+
+class Slots:
+    """At least ``least`` slots, and more where the link is long."""
+
+    def __init__(self, least: int) -> None:
+        self._least = least
+        #: Of each payload of late: how many a second left while it was on the way.
+        self._rates: deque[float] = deque(maxlen=RECENT)
+        #: The least seconds on the way of those of about the largest size, and that size in bytes.
+        self._quickest = inf
+        self._largest = 1
+        #: Payloads that have left so far.
+        self.left = 0
+        self.size = least
+
+    def leaves(self, took: float, left_before: int, size: int) -> None:
+        """A payload of so many bytes has left after so many seconds; when it set out ``left_before`` had."""
+        self.left += 1
+        took = max(took, 1e-6)
+        self._rates.append((self.left - left_before) / took)
+        if size > 2 * self._largest:
+            self._quickest, self._largest = took, size
+        elif 2 * size >= self._largest:
+            self._quickest, self._largest = min(took, self._quickest), max(size, self._largest)
+        wanted = int(GAIN * self._quickest * max(self._rates)) if self._quickest >= SHORT else 0
+        self.size = max(self._least, min(wanted, MOST_SLOTS, MOST_BYTES // self._largest))

@@ -1,0 +1,59 @@
+"""Few payloads on the way at once, but never too few for the link."""
+
+from __future__ import annotations
+
+from mpi_core.swarm.slots import GAIN, MOST_BYTES, MOST_SLOTS, SHORT, Slots
+
+KIB = 1024
+
+
+def run(slots: Slots, latency: float, each: float, payloads: int = 400, size: int = 256 * KIB) -> float:
+    """A link that takes one payload after another, ``each`` seconds, and says so ``latency`` later.
+
+    Payloads a second of the last half.
+    """
+    now = free_at = 0.0
+    under_way: list[tuple[float, float, int]] = []
+    times: list[float] = []
+    while len(times) < payloads:
+        while len(under_way) < slots.size:
+            free_at = max(free_at, now) + each
+            under_way.append((free_at + latency, now, slots.left))
+        at, since, left_before = under_way.pop(0)
+        now = at
+        slots.leaves(now - since, left_before, size)
+        times.append(now)
+    half = payloads // 2
+    return (payloads - half) / (times[-1] - times[half - 1])
+
+
+def test_a_link_without_latency_has_no_more_than_the_least() -> None:
+    for each in (SHORT / 10, SHORT / 2, 2 * SHORT, 0.1):
+        slots = Slots(2)
+        run(slots, 0.0, each)
+        assert slots.size <= 3
+
+
+def test_a_long_link_is_filled() -> None:
+    for latency, each in ((0.08, 0.01), (0.04, 0.01), (0.2, 0.02), (0.02, 0.01)):
+        slots = Slots(2)
+        assert run(slots, latency, each) > 0.95 / each
+        assert slots.size <= GAIN * (latency + each) / each
+
+
+def test_a_link_that_only_waits_for_somebody_to_look_is_no_long_one() -> None:
+    slots = Slots(2)
+    run(slots, SHORT / 2, SHORT / 1000)
+    assert slots.size == 2
+
+
+def test_there_is_a_bound_in_number_and_in_bytes() -> None:
+    slots = Slots(2)
+    run(slots, 10.0, 0.001)
+    assert slots.size == MOST_SLOTS
+    slots = Slots(2)
+    run(slots, 10.0, 0.001, size=4 * KIB * KIB)
+    assert slots.size == MOST_BYTES // (4 * KIB * KIB)
+    slots = Slots(2)
+    run(slots, 10.0, 0.001, size=64 * KIB * KIB)
+    assert slots.size == 2
