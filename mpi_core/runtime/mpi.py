@@ -82,7 +82,7 @@ def _done(request: MPI.Request) -> bool:
 
 
 class Outbox:
-    """Sends that may not have left yet; their buffers are kept until they have."""
+    """Sends that have begun and may not have left yet; their buffers are kept until they have."""
 
     def __init__(self) -> None:
         self._sends: list[tuple[MPI.Request, Any]] = []
@@ -96,7 +96,6 @@ class Outbox:
             self.reap()
 
     def keep(self, request: MPI.Request, buffer: Any) -> None:
-        """A send that has begun."""
         self._sends.append((request, buffer))
 
     def reap(self) -> bool:
@@ -174,18 +173,20 @@ class World:
         wait_until(self._all_here(), timeout=None)
 
     def _all_here(self) -> Callable[[], bool]:
-        request = self._comm.Iagree(array("i", [1])) if ranks_may_die() else self._comm.Ibarrier()
-        return lambda: _done(request)
+        flag = array("i", [1])
+        request = self._comm.Iagree(flag) if ranks_may_die() else self._comm.Ibarrier()
+        return lambda: _done(request) and bool(flag)
 
     def _highest(self, code: int) -> tuple[MPI.Request, Callable[[], int]]:
-        """The highest code of all ranks; where some may have died, of those that live."""
+        """The highest code of all ranks; where some may have died, of those that live. Whoever tells it holds
+        the arrays, which must live as long as the request."""
         if ranks_may_die():
             # An agreement gives the bits that all flags have: each code takes one out.
             flag = array("i", [~(1 << code)])
             return self._comm.Iagree(flag), lambda: max(bit for bit in range(31) if not flag[0] >> bit & 1)
         mine, highest = array("i", [code]), array("i", [0])
         request = self._comm.Iallreduce([mine, MPI.INT], [highest, MPI.INT], op=MPI.MAX)
-        return request, lambda: highest[0]
+        return request, lambda: max(*mine, *highest)
 
     def agree(self, code: int, timeout: float | None) -> int | None:
         """The highest of all ranks' codes; None where not all came in time.
@@ -378,8 +379,6 @@ class MpiEndpoint:
                 del self._leaving[place]
                 return self._rank, Sent(to, ticket)
         return None
-
-    # The end ----------------------------------------------------------------------------------
 
     def discard(self) -> None:
         """Receive and drop what still comes; the machine has halted."""
