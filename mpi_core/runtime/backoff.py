@@ -7,10 +7,14 @@ from collections.abc import Callable
 
 from mpi_core.runtime.launcher import leave_if_orphaned
 
-#: Seconds between two tests: the first; after that this part of the quiet time so far, up to the last. So a
-#: wait of any length costs a few tests, and is noticed to have ended after at most half as long again.
+#: Seconds between two tests: the first; after that this part of the quiet time so far, up to the longest while
+#: there is traffic. So a wait of any length costs a few tests.
 FIRST_PAUSE = 10e-6
 QUIET_PART = 0.5
+BUSY_PAUSE = 1e-3
+#: After so many seconds without a message a pause may be this part of the quiet time, up to so many seconds.
+IDLE_AFTER = 0.1
+IDLE_PART = 0.04
 IDLE_PAUSE = 8e-3
 #: The longest where ranks wait for one another.
 MEETING_PAUSE = 1e-3
@@ -28,7 +32,8 @@ class Backoff:
     def sleep(self, now: float, at_most: float) -> None:
         """Sleep a little, and a little longer the next time."""
         quiet = now - self._quiet_since
-        pause = max(FIRST_PAUSE, min(QUIET_PART * quiet, IDLE_PAUSE))
+        longest = min(IDLE_PART * quiet, IDLE_PAUSE) if quiet > IDLE_AFTER else BUSY_PAUSE
+        pause = max(FIRST_PAUSE, min(QUIET_PART * quiet, longest))
         time.sleep(min(pause, at_most))
 
 
