@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 from mpi_core.runtime.launcher import leave_if_orphaned
 
-#: Seconds between two tests: the first; after that this part of the quiet time so far, up to the longest while
-#: there is traffic. So a wait of any length costs a few tests.
+#: Seconds between two tests: the first; after that this part of the quiet time so far, up to the longest
+#: while there is traffic. So a wait of any length costs a few tests.
 FIRST_PAUSE = 10e-6
 QUIET_PART = 0.5
 BUSY_PAUSE = 1e-3
