@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.mpirun import REPOSITORY
-from tests.helpers.person import Person, eventually, needs_terminal, person
+from tests.helpers.person import Person, needs_terminal, person
+from tests.helpers.pty_screen import eventually
 
 pytestmark = [pytest.mark.mpirun, needs_terminal]
 

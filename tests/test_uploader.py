@@ -13,7 +13,11 @@ from mpi_core.protocol import events as ev
 from mpi_core.protocol import messages as msg
 from mpi_core.protocol.errors import RemoteProtocolError
 from mpi_core.protocol.units import Rank, SegmentIndex, Ticket
+from mpi_core.swarm.config import SwarmConfig
+from mpi_core.swarm.store import MemoryBacking, SegmentStore
+from mpi_core.swarm.uploader import Uploader
 from tests.helpers.alone import Alone, request, seed
+from tests.helpers.virtual import declared
 
 
 def sent(client: Alone, to: int, ticket: int) -> list[tuple[int, msg.Stimulus]]:
@@ -291,3 +295,18 @@ def test_a_second_payload_for_one_receiver_waits_for_the_others() -> None:
     client.hear(4, request(3, 0))
     sent(client, 2, 0)
     assert [to for to, _, _ in answers(client)] == [2, 3, 4]
+
+
+# Bundles ------------------------------------------------------------------------------------------
+
+
+def test_a_request_for_a_bundle_waits_until_init_ack_has_told_of_it() -> None:
+    store = SegmentStore(MemoryBacking())
+    store.may_be_bundled = True
+    client = Alone(Uploader(Rank(1), 5, store, SwarmConfig()))
+    assert client.hear(2, request(3, 0)) == []
+    assert client.hear(3, request(3, 0, "nothing")) == []
+    assert client.wait(1.0) == []
+    store.add_bundles([declared("file1", 40)])
+    client.wait(0.01)
+    assert answers(client) == [(3, 0, "refused"), (2, 0, "sent")]

@@ -118,15 +118,20 @@ def _oversee(
     should_stop: Callable[[], bool],
 ) -> None:
     """Wait for the threads, in the order of the stretches; raises what the first of them raises."""
+
+    def tell() -> None:
+        size = sum(hashed.get_nowait() for _ in range(hashed.qsize()))
+        if size:
+            on_progress(size)
+
     for future in stretches:
         while not future.done():
             wait([future], timeout=TICK)
-            size = sum(hashed.get_nowait() for _ in range(hashed.qsize()))
-            if size:
-                on_progress(size)
+            tell()
             if should_stop():
                 raise HashingStopped("hashing stopped")
         future.result()
+    tell()
 
 
 def _hash_piece(

@@ -13,25 +13,19 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from tests.helpers.mpirun import MARKER, REPOSITORY, find_mpirun, flavour, marked, missing, rank_of
+from tests.helpers.pty_screen import eventually
 
 _reason = missing() or (
     "needs /proc" if sys.platform != "linux" else "needs tmux" if shutil.which("tmux") is None else None
 )
 needs_terminal = pytest.mark.skipif(_reason is not None, reason=_reason or "")
-
-
-def eventually(true: Callable[[], object], what: str, seconds: float = 15) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, f"in vain waited for: {what}"
-        time.sleep(0.05)
 
 
 class Person:

@@ -18,7 +18,7 @@ import pyte
 from tui_torrent.tui.terminal import get_attributes
 
 
-def eventually(true: Callable[[], object], what: str, seconds: float = 10) -> None:
+def eventually(true: Callable[[], object], what: str, seconds: float = 15) -> None:
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, f"in vain waited for: {what}"
