@@ -130,7 +130,8 @@ def receivers(count: int) -> list[Member]:
 def test_one_seed_and_eight_receivers() -> None:
     crowd = simulated([Member((FILE,)), *receivers(8)])
     assert crowd.makespan <= 1.08 * IDEAL
-    assert crowd.network.sent_by[Rank(1)] <= 1.02 * FILE.segments * SEGMENT
+    # When everything has a first copy, the seed helps to spread what is left.
+    assert crowd.network.sent_by[Rank(1)] <= 1.10 * FILE.segments * SEGMENT
     assert sum(crowd.network.sent_by.values()) <= 1.02 * 8 * FILE.segments * SEGMENT
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mpi_core.swarm.slots import GAIN, MOST_BYTES, MOST_SLOTS, SHORT, Slots
+from mpi_core.swarm.slots import GAIN, LEAVING, MOST_BYTES, MOST_SLOTS, SHARING, SHORT, Slots
 
 KIB = 1024
 
@@ -27,24 +27,29 @@ def run(slots: Slots, latency: float, each: float, payloads: int = 400, size: in
     return (payloads - half) / (times[-1] - times[half - 1])
 
 
-def test_a_link_without_latency_has_no_more_than_the_least() -> None:
+def test_it_begins_with_few_and_has_several_once_it_has_sent_a_while() -> None:
     for each in (SHORT / 10, SHORT / 2, 2 * SHORT, 0.1):
         slots = Slots(2)
-        run(slots, 0.0, each)
-        assert slots.size <= 3
+        sizes = [slots.size]
+        for number in range(1, 100):
+            slots.leaves(slots.size * each, max(0, number - slots.size), 256 * KIB)
+            sizes.append(slots.size)
+        assert sizes[LEAVING - 1] <= 3
+        assert sizes == sorted(sizes)
+        assert sizes[-1] == SHARING
 
 
 def test_a_long_link_is_filled() -> None:
     for latency, each in ((0.08, 0.01), (0.04, 0.01), (0.2, 0.02), (0.02, 0.01)):
         slots = Slots(2)
         assert run(slots, latency, each) > 0.95 / each
-        assert slots.size <= GAIN * (latency + each) / each
+        assert slots.size <= max(SHARING, GAIN * (latency + each) / each)
 
 
 def test_a_link_that_only_waits_for_somebody_to_look_is_no_long_one() -> None:
     slots = Slots(2)
     run(slots, SHORT / 2, SHORT / 1000)
-    assert slots.size == 2
+    assert slots.size == SHARING
 
 
 def test_there_is_a_bound_in_number_and_in_bytes() -> None:

@@ -82,7 +82,7 @@ class Asking(Requests):
         if len(holders) > CHOICES:
             # Not everybody is to run to the one that said last that it has least to do.
             holders = picker.some_of(holders, CHOICES)
-        holder, choice = min(holders, key=lambda holding: sources.turn(holding[0], usual))
+        holder, choice = min(holders, key=lambda holding: sources.turn(holding[0], now, usual))
         effects += self._ask(now, holder, picker.any_of(picker.rarest_among(choice)))
         return True
 
@@ -144,7 +144,8 @@ class Asking(Requests):
         room = MOST_WITHDRAWN - self._withdrawn
         if room <= 0 or not (news or endgame) or self._config.strategy == "classic":
             return
-        since = now - (self.window.usual or 0.0)
+        usual = self.window.usual
+        since = now - (usual or 0.0)
         idle = None
         for request in self._open.values():
             bit = 1 << request.key
@@ -154,9 +155,12 @@ class Asking(Requests):
             if idle is None:
                 idle = [source for source in self._sources.ready(now, 1) if not source.outstanding]
             asked = self._sources.of(request.source, now)
-            most = asked.load if late else asked.load // LONGER - 1
+            load = self._sources.load(asked, now, usual)
+            most = load if late else load // LONGER - 1
             for source in idle:
-                if source.load <= most and source.keys & bit and source is not asked:
+                if source is asked or not source.keys & bit:
+                    continue
+                if self._sources.load(source, now, usual) <= most:
                     effects += self._withdraw(request)
                     idle.remove(source)
                     room -= 1

@@ -338,7 +338,7 @@ class Downloader:
                 self._learn(sender, gain, manifest, now)
             else:
                 self._is_early(sender, gain)
-        self._neighbours.loaded(sender, message.load)
+        self._neighbours.loaded(sender, message.load, now)
 
     # Ends -------------------------------------------------------------------------------------
 

@@ -251,11 +251,11 @@ class Neighbours:
             file.peers.add(rank)
             self.share_out(file)
 
-    def loaded(self, rank: Rank, load: int) -> None:
+    def loaded(self, rank: Rank, load: int, now: float) -> None:
         """``rank`` says how many requests wait at its uploader."""
         source = self._sources.get(rank)
         if source is not None:
-            source.load = load
+            source.load, source.load_told_at = load, now
 
     def completed(self, rank: Rank, file: PickerFile) -> None:
         """``rank`` has the whole file and needs to hear nothing more of it."""

@@ -161,9 +161,12 @@ class Picker:
         return self._copies[key]
 
     def seed_keys(self, patient: bool) -> int:
-        """The keys that a seed may be asked for. ``patient`` false: the downloader has waited enough and
-        asks the seed for anything."""
-        return ~self._contested | self._mine & self._levels[0] if patient else -1
+        """The keys that a seed may be asked for: all, once peers hold a copy of everything that is to do.
+        ``patient`` false: the downloader has waited enough and asks the seed for anything."""
+        first = self._levels[0]
+        if not patient or not (self._strange or self._contested & first & self.todo):
+            return -1
+        return ~self._contested | self._mine & first
 
     @property
     def stripe(self) -> int:

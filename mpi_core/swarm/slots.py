@@ -1,9 +1,13 @@
 """How many payloads an uploader has on the way at once.
 
-Few, so that segments are finished one after the other; but enough to keep a long link full. As BBR does for
-bytes (Cardwell et al. 2016), two extremes are kept: the least time that a payload was on the way, which is
-that of an empty link, and the highest rate of late at which payloads left. Their product is what the link
-holds; a little more is tried, and where that raises the rate, the next product is larger.
+It begins with few, so that the first segments are finished, and passed on, one after the other. But links are
+shared: whoever sends to few at once, while each of these hears many, does not fill its own link. So once it
+has sent a while, an uploader has several payloads on the way.
+
+And it has enough to keep a long link full. As BBR does for bytes (Cardwell et al. 2016), two extremes are
+kept: the least time that a payload was on the way, which is that of an empty link, and the highest rate of
+late at which payloads left. Their product is what the link holds; a little more is tried, and where that
+raises the rate, the next product is larger.
 """
 
 from __future__ import annotations
@@ -13,6 +17,10 @@ from math import inf
 
 #: So much more than the link was seen to hold.
 GAIN = 1.5
+
+#: Payloads that leave before there is one slot more, and the most slots where the link is short.
+LEAVING = 5
+SHARING = 6
 
 #: A link on which a payload takes less than this, in seconds, is short: what it takes is mostly waiting for
 #: somebody to look.
@@ -49,5 +57,6 @@ class Slots:
             self._quickest, self._largest = took, size
         elif 2 * size >= self._largest:
             self._quickest, self._largest = min(took, self._quickest), max(size, self._largest)
+        sharing = min(SHARING, self._least + self.left // LEAVING)
         wanted = int(GAIN * self._quickest * max(self._rates)) if self._quickest >= SHORT else 0
-        self.size = max(self._least, min(wanted, MOST_SLOTS, MOST_BYTES // self._largest))
+        self.size = max(self._least, min(max(sharing, wanted), MOST_SLOTS, MOST_BYTES // self._largest))

@@ -27,6 +27,9 @@ LEAST_SHARE = 2
 #: A source whose answers take so many times as long as usual is slow.
 SLOW = 3.0
 
+#: What a source said of its load is forgotten after so many seconds, or times the usual time of an answer.
+FRESH = (0.2, 2.0)
+
 #: The weight of the newest answer in a source's average.
 SMOOTHING = 0.25
 
@@ -67,6 +70,8 @@ class Source:
     outstanding: int = 0
     #: Requests that wait at its uploader: as it said last, and ours since then.
     load: int = 0
+    #: When it said so. Who has all says nothing more.
+    load_told_at: float = 0.0
     #: How many of ours are late.
     late: int = 0
     #: The number of the last request to it, in the order of all requests.
@@ -158,14 +163,20 @@ class Sources:
             share = max(LEAST_SHARE, -(-window // len(usable)))
         return [s for s in usable if s.outstanding < share and s.paused_until <= now]
 
-    def turn(self, source: Source, usual: float | None) -> tuple[bool, int, int, int, float]:
+    def load(self, source: Source, now: float, usual: float | None) -> int:
+        """Requests that wait at its uploader, as far as is known; ``usual`` is the time that answers take."""
+        fresh = now < source.load_told_at + max(FRESH[0], FRESH[1] * (usual or 0.0))
+        return source.load if fresh else source.outstanding
+
+    def turn(self, source: Source, now: float, usual: float | None) -> tuple[bool, int, int, int, float]:
         """Who has the lowest is asked first; ``usual`` is the time that answers take."""
         slow = usual is not None and source.usual is not None and source.usual > SLOW * usual
-        return slow or source.late > 0, source.load, source.times_asked, source.last_asked, source.tie
+        load = self.load(source, now, usual)
+        return slow or source.late > 0, load, source.times_asked, source.last_asked, source.tie
 
     def in_turn(self, now: float, window: int, usual: float | None = None) -> list[Source]:
         """The sources that may be asked now, in the order in which to ask them."""
-        return sorted(self.ready(now, window), key=lambda source: self.turn(source, usual))
+        return sorted(self.ready(now, window), key=lambda source: self.turn(source, now, usual))
 
     def struck(self, source: Source, key: int) -> None:
         """It sent a corrupt payload."""
