@@ -5,7 +5,9 @@ from __future__ import annotations
 
 from hypothesis import given
 
-from tests.helpers.schedules import Schedule, check_answers, check_ending, check_stores, schedules
+from mpi_core.swarm.config import SwarmConfig
+from tests.helpers.schedules import Schedule, check_answers, check_ending, check_stores, schedules, small
+from tests.helpers.virtual import Faults, Plan, VirtualSwarm, declared
 
 
 @given(schedules())
@@ -23,3 +25,14 @@ def test_where_nothing_fails_but_time_everything_arrives(schedule: Schedule) -> 
     owned = {manifest.name for plan in schedule.plans for manifest in plan.owns}
     for rank in swarm.plans:
         assert all(swarm.holds(rank, name) == (name in owned) for name in schedule.wanted(rank))
+
+
+def test_a_liar_and_a_busy_seed_do_not_keep_newcomers_waiting_for_ever() -> None:
+    """The one peer that claims everything sends rubbish, before anything good has come from anybody."""
+    plans = [Plan([declared("file1", 2)], ["file1"]), *(Plan([], ["file1"]) for _ in range(5))]
+    config = SwarmConfig(
+        swarm_update=1, rate=40.0, gather_for=0.0, slots=1, max_queue=1, announce_interval=0.0
+    )
+    faults = Faults(delay=small, corrupt={2: 1.0}, sent_after=lambda rng: 0.0)
+    swarm = VirtualSwarm(plans, config, 51, faults).run()
+    assert all(swarm.holds(rank, "file1") for rank in swarm.plans)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mpi_core.swarm.slots import GAIN, LEAVING, MOST_BYTES, MOST_SLOTS, SHARING, SHORT, Slots
+from mpi_core.swarm.slots import FIRST_TAKES, GAIN, LEAVING, MOST_BYTES, MOST_SLOTS, SHARING, SHORT, Slots
 
 KIB = 1024
 
@@ -62,3 +62,14 @@ def test_there_is_a_bound_in_number_and_in_bytes() -> None:
     slots = Slots(2)
     run(slots, 10.0, 0.001, size=64 * KIB * KIB)
     assert slots.size == 2
+
+
+def test_where_the_first_payload_takes_long_there_are_more_already() -> None:
+    slots = Slots(2)
+    for more in range(1, SHARING - 1):
+        assert slots.opens_at(1.0) == 1.0 + more * FIRST_TAKES
+        slots.open()
+    assert slots.size == 2
+    assert slots.opens_at(1.0) is None
+    slots.leaves(0.3, 0, 256 * KIB)
+    assert slots.size == SHARING

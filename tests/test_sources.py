@@ -134,7 +134,7 @@ def test_a_busy_source_is_left_alone_for_a_while_and_then_for_longer() -> None:
         assert turns(known, end) == [1, 2]
         now = end
     assert pauses == [pytest.approx(min(FIRST_PAUSE * 2**n, LAST_PAUSE)) for n in range(8)]
-    source(known, 1).delivered("file1", 0.1)
+    source(known, 1).delivered("file1", 0.1, 1.0)
     source(known, 1).paused(now)
     assert known.next_pause_end(now) == pytest.approx(now + FIRST_PAUSE)
 
@@ -208,7 +208,7 @@ def test_nothing_is_hoped_of_a_source_in_a_file_that_is_barred_to_it() -> None:
 def test_a_good_segment_ends_the_row_but_forgives_no_strike() -> None:
     known, bad, _ = struck(3, corrupted=0b0111)
     bad.corrupt_in_a_row = {"file1": 3, "file2": 1}
-    bad.delivered("file1", 0.1)
+    bad.delivered("file1", 0.1, 1.0)
     assert (bad.corrupt_in_a_row, bad.strikes, known.avoided(bad)) == ({"file2": 1}, 3, True)
 
 
@@ -218,3 +218,20 @@ def test_a_source_that_owes_a_key_is_not_asked_for_it_twice() -> None:
     assert source(known, 1).asked == 0b1000
     known.answered(source(known, 1), 3)
     assert (source(known, 1).asked, source(known, 1).outstanding) == (0, 0)
+
+
+def test_a_slow_source_gets_another_chance() -> None:
+    known = sources(1, 2)
+    slow = source(known, 1)
+    slow.delivered("file1", 1.0, now=10.0)
+    assert known.turn(slow, now=11.0, usual=0.1)[0]
+    assert not known.turn(slow, now=12.0, usual=0.1)[0]
+
+
+def test_what_a_source_said_of_its_load_grows_old() -> None:
+    known = sources(1)
+    told = source(known, 1)
+    told.load, told.load_told_at = 7, 10.0
+    assert known.load(told, now=10.1, usual=None) == 7
+    assert known.load(told, now=10.3, usual=None) == 0
+    assert known.load(told, now=10.3, usual=1.0) == 7

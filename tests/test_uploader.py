@@ -14,6 +14,7 @@ from mpi_core.protocol import messages as msg
 from mpi_core.protocol.errors import RemoteProtocolError
 from mpi_core.protocol.units import Rank, SegmentIndex, Ticket
 from mpi_core.swarm.config import SwarmConfig
+from mpi_core.swarm.slots import FIRST_TAKES
 from mpi_core.swarm.store import MemoryBacking, SegmentStore
 from mpi_core.swarm.uploader import Uploader
 from tests.helpers.alone import Alone, request, seed
@@ -198,11 +199,23 @@ def test_a_request_cancelled_too_late_gets_no_second_answer() -> None:
 def test_who_waits_long_hears_pending() -> None:
     client = seed(slots=1, request_timeout=6.0)
     client.hear(2, request(0, 0))
-    client.hear(3, request(0, 4))
+    client.hear(2, request(0, 4))
     assert client.wait(1.9) == []
-    assert client.wait(0.2) == [(2, msg.Pending((Ticket(0),))), (3, msg.Pending((Ticket(4),)))]
+    assert client.wait(0.2) == [(2, msg.Pending((Ticket(0), Ticket(4))))]
     assert client.wait(1.8) == []
-    assert (3, msg.Pending((Ticket(4),))) in client.wait(0.2)
+    assert client.wait(0.2) == [(2, msg.Pending((Ticket(0), Ticket(4))))]
+
+
+def test_while_the_first_payload_is_on_its_way_others_get_theirs() -> None:
+    client = seed(slots=1)
+    for rank in (2, 3, 4):
+        client.hear(rank, request(0, 0))
+        client.hear(rank, request(1, 1))
+    assert [to for to, _, _ in answers(client)] == [2]
+    client.wait(2 * FIRST_TAKES)
+    assert [to for to, _, _ in answers(client)] == [2, 3, 4]
+    client.wait(10 * FIRST_TAKES)
+    assert [to for to, _, _ in answers(client)] == [2, 3, 4]
 
 
 def test_pending_comes_three_times_before_a_request_expires() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mpi_core.swarm.config import SwarmConfig
-from mpi_core.swarm.window import FIRST, MOST, MOST_BYTES, SPARE, Window
+from mpi_core.swarm.window import FIRST, GAIN, MOST, MOST_BYTES, SPARE, Window
 
 
 def after(answers: int, gap: float, took: float, **choices: object) -> Window:
@@ -20,8 +20,8 @@ def test_a_window_begins_small_and_grows_by_one_an_answer() -> None:
 
 def test_it_covers_what_arrives_during_an_answer() -> None:
     near, far = after(100, gap=0.01, took=0.01), after(100, gap=0.01, took=0.05)
-    assert SPARE < near.size <= SPARE + 2
-    assert SPARE + 5 < far.size <= SPARE + 8
+    assert SPARE < near.size <= SPARE + GAIN + 1
+    assert SPARE + 4 * GAIN < far.size <= SPARE + 5 * GAIN + 1
 
 
 def test_who_is_served_slowly_asks_for_no_less() -> None:

@@ -68,7 +68,7 @@ class Asking(Requests):
             return self._ask_first(now, effects)
         sources, picker, usual = self._sources, self._picker, self.window.usual
         todo = picker.todo
-        of_seeds = 0 if self._is_new else todo & picker.seed_keys(patient)
+        of_seeds = 0 if self._is_new and patient else todo & picker.seed_keys(patient)
         trusted = sources.trusted_keys()
         holders = []
         for source in sources.ready(now, self.window.size):

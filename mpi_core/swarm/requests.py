@@ -239,7 +239,7 @@ class Requests:
             self._expiries.pop(request.key, None)
         self._moves.pop(request.key, None)
         source, took = self._sources.of(sender, now), now - request.asked_at
-        source.delivered(self._picker.locate(request.key)[0].name, took)
+        source.delivered(self._picker.locate(request.key)[0].name, took, now)
         if self.window.usual is None:
             # From now on there is a usual time, and so there may be late requests.
             self._look_at = now

@@ -2,7 +2,8 @@
 
 It begins with few, so that the first segments are finished, and passed on, one after the other. But links are
 shared: whoever sends to few at once, while each of these hears many, does not fill its own link. So once it
-has sent a while, an uploader has several payloads on the way.
+has sent a while, an uploader has several payloads on the way; or sooner, where the first payload takes long:
+on a long link each new connection starts slowly.
 
 And it has enough to keep a long link full. As BBR does for bytes (Cardwell et al. 2016), two extremes are
 kept: the least time that a payload was on the way, which is that of an empty link, and the highest rate of
@@ -21,6 +22,9 @@ GAIN = 1.5
 #: Payloads that leave before there is one slot more, and the most slots where the link is short.
 LEAVING = 5
 SHARING = 6
+
+#: Until the first payload has left, there is one slot more for others after each so many seconds.
+FIRST_TAKES = 0.025
 
 #: A link on which a payload takes less than this, in seconds, is short: what it takes is mostly waiting for
 #: somebody to look.
@@ -47,6 +51,18 @@ class Slots:
         #: Payloads that have left so far.
         self.left = 0
         self.size = least
+        #: Slots beside these for receivers that have none on the way, until the first payload has left.
+        self.opened = 0
+
+    def opens_at(self, since: float) -> float | None:
+        """When there will be one slot more for others although none has left, if the first payload set out at
+        ``since``."""
+        if self.left or self._least + self.opened >= SHARING:
+            return None
+        return since + (self.opened + 1) * FIRST_TAKES
+
+    def open(self) -> None:
+        self.opened += 1
 
     def leaves(self, took: float, left_before: int, size: int) -> None:
         """A payload of so many bytes has left after so many seconds; when it set out ``left_before`` had."""
@@ -57,6 +73,6 @@ class Slots:
             self._quickest, self._largest = took, size
         elif 2 * size >= self._largest:
             self._quickest, self._largest = min(took, self._quickest), max(size, self._largest)
-        sharing = min(SHARING, self._least + self.left // LEAVING)
+        sharing = min(SHARING, self._least + self.opened + self.left // LEAVING)
         wanted = int(GAIN * self._quickest * max(self._rates)) if self._quickest >= SHORT else 0
         self.size = max(self._least, min(max(sharing, wanted), MOST_SLOTS, MOST_BYTES // self._largest))

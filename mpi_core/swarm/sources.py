@@ -27,6 +27,9 @@ LEAST_SHARE = 2
 #: A source whose answers take so many times as long as usual is slow.
 SLOW = 3.0
 
+#: It is given another chance after so many of its own times.
+ANOTHER_CHANCE = 2.0
+
 #: What a source said of its load is forgotten after so many seconds, or times the usual time of an answer.
 FRESH = (0.2, 2.0)
 
@@ -80,6 +83,8 @@ class Source:
     last_heard: float = 0.0
     #: Seconds that its answers take, on average; None until the first.
     usual: float | None = None
+    #: When it sent a good segment last.
+    delivered_at: float = 0.0
     #: Keys of which it sent a corrupt payload: asked of others first.
     corrupted: int = 0
     strikes: int = 0
@@ -103,11 +108,12 @@ class Source:
         self.paused_until = now + self.pause
         self.pause = min(2 * self.pause, LAST_PAUSE)
 
-    def delivered(self, name: str, took: float) -> None:
+    def delivered(self, name: str, took: float, now: float) -> None:
         """It sent a good segment of that file, so many seconds after it was asked."""
         if self.corrupt_in_a_row:
             self.corrupt_in_a_row.pop(name, None)
         self.pause = FIRST_PAUSE
+        self.delivered_at = now
         if self.usual is None:
             self.usual = took
         else:
@@ -171,6 +177,8 @@ class Sources:
     def turn(self, source: Source, now: float, usual: float | None) -> tuple[bool, int, int, int, float]:
         """Who has the lowest is asked first; ``usual`` is the time that answers take."""
         slow = usual is not None and source.usual is not None and source.usual > SLOW * usual
+        if slow and source.usual is not None:
+            slow = now < source.delivered_at + ANOTHER_CHANCE * source.usual
         load = self.load(source, now, usual)
         return slow or source.late > 0, load, source.times_asked, source.last_asked, source.tie
 

@@ -167,16 +167,17 @@ class Uploader:
             return None
         stuck = self._stuck(now)
         busy = sum(len(sending) for rank, sending in self._sending.items() if rank not in stuck)
-        if busy >= self._slots.size:
+        for_others = 0 if self._slots.left else self._slots.opened
+        if busy >= self._slots.size + for_others:
             return None
         served, owned = self._served, self._owned
         usual = self._usual or 0.0
         found, first = None, (False, 0.0)
         for rank, queue in self._queues.items():
-            if rank in stuck:
-                continue
             # A link is filled by several receivers sooner than by one, whose own link may be the slower.
             again = rank in self._sending
+            if rank in stuck or (again and busy >= self._slots.size):
+                continue
             for waiting in queue:
                 request = waiting.request
                 times = served.get((request.name, request.index), 0)
@@ -213,6 +214,11 @@ class Uploader:
             self._queues[sender] = queue
         return waiting.request
 
+    def _opens_at(self) -> float | None:
+        """When there is one slot more, if the first payload takes so long."""
+        first = next(iter(self._sending.values()), None)
+        return self._slots.opens_at(first[0].since) if first else None
+
     def _take_early(self, now: float) -> Effects:
         early, self._early = self._early, []
         return [effect for sender, request in early for effect in self._on_request(now, sender, request)]
@@ -221,6 +227,9 @@ class Uploader:
         effects: Effects = []
         if self._early and not self._store.may_be_bundled:
             effects += self._take_early(now)
+        opens_at = self._opens_at()
+        if opens_at is not None and now >= opens_at:
+            self._slots.open()
         while now >= self._free_at and (chosen := self._next(now)) is not None:
             to, waiting = chosen
             request = self._take(to, waiting)
@@ -247,6 +256,8 @@ class Uploader:
         alarms = [self._pending_at] if self._queued or self._sending else []
         if self._queued:
             alarms += [self._free_at, *map(self._stuck_at, self._sending.values())]
+            opens_at = self._opens_at()
+            alarms += [] if opens_at is None else [opens_at]
         if self._early:
             alarms.append(now + EARLY_INTERVAL)
         self._wake_at = min((at for at in alarms if at > now), default=None)

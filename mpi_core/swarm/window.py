@@ -16,8 +16,8 @@ from mpi_core.swarm.config import SwarmConfig
 FIRST = 4
 
 #: Requests beside the bandwidth-delay product, and the factor on it.
-SPARE = 10.0
-GAIN = 1.5
+SPARE = 8.5
+GAIN = 3.0
 
 #: The most requests in flight, and the most bytes that they may bring (but never fewer than FIRST requests).
 MOST = 64
