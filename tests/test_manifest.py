@@ -139,10 +139,10 @@ def test_a_name_that_stays_is_taken(name: str) -> None:
     ("size", "length"),
     [
         (0, 256 * KIB),
-        (128 * MIB, 256 * KIB),
-        (128 * MIB + 1, 512 * KIB),
-        (256 * MIB + 1, 1 * MIB),
-        (1024 * MIB + 1, 4 * MIB),
+        (64 * MIB, 256 * KIB),
+        (64 * MIB + 1, 512 * KIB),
+        (128 * MIB + 1, 1 * MIB),
+        (512 * MIB + 1, 4 * MIB),
         (10**15, 4 * MIB),
     ],
 )
