@@ -1,6 +1,7 @@
 """The six screens compared as text, whole: bar, panel, keys and tabs, at three sizes, without a terminal.
 
-The pictures under tests/pictures are made anew by `UPDATE_PICTURES=1 pytest tests/test_screens.py`.
+The pictures under tests/pictures are made anew by `UPDATE_PICTURES=1 pytest tests/test_screens.py`. How they
+look, and in ASCII: test_pictures.py.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from tui_torrent.tui.pages import Page, Stage
 from tui_torrent.tui.palette import THEMES, palette_for
 from tui_torrent.tui.panels.cells import LETTERS, SOURCES, grid, letter, letter_style
 from tui_torrent.tui.panels.client import lacking, useful
-from tui_torrent.tui.panels.lines import Line, cells, in_ascii, plain
+from tui_torrent.tui.panels.lines import Line, cells, plain
 from tui_torrent.tui.panels.overview import Overview, remark_lines
 from tui_torrent.tui.panels.spark import limit_line, pulse_line, sparkline
 from tui_torrent.tui.panels.table import in_order
@@ -73,13 +74,6 @@ def drawn(
 @pytest.mark.parametrize("screen", SCREENS)
 def test_each_screen(screen: type[Page], width: int, height: int) -> None:
     same_as_picture(f"{NAMES[screen.number - 1]}-{width}x{height}", drawn(screen, width, height))
-
-
-@pytest.mark.parametrize("screen", SCREENS)
-def test_each_screen_in_ascii(screen: type[Page]) -> None:
-    lines = [in_ascii(line) for line in drawn(screen, 80, 24)]
-    same_as_picture(f"{NAMES[screen.number - 1]}-80x24-ascii", lines)
-    assert plain(lines).isascii()
 
 
 @pytest.mark.parametrize("screen", [OverviewScreen, ClientScreen, TrafficScreen])
