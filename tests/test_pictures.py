@@ -7,16 +7,21 @@ with `UPDATE_PICTURES=1 pytest tests/test_pictures.py`, and review them like cod
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 import pytest
 from rich.style import Style
+from textual.pilot import Pilot
 from textual.theme import Theme
 
-from tests.helpers.looks import LETTERS, Shot, look_of, shots
+from tests.helpers.looks import LETTERS, Look, Row, Shot, cells_of, look_of, shots, text_of
 from tests.helpers.runs import Scripted
+from tests.test_app import until, use
 from tests.test_panels import same_as_file
 from tests.test_screens import RUN, SIZES
+from tui_torrent.tui.app import MonitorApp
 from tui_torrent.tui.palette import palette_for
 from tui_torrent.tui.panels.lines import Span, in_ascii
 from tui_torrent.tui.panels.tabs import NAMES
@@ -88,3 +93,49 @@ def test_what_stands_out_in_colour_stands_out_without() -> None:
         assert look_of(without[name]) != look_of(without["text"])
     for name in ("dim", "head", "rule", "missing", "missing-text", "gauge-rest", "tab"):
         assert look_of(without[name]).attributes == "dim"
+
+
+# What Textual draws by itself ---------------------------------------------------------------------
+
+
+def over(keys: str, ready: Callable[[list[Row]], bool], **options: Any) -> list[Row]:
+    """The whole screen, cell by cell, after those keys."""
+    rows: list[Row] = []
+
+    async def scenario(app: MonitorApp, pilot: Pilot[int]) -> None:
+        def is_ready() -> bool:
+            rows[:] = cells_of(app)
+            return ready(rows)
+
+        await pilot.press(*keys.split())
+        await until(pilot, is_ready)
+
+    use(Scripted(RUN, now=5.5), scenario, **options)
+    return rows
+
+
+def palette_is_open(rows: list[Row]) -> bool:
+    return any("Show screen 2" in text_of(row) for row in rows)
+
+
+def test_the_palette_shows_without_colours_what_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    rows = over("ctrl+p", palette_is_open)
+    chosen = [text_of(row).split() for row in rows if any("underline" in look.attributes for _, look in row)]
+    assert chosen == [["Client"], ["Show", "screen", "2"]]
+
+
+def test_a_field_shows_without_colours_where_one_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    # It blinks.
+    over(
+        "4 slash r e j",
+        lambda rows: (
+            rows[-1][:5] == [(mark, Look("", "", "")) for mark in " rej"] + [(" ", Look("reverse", "", ""))]
+        ),
+    )
+
+
+def test_the_palette_is_ascii_too() -> None:
+    rows = over("ctrl+p", palette_is_open, ascii_only=True)
+    assert all(text_of(row).isascii() for row in rows)

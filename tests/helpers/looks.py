@@ -68,6 +68,10 @@ class Look(NamedTuple):
         return " ".join(filter(None, (self.attributes, self.colour, self.ground and f"on {self.ground}")))
 
 
+#: A line of a screen, cell by cell.
+Row = list[tuple[str, Look]]
+
+
 def look_of(style: Style | None) -> Look:
     style = style or Style()
     named = ("bold", "dim", "italic", "underline", "reverse", "strike")
@@ -79,12 +83,12 @@ def look_of(style: Style | None) -> Look:
 class Shot(NamedTuple):
     """One screen, cell by cell, and the names of the looks that the app's theme has."""
 
-    rows: list[list[tuple[str, Look]]]
+    rows: list[Row]
     names: Mapping[Look, list[str]]
 
     @property
     def text(self) -> list[str]:
-        return ["".join(character for character, _ in row).rstrip() for row in self.rows]
+        return [text_of(row).rstrip() for row in self.rows]
 
     @property
     def looks(self) -> set[Look]:
@@ -116,9 +120,18 @@ class Shot(NamedTuple):
         return rows
 
 
-def _cells(strip: Strip) -> list[tuple[str, Look]]:
+def _cells(strip: Strip) -> Row:
     """Every character with its look; no picture here has one of two cells."""
     return [(character, look) for text, style, _ in strip for look in [look_of(style)] for character in text]
+
+
+def text_of(row: Row) -> str:
+    return "".join(character for character, _ in row)
+
+
+def cells_of(app: MonitorApp) -> list[Row]:
+    """The whole screen, as the compositor has it for the terminal."""
+    return [_cells(strip) for strip in app.screen._compositor.render_strips()]
 
 
 def shots(source: Scripted, size: tuple[int, int], rank: int, **options: Any) -> list[Shot]:
@@ -132,11 +145,11 @@ def shots(source: Scripted, size: tuple[int, int], rank: int, **options: Any) ->
             for number, name in enumerate(NAMES, 1):
                 await pilot.press(str(number))
                 for _ in range(500):
-                    strips = app.screen._compositor.render_strips()
-                    if app.number == number and f"[{number} {name}]" in strips[-1].text:
+                    rows = cells_of(app)
+                    if app.number == number and f"[{number} {name}]" in text_of(rows[-1]):
                         break
                     await pilot.pause(0.01)
-                taken.append(Shot([_cells(strip) for strip in strips], names_of(app)))
+                taken.append(Shot(rows, names_of(app)))
 
     asyncio.run(main())
     return taken

@@ -19,7 +19,6 @@ from tui_torrent.tui.panels.log import LogPanel
 from tui_torrent.tui.panels.overview import Overview
 from tui_torrent.tui.panels.report import report_lines
 from tui_torrent.tui.panels.tabs import hints, title_bar
-from tui_torrent.view.hosts import client_hosts
 from tui_torrent.view.rates import BUCKET
 from tui_torrent.view.report import Report, build
 from tui_torrent.view.swarm_view import SwarmView
@@ -152,10 +151,10 @@ class TrafficScreen(BarScreen):
         self._view: SwarmView | None = None
         self._key: tuple[object, ...] = ()
         self._lines: list[Line] = []
+        self._meaning: tuple[Line, ...] = ()
 
     def meaning(self) -> tuple[Line, ...]:
-        hosts = len(client_hosts(self.stage.source.view))
-        return (*traffic.MEANING, traffic.BORDER) if hosts > 1 else traffic.MEANING
+        return self._meaning
 
     def panel(self, width: int, height: int) -> list[Line]:
         source = self.stage.source
@@ -165,6 +164,7 @@ class TrafficScreen(BarScreen):
         key = (width, height, self.first, moment, view.outcome)
         if view is not self._view or key != self._key:
             self._lines, self.first = traffic.traffic_lines(view, width, height, self.first)
+            self._meaning = traffic.meaning(view, width)
             self._view, self._key = view, (width, height, self.first, *key[3:])
         return self._lines
 

@@ -23,6 +23,8 @@ LONG_WAIT = 1.0
 ORIGIN_SHARE, ORIGIN_AFTER = 0.5, 0.2
 #: A client refuses much from so many refusals on that are such a share of what it was asked for.
 REFUSALS, REFUSAL_SHARE = 20, 1 / 3
+#: One that lags by less than this share of all it wants, behind the median client, is not worth a sentence.
+BEHIND = 0.05
 #: So many clients have a sentence each by the same rule; more of them share one.
 EACH = 3
 
@@ -176,7 +178,7 @@ def corrupt_sources(view: SwarmView, now: float) -> Iterator[Remark]:
             continue
         noun = "corrupt segment" if count == 1 else "corrupt segments"
         avoiding = avoided_by.get(source)
-        end = f" and is avoided by {some(avoiding)}" if avoiding else ""
+        end = f"; {_avoid(avoiding)}" if avoiding else ""
         yield Remark(WRONG, f"client {source} sent {count} {noun}{end}")
 
 
@@ -195,7 +197,7 @@ def late_sources(view: SwarmView, now: float) -> Iterator[Remark]:
         count, avoiding = owed[source], avoided_by.get(source)
         left = f"did not answer {_requests(count)} in time" if count else "is silent"
         if avoiding:
-            yield Remark(WRONG, f"client {source} {left} and is avoided by {some(avoiding)}")
+            yield Remark(WRONG, f"client {source} {left}; {_avoid(avoiding)}")
         elif count and len(late) <= EACH:
             yield Remark(SLOW, f"client {source} {left}")
 
@@ -250,10 +252,11 @@ def slowest(view: SwarmView) -> list[str]:
     if open_:
         last = min(open_, key=lambda client: client.share_done)
         usual = median(client.share_done for client in fetching)
+        if usual - last.share_done < BEHIND:
+            return []
         missing = last.segments_wanted - last.segments_had
         text = f"client {last.rank} lags behind: it misses {missing} of {_segments(last.segments_wanted)}"
-        if usual > last.share_done:
-            text += f", where the median client has {100 * usual:.0f} %"
+        text += f", where the median client has {100 * usual:.0f} %"
     else:
         times = [client.finished_at or 0.0 for client in fetching]
         last = max(fetching, key=lambda client: client.finished_at or 0.0)
@@ -355,6 +358,10 @@ def _segments(number: int) -> str:
 
 def _requests(number: int) -> str:
     return "1 request" if number == 1 else f"{number} requests"
+
+
+def _avoid(ranks: Sequence[Rank]) -> str:
+    return f"{some(ranks)} {'avoids' if len(ranks) == 1 else 'avoid'} it"
 
 
 def _has(clients: Sequence[ClientView]) -> str:

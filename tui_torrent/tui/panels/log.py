@@ -143,6 +143,8 @@ class LogPanel:
             f"{top + 1}–{top + count} of {found}{trying}, {state} ",
             f"{found}, {state} ",
         ]
+        if not count:
+            texts = [f"none of {kept} events{trying}, {state} ", f"none{trying}, {state} "]
         room = width - cells(what) - 2
         note = next((text for text in texts if len(text) <= room), "")
         gap = width - cells(what) - len(note)
