@@ -115,17 +115,41 @@ def test_a_silent_client_is_told_until_it_speaks() -> None:
 def test_other_things_amiss_have_a_sentence_each() -> None:
     told = swarm(fetching=(2, 3, 4), segments=40)
     busy = [(2.0, 1, ev.SegmentRefused(Rank(2), "a", SegmentIndex(0), "busy"))] * 25
-    told += [*busy, *((2.0, 1, sent(2 + at % 3, at)) for at in range(30))]
-    told += [(2.0, 2 + at % 3, stored(1, at)) for at in range(30)]
+    told += [*busy, *from_the_origin(30, thrice=True)]
     told += [(2.0, 3, ev.EventsDropped(12)), (2.0, 3, ev.NonsenseReceived(Rank(2), "?"))]
     assert health(view_of(*told), 3.0) == [
         "12 events were lost: numbers are too small",
         "1 message was no sense and was dropped",
         "client 1 refuses 45 % of the segments that it is asked for",
-        "the origin serves 100 % of all segments",
+        "100 % of all segments come from the original owner, client 1",
     ]
     aborted = view_of(*swarm(), (2.0, 0, ev.RunAborted(Rank(3), 3, "disk full")))
     assert health(aborted, 9.0) == ["rank 3 ended the run: disk full"]
+
+
+def from_the_origin(times: int, thrice: bool) -> list[Told]:
+    """Client 1 sends to 2, 3 and 4 in turn: the same segment to each of them, or none twice."""
+    turns = [(2 + at % 3, at // 3 if thrice else at) for at in range(times)]
+    told: list[Told] = [(2.0, 1, sent(rank, at)) for rank, at in turns]
+    return told + [(2.0, rank, stored(1, at)) for rank, at in turns]
+
+
+def test_the_origin_may_send_what_only_it_can_send() -> None:
+    told = swarm(fetching=(2, 3, 4), segments=40)
+    assert health(view_of(*told, *from_the_origin(30, thrice=False)), 3.0) == []
+    assert health(view_of(*told, *from_the_origin(30, thrice=True)), 3.0) != []
+    # Each segment of a file that one client wants must come from its owner.
+    alone = swarm(fetching=(2,), segments=4)
+    each = [event for at in range(4) for event in ((2.0, 1, sent(2, at)), (2.0, 2, stored(1, at)))]
+    assert health(view_of(*alone, *each), 3.0) == []
+
+
+def test_where_most_clients_are_owners_they_may_send_most() -> None:
+    told = swarm(owners=(1, 5, 6, 7), fetching=(2, 3, 4), segments=40)
+    turns = [(owner, rank, at) for at in range(10) for owner in (1, 5, 6, 7) for rank in (2, 3, 4)]
+    told += [(2.0, owner, sent(rank, at)) for owner, rank, at in turns]
+    told += [(2.0, rank, stored(owner, at)) for owner, rank, at in turns]
+    assert health(view_of(*told), 3.0) == []
 
 
 def test_whom_all_wait_for_before_the_first_download() -> None:
