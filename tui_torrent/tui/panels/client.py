@@ -189,8 +189,7 @@ def _head(view: SwarmView, client: ClientView, now: float, width: int) -> list[L
         figures.append(Span(f"{client.segments_had}/{client.segments_wanted}", "text"))
     if client.lost and client.lost_reason:
         figures.append(Span(clean(client.lost_reason), "trouble"))
-    missing = client.segments_wanted - client.segments_had
-    eta = eta_text(client, missing, down)
+    eta = eta_text(client, now)
     if eta != "–":
         figures.append(Span(f"done {eta}", "text"))
     if view.real_bytes:
