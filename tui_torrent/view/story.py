@@ -157,6 +157,11 @@ def _form_of(event: AnyEvent) -> _Form | None:
     return _FORMS.get(type(event))
 
 
+def is_told(event: AnyEvent) -> bool:
+    """Whether the event has a sentence."""
+    return _form_of(event) is not None
+
+
 def sentence(rank: Rank, event: AnyEvent) -> Sentence | None:
     """What that rank's event says; None where another event tells it, or nobody would ask."""
     form = _form_of(event)
