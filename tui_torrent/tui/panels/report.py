@@ -114,8 +114,9 @@ def _table(report: Report, view: SwarmView, width: int, so_far: bool) -> list[Li
     lines: list[Line] = [(Span(f"{head}  {heading}" if bar else head, "head"),)]
     total = max(1, sum(client.uploaded for client in report.clients))
     most = max((client.uploaded for client in report.clients), default=0) or 1
+    owners = {client.rank for client in view.clients.values() if client.owned}
     for client in report.clients:
-        owner = _owns(view, client.rank)
+        owner = client.rank in owners
         shown = _cells(client, so_far, owner)
         spans = [Span(right(shown[name][0], size), shown[name][1]) for name, size in widths.items()]
         if bar:
@@ -124,10 +125,6 @@ def _table(report: Report, view: SwarmView, width: int, so_far: bool) -> list[Li
             spans.append(Span(f" {100 * client.uploaded / total:.0f}%", "dim"))
         lines.append(tuple(spans))
     return lines
-
-
-def _owns(view: SwarmView, rank: int) -> bool:
-    return any(client.rank == rank and client.owned for client in view.clients.values())
 
 
 def _cells(client: ClientReport, so_far: bool, owner: bool) -> dict[str, tuple[str, str]]:

@@ -69,7 +69,8 @@ class Matrix(NamedTuple):
 
 def matrix(view: SwarmView, columns: int) -> Matrix:
     """The traffic, with at most ``columns`` groups of downloaders."""
-    ranks = sorted({*view.clients, *(rank for pair in view.traffic for rank in pair)})
+    # There may be a pair for each two of hundreds of clients.
+    ranks = sorted({*view.clients, *map(itemgetter(0), view.traffic), *map(itemgetter(1), view.traffic)})
     several = len(client_hosts(view)) > 1
     if several:
         ranks = by_host(view, ranks)
