@@ -301,3 +301,11 @@ def test_sums_of_the_matrix_are_those_of_the_clients() -> None:
         assert table.sent == [view.clients[rank].uploaded for rank in sorted(view.clients)]
         assert sum(table.received) == sum(table.sent)
         assert [len(row) for row in table.cells] == [len(table.groups)] * 64
+
+
+def test_whoever_a_journal_names_has_a_column() -> None:
+    view = fetching()
+    view.apply(Stamped(2.0, Rank(1), 99, ev.SegmentSent(Rank(77), "a", SegmentIndex(0), 10)))
+    table = matrix(view, 8)
+    assert table.groups[-1] == [77]
+    assert table.received == [0, 0, 0, 1]

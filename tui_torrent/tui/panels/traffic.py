@@ -69,8 +69,16 @@ class Matrix(NamedTuple):
 
 def matrix(view: SwarmView, columns: int) -> Matrix:
     """The traffic, with at most ``columns`` groups of downloaders."""
-    # There may be a pair for each two of hundreds of clients.
-    ranks = sorted({*view.clients, *map(itemgetter(0), view.traffic), *map(itemgetter(1), view.traffic)})
+    try:
+        return _matrix(view, sorted(view.clients), columns)
+    except KeyError:
+        # A journal made by hand may name others. (Of hundreds of clients it costs as much again to look.)
+        return _matrix(
+            view, sorted({*view.clients, *(rank for pair in view.traffic for rank in pair)}), columns
+        )
+
+
+def _matrix(view: SwarmView, ranks: list[Rank], columns: int) -> Matrix:
     several = len(client_hosts(view)) > 1
     if several:
         ranks = by_host(view, ranks)
@@ -104,13 +112,15 @@ class _Layout(NamedTuple):
 def _lay_out(view: SwarmView, width: int) -> tuple[_Layout, int]:
     """What stands where, and the most columns of clients that there is room for."""
     clients = len(view.clients)
-    most = max(map(itemgetter(0), view.traffic.values()), default=0)
     digits = len(str(max(view.clients, default=0)))
     label = max(5, digits + 3)
     total = max(5, len(str(_sent(view))) + 1)
     bar = BAR + 6 if width >= 70 else 0
     room = max(1, width - label - total - bar - _borders(view))
-    least = max(2, len(str(most)), digits) + 1
+    least = max(2, digits) + 1
+    if clients * least <= room:
+        most = max(map(itemgetter(0), view.traffic.values()), default=0)
+        least = max(least, len(str(most)) + 1)
     numbers = clients * least <= room
     if numbers:
         cell = min(max(least, room // max(1, clients)), max(WIDEST, least))
