@@ -125,6 +125,18 @@ def test_names_cannot_steer_the_terminal(screen: type[Page]) -> None:
     assert "\x1b" not in plain(drawn(screen, 100, 30, events=events, rank=2))
 
 
+def test_what_ends_early_is_not_called_a_failure() -> None:
+    source = Scripted(RUN[:-200])
+    source.now = 99.0
+    source.poll()
+    source.over = True
+    text = plain(ReportScreen(Stage(source, "x", False)).picture(80, 40))
+    assert "cut off" in text
+    assert "✗ No more events come, and the run had not ended. So far" in text
+    assert "could not be had" not in text
+    assert "not all" not in text
+
+
 # The tabs ---------------------------------------------------------------------------------------
 
 

@@ -316,10 +316,13 @@ class ReportScreen(TextScreen):
 
     def text(self, width: int) -> list[Line]:
         source = self.stage.source
+        # A journal may end early, and a connection be lost.
+        cut_off = source.over and source.view.outcome is None and source.view.aborted is None
         key = (width, source.over, int(source.now / BUCKET))
         if self._made is None or self._made[0] != key:
             report = self.report(traffic=False)
-            lines = report_lines(report, source.view, self.stage.title, width, not source.over)
+            title, so_far = self.stage.title, not source.over
+            lines = report_lines(report, source.view, title, width, so_far, cut_off)
             self._made = (key, lines)
         return self._made[1]
 

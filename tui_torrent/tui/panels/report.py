@@ -41,9 +41,15 @@ _TERM = 6
 _NAMES = 12
 
 
-def report_lines(report: Report, view: SwarmView, title: str, width: int, so_far: bool = False) -> list[Line]:
-    """The whole report, as long as it comes; the screen scrolls it. ``so_far``: the run is not over."""
-    outcome = "so far" if so_far else report.outcome
+def report_lines(
+    report: Report, view: SwarmView, title: str, width: int, so_far: bool = False, cut_off: bool = False
+) -> list[Line]:
+    """The whole report, as long as it comes; the screen scrolls it.
+
+    ``so_far``: the run is not over. ``cut_off``: nor will its end be known, for no more events come.
+    """
+    so_far |= cut_off
+    outcome = "cut off" if cut_off else "so far" if so_far else report.outcome
     lines: list[Line] = [
         spread(
             (Span(f" {clean(title)}", "bar-strong"),),
@@ -54,9 +60,12 @@ def report_lines(report: Report, view: SwarmView, title: str, width: int, so_far
         EMPTY,
     ]
     mark, style = ("✓", "done") if report.outcome == "complete" else ("✗", "trouble")
+    text = _verdict(report)
     if so_far and report.aborted is None:
-        mark, style = "…", "busy"
-    lines += wrapped(f"{mark} {_so_far(view) if mark == '…' else _verdict(report)}", width, 1, style)
+        mark, style, text = "…", "busy", _so_far(view)
+    if cut_off:
+        mark, style, text = "✗", "trouble", f"No more events come, and the run had not ended. {_so_far(view)}"
+    lines += wrapped(f"{mark} {text}", width, 1, style)
     wrong = [*_lost(report), *_missing(report, so_far)]
     if wrong:
         lines += [EMPTY, rule("what went wrong", "", width)]
@@ -177,7 +186,11 @@ def _balance(report: Report, view: SwarmView, width: int) -> list[Line]:
     service, slow = report.tracker.service_median_s, report.tracker.service_p99_s
     if service is not None and slow is not None and report.tracker.queue_p99 is not None:
         took = f"is what 99 % of the tracker's messages took at most (median {moment_text(service)})"
-        waited = f"; at most {report.tracker.queue_p99:.0f} waited"
+        waited = (
+            f"; at most {report.tracker.queue_p99:.0f} waited"
+            if report.tracker.queue_p99
+            else "; none waited"
+        )
         lines += definition(moment_text(slow), "strong", took + waited, _TERM, width)
     if report.events_dropped:
         lost = "status events were lost on their way here: the figures may be too small by them"
