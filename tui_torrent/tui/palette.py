@@ -128,7 +128,7 @@ _ANSI = {
     "key": "bold yellow",
     "own": "bright_blue",
     "got": "green",
-    "got-even": "green",
+    "got-even": "dim green",
     "missing": "dim",
     "none": "",
     "rare": "bold yellow",

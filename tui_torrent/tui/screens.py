@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -100,7 +101,11 @@ class BarScreen(Page):
         if height < 4:
             return self.panel(width, height)
         bar = title_bar(source.view, self.stage.title, source.now, width)
-        return [bar, *self.panel(width, height - 2), hints(self.keys, width, self.meaning())]
+        return [bar, *self.panel(width, height - 2), hints(self.hints(), width, self.meaning())]
+
+    def hints(self) -> Sequence[tuple[str, str]]:
+        """The keys that the last line names."""
+        return self.keys
 
 
 class ClientScreen(BarScreen):
@@ -228,6 +233,9 @@ class LogScreen(BarScreen):
         yield self.canvas
         yield self.input
         yield from self.stage.below()
+
+    def hints(self) -> Sequence[tuple[str, str]]:
+        return (*self.keys, log.GO) if self.stage.seeks else self.keys
 
     def panel(self, width: int, height: int) -> list[Line]:
         return self.log_panel.lines(self.stage.source.tail.log, width, height)

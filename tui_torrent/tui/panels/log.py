@@ -24,6 +24,10 @@ NEW_BUDGET = 10_000
 KEYS = (("/", "filter"), ("f", "follow"), ("↑↓", "line"), ("PgUp PgDn", ""), ("esc", "no filter"))
 
 
+#: In a replay.
+GO = ("enter", "go there")
+
+
 class Matches:
     """The numbers of the events that a filter takes, oldest first, as far as it has been tried."""
 
