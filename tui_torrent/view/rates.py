@@ -68,7 +68,9 @@ class Rate:
     def at(self, now: float) -> float:
         """Bytes a second, as seen at ``now``: over whole buckets, since a partial one would make it saw."""
         end = max(int(now / BUCKET), 1)
-        total = sum(size for bucket, size in self.buckets.items() if end - BUCKETS <= bucket < end)
+        total, at = 0, self.buckets.get
+        for bucket in range(end - BUCKETS, end):
+            total += at(bucket, 0)
         return total / (BUCKET * min(BUCKETS, end))
 
     def lately(self, now: float) -> float:
