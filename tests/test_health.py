@@ -94,7 +94,7 @@ def test_a_corrupting_client_is_named_with_who_avoids_it() -> None:
     told = [*swarm(owners=(1, 4)), *((2.0, 3, corrupt(4, at)) for at in range(3)), (2.0, 2, corrupt(4, 0))]
     assert health(view_of(*told), 3.0) == ["client 4 sent 4 corrupt segments"]
     told.append((2.5, 3, ev.SourceAvoided(Rank(4), "3 corrupt segments")))
-    assert health(view_of(*told), 3.0) == ["client 4 sent 4 corrupt segments and is avoided by client 3"]
+    assert health(view_of(*told), 3.0) == ["client 4 sent 4 corrupt segments; client 3 avoids it"]
     told.append((2.5, 2, corrupt(1, 1)))
     told.append((2.5, 2, corrupt(3, 1)))
     assert "clients 1 and 3 sent 2 corrupt segments" in health(view_of(*told), 3.0)
@@ -107,9 +107,7 @@ def test_a_silent_client_is_told_until_it_speaks() -> None:
         (3.0, 2, ev.RequestExpired(Rank(4), "a", SegmentIndex(0))),
         (3.0, 2, ev.SourceAvoided(Rank(4), "silent")),
     ]
-    assert "client 4 did not answer 1 request in time and is avoided by client 2" in health(
-        view_of(*told), 3.5
-    )
+    assert "client 4 did not answer 1 request in time; client 2 avoids it" in health(view_of(*told), 3.5)
     told.append((3.2, 2, stored(4, 0)))
     assert health(view_of(*told), 3.5) == ["client 4 did not answer 1 request in time"]
 
@@ -117,17 +115,41 @@ def test_a_silent_client_is_told_until_it_speaks() -> None:
 def test_other_things_amiss_have_a_sentence_each() -> None:
     told = swarm(fetching=(2, 3, 4), segments=40)
     busy = [(2.0, 1, ev.SegmentRefused(Rank(2), "a", SegmentIndex(0), "busy"))] * 25
-    told += [*busy, *((2.0, 1, sent(2 + at % 3, at)) for at in range(30))]
-    told += [(2.0, 2 + at % 3, stored(1, at)) for at in range(30)]
+    told += [*busy, *from_the_origin(30, thrice=True)]
     told += [(2.0, 3, ev.EventsDropped(12)), (2.0, 3, ev.NonsenseReceived(Rank(2), "?"))]
     assert health(view_of(*told), 3.0) == [
         "12 events were lost: numbers are too small",
         "1 message was no sense and was dropped",
         "client 1 refuses 45 % of the segments that it is asked for",
-        "the origin serves 100 % of all segments",
+        "100 % of all segments come from the original owner, client 1",
     ]
     aborted = view_of(*swarm(), (2.0, 0, ev.RunAborted(Rank(3), 3, "disk full")))
     assert health(aborted, 9.0) == ["rank 3 ended the run: disk full"]
+
+
+def from_the_origin(times: int, thrice: bool) -> list[Told]:
+    """Client 1 sends to 2, 3 and 4 in turn: the same segment to each of them, or none twice."""
+    turns = [(2 + at % 3, at // 3 if thrice else at) for at in range(times)]
+    told: list[Told] = [(2.0, 1, sent(rank, at)) for rank, at in turns]
+    return told + [(2.0, rank, stored(1, at)) for rank, at in turns]
+
+
+def test_the_origin_may_send_what_only_it_can_send() -> None:
+    told = swarm(fetching=(2, 3, 4), segments=40)
+    assert health(view_of(*told, *from_the_origin(30, thrice=False)), 3.0) == []
+    assert health(view_of(*told, *from_the_origin(30, thrice=True)), 3.0) != []
+    # Each segment of a file that one client wants must come from its owner.
+    alone = swarm(fetching=(2,), segments=4)
+    each = [event for at in range(4) for event in ((2.0, 1, sent(2, at)), (2.0, 2, stored(1, at)))]
+    assert health(view_of(*alone, *each), 3.0) == []
+
+
+def test_where_most_clients_are_owners_they_may_send_most() -> None:
+    told = swarm(owners=(1, 5, 6, 7), fetching=(2, 3, 4), segments=40)
+    turns = [(owner, rank, at) for at in range(10) for owner in (1, 5, 6, 7) for rank in (2, 3, 4)]
+    told += [(2.0, owner, sent(rank, at)) for owner, rank, at in turns]
+    told += [(2.0, rank, stored(owner, at)) for owner, rank, at in turns]
+    assert health(view_of(*told), 3.0) == []
 
 
 def test_whom_all_wait_for_before_the_first_download() -> None:
@@ -194,6 +216,8 @@ def test_a_run_so_far_has_one_that_lags_behind() -> None:
         slowest(view)[0]
         == "client 6 lags behind: it misses 98 of 176 segments, where the median client has 55 %"
     )
+    begun, _ = fold(scripted(), 0.2)
+    assert slowest(begun) == [], "where all are alike, nobody lags"
     assert slowest(SwarmView()) == []
     assert verdicts(SwarmView()) == []
 

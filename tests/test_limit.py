@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from pathlib import Path
 
 import pytest
@@ -90,14 +91,38 @@ def test_the_last_is_not_done_before_the_only_holder_has_sent_the_rest_once() ->
     assert last.at == pytest.approx(3.0 + 80 / 20)
 
 
-def test_somebody_who_stands_still_has_no_end() -> None:
-    view = view_of(*swarm(), (1.5, 2, stored(1, 0)))
-    assert forecast(view, 2.0) is None
-    both = view_of(*swarm(), (1.5, 2, stored(1, 0)), (1.6, 3, stored(1, 0)))
-    found = forecast(both, 3.0)
+def test_too_few_segments_say_nothing_of_the_end() -> None:
+    some = swarm(fetching=(2, 3), segments=32)
+    some += [(1.5, rank, stored(1, at)) for at in range(8) for rank in (2, 3)]
+    found = forecast(view_of(*some), 3.0)
     assert found is not None
-    assert found.at > 3.0
+    assert found.at == pytest.approx(3.0 + 24 / (8 / 3))
     assert not found.certain
+    assert forecast(view_of(*some[:-1]), 3.0) is None, "client 3 has seven"
+    # Of four in all one is enough.
+    short = [*swarm(fetching=(2,), segments=4), (1.5, 2, stored(1, 0))]
+    assert forecast(view_of(*short), 3.0) is not None
+    assert forecast(view_of(*swarm()), 3.0) is None
+
+
+def test_who_stands_still_has_no_end() -> None:
+    told = swarm(segments=4)
+    told += [(1.5, 2, stored(1, 0)), (1.6, 3, stored(1, 0)), (8.0, 3, stored(1, 1))]
+    found = forecast(view_of(*told), 9.0)
+    assert found is not None
+    assert (found.client, found.at) == (2, inf)
+
+
+@pytest.mark.parametrize("journal", sorted(JOURNALS.glob("*.zst")), ids=lambda path: path.name)
+def test_no_forecast_of_the_demo_journals_was_wild(journal: Path) -> None:
+    stamped = list(read_journal(journal))
+    view, ended, now = SwarmView(), stamped[-1].t, 0.5
+    for event in stamped:
+        while event.t > now:
+            last = forecast(view, now)
+            assert last is None or last.at == inf or ended / 2 < last.at < 2 * ended, now
+            now += 0.5
+        view.apply(event)
 
 
 # Rates --------------------------------------------------------------------------------------------
@@ -108,6 +133,20 @@ def test_a_peak_is_the_best_second() -> None:
     for t, size in ((0.1, 5), (0.6, 10), (1.1, 20), (5.0, 1)):
         rate.add(t, size)
     assert rate.peak == 30
+
+
+def test_a_forecast_looks_back_as_far_as_it_takes_to_be_steady() -> None:
+    rate = Rate()
+    for at in range(10):
+        rate.add(2.0 * at, 100)
+    assert rate.at(18.6) == pytest.approx(200 / 3)
+    assert rate.lately(18.6) == pytest.approx(50, rel=0.15)
+    assert rate.lately(25.0) == pytest.approx(37, rel=0.2), "it sinks while nothing comes"
+    assert rate.lately(18.5 + 16) == 0
+    quick = Rate()
+    for at in range(40):
+        quick.add(at / 4, 100)
+    assert quick.lately(10.0) == quick.at(10.0) == pytest.approx(400)
 
 
 @pytest.mark.parametrize("seconds", [0.125, 0.5, 1.0, 3.0])

@@ -120,3 +120,14 @@ def test_in_the_background_it_says_so_and_prints_plain_lines(tmp_path: Path) -> 
         somebody.sees("complete in ")
         nothing_is_left(somebody)
         assert len(list(tmp_path.iterdir())) == 7
+
+
+@pytest.mark.parametrize(("term", "what"), [("dumb", "dumb"), ("", "not set")])
+def test_where_no_text_can_be_placed_it_says_so_once(term: str, what: str, tmp_path: Path) -> None:
+    with person(TERM=term) as somebody:
+        somebody.runs(6, f"-m tui_torrent --monitor {REPOSITORY / 'demo' / 'classic'} --out {tmp_path}")
+        somebody.sees("complete in ")
+        screen = somebody.screen("-J")
+        assert screen.count(f"no live monitor: the terminal cannot place text (TERM is {what})") == 1
+        assert "Traceback" not in screen
+        nothing_is_left(somebody)

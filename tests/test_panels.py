@@ -7,6 +7,7 @@ The pictures under tests/pictures are whole screens. After a change that is mean
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -63,8 +64,12 @@ def report(events: list[Stamped], width: int, findings: list[Finding] | None = N
 
 
 def same_as_picture(name: str, lines: list[Line]) -> None:
+    same_as_file(name, plain(lines).splitlines())
+
+
+def same_as_file(name: str, lines: Sequence[str]) -> None:
     path = PICTURES / f"{name}.txt"
-    text = plain(lines) + "\n"
+    text = "".join(f"{line}\n" for line in lines)
     if os.environ.get("UPDATE_PICTURES"):
         path.parent.mkdir(exist_ok=True)
         path.write_text(text, encoding="utf-8")

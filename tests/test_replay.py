@@ -17,6 +17,7 @@ from tests.helpers.lawful import journal, lawful
 from tests.helpers.pty_screen import Pty, eventually
 from tests.helpers.runs import scripted
 from tests.test_swarm_view import report_of
+from tui_torrent.browse import has_screen
 from tui_torrent.cli import main
 from tui_torrent.recording import Recording
 from tui_torrent.replay import SPEEDS, Replay
@@ -261,6 +262,16 @@ def test_on_a_terminal_it_shows_the_run_and_takes_keys(tmp_path: Path) -> None:
         screen.close()
 
 
+@pytest.mark.parametrize("term", ["", "dumb", "unknown"])
+def test_where_no_text_can_be_placed_there_is_no_screen(term: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for stream in (sys.stdin, sys.stdout):
+        monkeypatch.setattr(stream, "isatty", lambda: True, raising=False)
+    monkeypatch.delenv("TEXTUAL_DRIVER", raising=False)
+    assert has_screen()
+    monkeypatch.setenv("TERM", term)
+    assert not has_screen()
+
+
 # The journals of demo/ -------------------------------------------------------------------------
 
 JOURNALS = sorted((Path(__file__).parents[1] / "demo" / "journals").iterdir())
@@ -283,4 +294,6 @@ def test_the_demo_s_slow_and_corrupting_clients_are_named() -> None:
         for name in ("slow", "corrupting")
     )
     assert any(text.endswith(" s for segments that only client 2 held") for text in slow)
-    assert any(re.match(r"client 3 sent \d+ corrupt segments and is avoided by", text) for text in corrupting)
+    assert any(
+        re.match(r"client 3 sent \d+ corrupt segments; clients .* avoid it", text) for text in corrupting
+    )

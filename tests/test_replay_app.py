@@ -200,6 +200,7 @@ def test_enter_on_a_line_of_the_log_goes_to_its_moment() -> None:
     async def scenario(app: ReplayApp, pilot: Pilot[int], ticks: Ticks) -> None:
         await pilot.press("4")
         await until(pilot, lambda: isinstance(app.screen, LogScreen) and "SEND_SEGMENT" in shown(app))
+        assert "enter go there" in shown(app)
         await pilot.press("up", "up", "up", "up", "pageup", "enter")
         await until(pilot, lambda: app.replay.now < 2.0)
         assert any(event.t == app.replay.now for event in RECORDING.events())

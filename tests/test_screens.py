@@ -1,6 +1,7 @@
 """The six screens compared as text, whole: bar, panel, keys and tabs, at three sizes, without a terminal.
 
-The pictures under tests/pictures are made anew by `UPDATE_PICTURES=1 pytest tests/test_screens.py`.
+The pictures under tests/pictures are made anew by `UPDATE_PICTURES=1 pytest tests/test_screens.py`. How they
+look, and in ASCII: test_pictures.py.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from tui_torrent.tui.pages import Page, Stage
 from tui_torrent.tui.palette import THEMES, palette_for
 from tui_torrent.tui.panels.cells import LETTERS, SOURCES, grid, letter, letter_style
 from tui_torrent.tui.panels.client import lacking, useful
-from tui_torrent.tui.panels.lines import Line, cells, in_ascii, plain
+from tui_torrent.tui.panels.lines import Line, cells, plain
 from tui_torrent.tui.panels.overview import Overview, remark_lines
 from tui_torrent.tui.panels.spark import limit_line, pulse_line, sparkline
 from tui_torrent.tui.panels.table import in_order
@@ -75,13 +76,6 @@ def test_each_screen(screen: type[Page], width: int, height: int) -> None:
     same_as_picture(f"{NAMES[screen.number - 1]}-{width}x{height}", drawn(screen, width, height))
 
 
-@pytest.mark.parametrize("screen", SCREENS)
-def test_each_screen_in_ascii(screen: type[Page]) -> None:
-    lines = [in_ascii(line) for line in drawn(screen, 80, 24)]
-    same_as_picture(f"{NAMES[screen.number - 1]}-80x24-ascii", lines)
-    assert plain(lines).isascii()
-
-
 @pytest.mark.parametrize("screen", [OverviewScreen, ClientScreen, TrafficScreen])
 def test_screens_of_a_large_swarm(screen: type[Page]) -> None:
     lines = drawn(screen, 80, 24, events=MANY, now=2.0, rank=20)
@@ -129,6 +123,18 @@ def test_a_view_without_events_has_a_picture(screen: type[Page]) -> None:
 def test_names_cannot_steer_the_terminal(screen: type[Page]) -> None:
     events = scripted(2, (File("x\x1b[31my", 20, (1,), (2,)),))
     assert "\x1b" not in plain(drawn(screen, 100, 30, events=events, rank=2))
+
+
+def test_what_ends_early_is_not_called_a_failure() -> None:
+    source = Scripted(RUN[:-200])
+    source.now = 99.0
+    source.poll()
+    source.over = True
+    text = plain(ReportScreen(Stage(source, "x", False)).picture(80, 40))
+    assert "cut off" in text
+    assert "✗ No more events come, and the run had not ended. So far" in text
+    assert "could not be had" not in text
+    assert "not all" not in text
 
 
 # The tabs ---------------------------------------------------------------------------------------
@@ -307,3 +313,11 @@ def test_sums_of_the_matrix_are_those_of_the_clients() -> None:
         assert table.sent == [view.clients[rank].uploaded for rank in sorted(view.clients)]
         assert sum(table.received) == sum(table.sent)
         assert [len(row) for row in table.cells] == [len(table.groups)] * 64
+
+
+def test_whoever_a_journal_names_has_a_column() -> None:
+    view = fetching()
+    view.apply(Stamped(2.0, Rank(1), 99, ev.SegmentSent(Rank(77), "a", SegmentIndex(0), 10)))
+    table = matrix(view, 8)
+    assert table.groups[-1] == [77]
+    assert table.received == [0, 0, 0, 1]

@@ -132,6 +132,7 @@ def test_a_viewer_outlives_a_swarm_that_vanishes(server: Server) -> None:
         watcher.poll()
         time.sleep(0.01)
     assert watcher.over
+    assert watcher.hung_up
 
 
 def test_a_folder_that_others_can_enter_is_refused(tmp_path: Path) -> None:

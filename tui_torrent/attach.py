@@ -28,6 +28,8 @@ PATIENCE = 5.0
 #: Events folded at one tick of the screen, so that a long history does not freeze it.
 AT_ONCE = 20_000
 
+LOST = "the connection is lost; the swarm may go on"
+
 
 def find_address() -> str:
     """The one swarm of this user that can be attached to; raises ScenarioError unless there is just one."""
@@ -104,7 +106,7 @@ class Attached:
     @property
     def hung_up(self) -> bool:
         """The connection ended before the run's last event."""
-        return self._hung_up.is_set() and self._inbox.empty() and not self.over
+        return self._hung_up.is_set() and self._inbox.empty() and self.view.outcome is None
 
     def poll(self) -> None:
         for _ in range(AT_ONCE):
@@ -154,7 +156,11 @@ def run_attach(address: str | None, token_file: str | None, ascii: bool, web: bo
         return _plain(source)
     from tui_torrent.tui.app import MonitorApp
 
-    app = MonitorApp(source, title=address, ascii_only=ascii)
+    def over() -> None:
+        if source.hung_up:
+            app.stage.title = f"{address}: connection lost"
+
+    app = MonitorApp(source, title=address, ascii_only=ascii, on_over=over)
     app.run()
     return app.return_code or 0
 
@@ -168,5 +174,8 @@ def _plain(source: Attached) -> int:
         source.poll()
         sink.update(source.view, source.now)
         time.sleep(0.05)
+    if source.hung_up:
+        print(f"tui_torrent: attach: {LOST}", file=sys.stderr)
+        return 3
     sink.finish(build(source.view, source.findings))
     return 0

@@ -13,7 +13,9 @@ def has_screen() -> bool:
     """Whether this process's own streams are a terminal to draw on and to take keys from, or a browser is."""
     if os.environ.get("TEXTUAL_DRIVER"):
         return True
-    return sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+    # As for the monitor rank, in terminal.py: on these no text can be placed.
+    places_text = os.environ.get("TERM", "") not in ("", "dumb", "unknown")
+    return places_text and sys.stdin.isatty() and sys.stdout.isatty()
 
 
 def browse(words: Sequence[str], title: str, port: int) -> int:

@@ -63,7 +63,8 @@ class Observer:
 
                 server = Server(options.serve)
                 recorders.append(server)
-                print(f"[{0:6.1f}s] serving viewers at {server.address}", file=sys.stderr, flush=True)
+                token = f" (token in {server.token_file})" if server.token_file else ""
+                print(f"[{0:6.1f}s] serving viewers at {server.address}{token}", file=sys.stderr, flush=True)
         except ScenarioError as error:
             self.problem = one_line(str(error))
         config = options.swarm_config(None)

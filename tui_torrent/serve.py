@@ -86,13 +86,15 @@ class Server:
         folder = runtime_folder()
         self._paths: list[Path] = []
         self._token = b""
+        #: Where the token of TCP stands.
+        self.token_file: Path | None = None
         try:
             self._spool = tempfile.TemporaryFile(prefix="tui_torrent-")  # noqa: SIM115
             if kind == "tcp":
                 self._listener = socket.create_server(("127.0.0.1", 0))
                 port = self._listener.getsockname()[1]
                 self._token = secrets.token_hex(16).encode()
-                token_file = folder / f"{port}.token"
+                self.token_file = token_file = folder / f"{port}.token"
                 self._write_private(token_file, self._token)
                 self.address = f"127.0.0.1:{port}"
                 self._paths.append(token_file)

@@ -8,15 +8,17 @@ caller's. The six screens are one keypress from each other; at the end of the ru
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.driver import Driver
+from textual.filter import LineFilter
 from textual.screen import Screen
 from textual.widget import Widget
 
+from tui_torrent.tui.ascii import InAscii
 from tui_torrent.tui.export import export
 from tui_torrent.tui.pages import LEFT_EARLY, SEEN_TO_THE_END, Page, Source, Stage, TextScreen
 from tui_torrent.tui.palette import ANSI, DARK, THEMES
@@ -65,7 +67,15 @@ class MonitorApp(App[int]):
 
     TITLE = "tui_torrent"
     ENABLE_COMMAND_PALETTE = True
-    CSS = "Toast { border: none; }"
+    #: What is chosen, and where one writes, must be seen without colours too (the list turns a reverse into
+    #: two colours, which NO_COLOR takes away). And what would be a row of figures in ASCII is left out.
+    CSS = """
+    Toast { border: none; }
+    CommandPalette SearchIcon { display: none; }
+    CommandPalette #--input, CommandPalette CommandList { border: none; }
+    CommandPalette:nocolor CommandList > .option-list--option-highlighted { text-style: underline; }
+    Input:nocolor > .input--cursor { text-style: reverse; }
+    """
     BINDINGS: ClassVar[list[BindingType]] = [
         *(Binding(str(at), f"page({at})", name.capitalize(), show=False) for at, name in enumerate(NAMES, 1)),
         Binding("question_mark", "help", "Help"),
@@ -118,7 +128,13 @@ class MonitorApp(App[int]):
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         for number, name in enumerate(NAMES, 1):
             yield SystemCommand(name.capitalize(), f"Show screen {number}", self._opener(number))
-        yield from super().get_system_commands(screen)
+        yield SystemCommand("Help", "Keys, columns, words", self.action_help)
+        yield SystemCommand("Mouse", "Leave the mouse to the terminal, or take it again", self.action_mouse)
+        yield SystemCommand("Theme", "Other colours", self.action_change_theme)
+        yield SystemCommand("Leave", "The swarm goes on without the monitor", self.action_leave)
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        return [*super().get_line_filters(), *([InAscii()] if self.ascii_only else [])]
 
     def _opener(self, number: int) -> Callable[[], None]:
         return lambda: self.action_page(number)

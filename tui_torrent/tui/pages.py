@@ -72,6 +72,8 @@ class Stage:
     below: Callable[[], Iterable[Widget]] = _nothing_below
     #: The report of a run that is over has been there for a while: a key may leave it.
     may_leave: bool = False
+    #: Somebody may go to another time of the run.
+    seeks: bool = False
 
     def choose(self, step: int, ranks: Sequence[Rank]) -> Rank | None:
         """Choose the client so many places on in ``ranks``; it stops at either end."""

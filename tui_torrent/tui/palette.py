@@ -126,9 +126,9 @@ _ANSI = {
     "bar": "reverse",
     "bar-strong": "bold reverse",
     "key": "bold yellow",
-    "own": "blue",
+    "own": "bright_blue",
     "got": "green",
-    "got-even": "green",
+    "got-even": "dim green",
     "missing": "dim",
     "none": "",
     "rare": "bold yellow",
@@ -147,7 +147,7 @@ _ANSI = {
     "asked": "bold yellow",
     "partly": "dim",
     "missing-text": "dim",
-    **_sources("blue yellow green cyan red magenta bright_blue default", ""),
+    **_sources("bright_blue yellow green cyan red magenta bright_magenta default", ""),
 }
 
 

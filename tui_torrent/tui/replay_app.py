@@ -89,6 +89,7 @@ class ReplayApp(MonitorApp):
         """The options are MonitorApp's."""
         super().__init__(replay, **options)
         self.replay = replay
+        self.stage.seeks = True
 
     def foot(self) -> Iterable[Widget]:
         yield Timeline(self.replay, ascii_only=self.ascii_only)

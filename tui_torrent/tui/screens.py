@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -19,7 +20,6 @@ from tui_torrent.tui.panels.log import LogPanel
 from tui_torrent.tui.panels.overview import Overview
 from tui_torrent.tui.panels.report import report_lines
 from tui_torrent.tui.panels.tabs import hints, title_bar
-from tui_torrent.view.hosts import client_hosts
 from tui_torrent.view.rates import BUCKET
 from tui_torrent.view.report import Report, build
 from tui_torrent.view.swarm_view import SwarmView
@@ -101,7 +101,11 @@ class BarScreen(Page):
         if height < 4:
             return self.panel(width, height)
         bar = title_bar(source.view, self.stage.title, source.now, width)
-        return [bar, *self.panel(width, height - 2), hints(self.keys, width, self.meaning())]
+        return [bar, *self.panel(width, height - 2), hints(self.hints(), width, self.meaning())]
+
+    def hints(self) -> Sequence[tuple[str, str]]:
+        """The keys that the last line names."""
+        return self.keys
 
 
 class ClientScreen(BarScreen):
@@ -152,10 +156,10 @@ class TrafficScreen(BarScreen):
         self._view: SwarmView | None = None
         self._key: tuple[object, ...] = ()
         self._lines: list[Line] = []
+        self._meaning: tuple[Line, ...] = ()
 
     def meaning(self) -> tuple[Line, ...]:
-        hosts = len(client_hosts(self.stage.source.view))
-        return (*traffic.MEANING, traffic.BORDER) if hosts > 1 else traffic.MEANING
+        return self._meaning
 
     def panel(self, width: int, height: int) -> list[Line]:
         source = self.stage.source
@@ -165,6 +169,7 @@ class TrafficScreen(BarScreen):
         key = (width, height, self.first, moment, view.outcome)
         if view is not self._view or key != self._key:
             self._lines, self.first = traffic.traffic_lines(view, width, height, self.first)
+            self._meaning = traffic.meaning(view, width)
             self._view, self._key = view, (width, height, self.first, *key[3:])
         return self._lines
 
@@ -228,6 +233,9 @@ class LogScreen(BarScreen):
         yield self.canvas
         yield self.input
         yield from self.stage.below()
+
+    def hints(self) -> Sequence[tuple[str, str]]:
+        return (*self.keys, log.GO) if self.stage.seeks else self.keys
 
     def panel(self, width: int, height: int) -> list[Line]:
         return self.log_panel.lines(self.stage.source.tail.log, width, height)
@@ -316,10 +324,13 @@ class ReportScreen(TextScreen):
 
     def text(self, width: int) -> list[Line]:
         source = self.stage.source
+        # A journal may end early, and a connection be lost.
+        cut_off = source.over and source.view.outcome is None and source.view.aborted is None
         key = (width, source.over, int(source.now / BUCKET))
         if self._made is None or self._made[0] != key:
             report = self.report(traffic=False)
-            lines = report_lines(report, source.view, self.stage.title, width, not source.over)
+            title, so_far = self.stage.title, not source.over
+            lines = report_lines(report, source.view, title, width, so_far, cut_off)
             self._made = (key, lines)
         return self._made[1]
 

@@ -19,10 +19,13 @@ from tui_torrent.view.swarm_view import ClientView, SwarmView
 #: A client that got nothing for so many seconds is told of, and one that waited so long for one holder.
 STARVING = 3.0
 LONG_WAIT = 1.0
-#: The origin's share of all uploads that is told, once so much of the demand has been served.
-ORIGIN_SHARE, ORIGIN_AFTER = 0.5, 0.2
+#: The owners' share of all uploads that is told, once so much of the demand has been served: if it is so many
+#: times what an even spread would give them, and they have sent each segment so often.
+ORIGIN_SHARE, ORIGIN_AFTER, ORIGIN_EVEN, ORIGIN_TWICE = 0.5, 0.2, 1.5, 2
 #: A client refuses much from so many refusals on that are such a share of what it was asked for.
 REFUSALS, REFUSAL_SHARE = 20, 1 / 3
+#: One that lags by less than this share of all it wants, behind the median client, is not worth a sentence.
+BEHIND = 0.05
 #: So many clients have a sentence each by the same rule; more of them share one.
 EACH = 3
 
@@ -176,7 +179,7 @@ def corrupt_sources(view: SwarmView, now: float) -> Iterator[Remark]:
             continue
         noun = "corrupt segment" if count == 1 else "corrupt segments"
         avoiding = avoided_by.get(source)
-        end = f" and is avoided by {some(avoiding)}" if avoiding else ""
+        end = f"; {_avoid(avoiding)}" if avoiding else ""
         yield Remark(WRONG, f"client {source} sent {count} {noun}{end}")
 
 
@@ -195,20 +198,28 @@ def late_sources(view: SwarmView, now: float) -> Iterator[Remark]:
         count, avoiding = owed[source], avoided_by.get(source)
         left = f"did not answer {_requests(count)} in time" if count else "is silent"
         if avoiding:
-            yield Remark(WRONG, f"client {source} {left} and is avoided by {some(avoiding)}")
+            yield Remark(WRONG, f"client {source} {left}; {_avoid(avoiding)}")
         elif count and len(late) <= EACH:
             yield Remark(SLOW, f"client {source} {left}")
 
 
 def origin_serves_most(view: SwarmView, now: float) -> Iterator[Remark]:
-    sent = sum(client.uploaded for client in view.clients.values())
-    demand = sum(client.segments_wanted for client in view.clients.values())
-    fetching = sum(bool(client.downloaded) for client in view.clients.values())
-    if fetching < 3 or not sent or sent < ORIGIN_AFTER * demand:
+    """Few owners send most of it, though most of what they sent had left them before."""
+    clients = [client for client in view.clients.values() if client.owned or client.wanted]
+    owners = [client for client in clients if client.uploaded_as_owner]
+    sent = sum(client.uploaded for client in clients)
+    demand = sum(client.segments_wanted for client in clients)
+    if not owners or sent < ORIGIN_AFTER * demand:
         return
-    share = sum(client.uploaded_as_owner for client in view.clients.values()) / sent
-    if share >= ORIGIN_SHARE:
-        yield Remark(SLOW, f"the origin serves {100 * share:.0f} % of all segments")
+    from_owners = sum(client.uploaded_as_owner for client in owners)
+    first = sum(len(file.copies) - file.copies.count(0) for file in view.files.values())
+    if from_owners < ORIGIN_TWICE * first or 2 * len(owners) > len(clients):
+        return
+    share = from_owners / sent
+    if share >= max(ORIGIN_SHARE, ORIGIN_EVEN * len(owners) / len(clients)):
+        who = some(client.rank for client in owners)
+        owner = "the original owner" if len(owners) == 1 else "the original owners"
+        yield Remark(SLOW, f"{100 * share:.0f} % of all segments come from {owner}, {who}")
 
 
 def refusing(view: SwarmView, now: float) -> Iterator[Remark]:
@@ -250,10 +261,11 @@ def slowest(view: SwarmView) -> list[str]:
     if open_:
         last = min(open_, key=lambda client: client.share_done)
         usual = median(client.share_done for client in fetching)
+        if usual - last.share_done < BEHIND:
+            return []
         missing = last.segments_wanted - last.segments_had
         text = f"client {last.rank} lags behind: it misses {missing} of {_segments(last.segments_wanted)}"
-        if usual > last.share_done:
-            text += f", where the median client has {100 * usual:.0f} %"
+        text += f", where the median client has {100 * usual:.0f} %"
     else:
         times = [client.finished_at or 0.0 for client in fetching]
         last = max(fetching, key=lambda client: client.finished_at or 0.0)
@@ -355,6 +367,10 @@ def _segments(number: int) -> str:
 
 def _requests(number: int) -> str:
     return "1 request" if number == 1 else f"{number} requests"
+
+
+def _avoid(ranks: Sequence[Rank]) -> str:
+    return f"{some(ranks)} {'avoids' if len(ranks) == 1 else 'avoid'} it"
 
 
 def _has(clients: Sequence[ClientView]) -> str:

@@ -10,10 +10,12 @@ that the run took.
 
 from __future__ import annotations
 
+from math import inf
 from statistics import median
 from typing import NamedTuple
 
 from mpi_core.protocol.units import Rank
+from tui_torrent.view.rates import ENOUGH
 from tui_torrent.view.scarce import scarce
 from tui_torrent.view.swarm_view import ClientView, SwarmView
 
@@ -35,7 +37,7 @@ class Forecast(NamedTuple):
     """When the last client will be done at its present rate, or was."""
 
     client: Rank
-    #: Seconds since the run began.
+    #: Seconds since the run began; infinite where that client stands still.
     at: float
     #: It is done already.
     certain: bool
@@ -135,7 +137,7 @@ def _the_uplink(owners: set[Rank], of_what: str) -> str:
 
 
 def forecast(view: SwarmView, now: float) -> Forecast | None:
-    """The client that will be done last; None where somebody stands still, or nobody wants anything."""
+    """The client that will be done last; None where one has too little to judge by, or none wants any."""
     last: Forecast | None = None
     for client in view.clients.values():
         if client.lost or not client.wanted:
@@ -143,7 +145,7 @@ def forecast(view: SwarmView, now: float) -> Forecast | None:
         if client.finished_at is not None:
             found = Forecast(client.rank, client.finished_at, True)
         else:
-            left = seconds_left(client, client.down_rate.at(now))
+            left = seconds_left(client, now)
             if left is None:
                 return None
             found = Forecast(client.rank, now + left, False)
@@ -166,9 +168,15 @@ def _first_copies(view: SwarmView) -> float:
     return slowest
 
 
-def seconds_left(client: ClientView, rate: float) -> float | None:
-    """How long it takes at so many bytes a second; None where nothing comes."""
+def seconds_left(client: ClientView, now: float) -> float | None:
+    """How long it takes at the rate that it has lately had; infinite where nothing comes any more.
+
+    None where nothing is missing, or too few segments have come to judge by: in a flash crowd the first ones
+    say little of the next.
+    """
     missing = client.segments_wanted - client.segments_had
-    if not rate or not client.downloaded or missing <= 0:
+    enough = min(ENOUGH, max(1, client.segments_wanted // 4))
+    if missing <= 0 or client.downloaded < enough:
         return None
-    return missing * (client.bytes_down / client.downloaded) / rate
+    rate = client.down_rate.lately(now)
+    return missing * (client.bytes_down / client.downloaded) / rate if rate else inf

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from mpi_core.protocol import events as ev
 from mpi_core.protocol.events import Event, Stamped
-from tui_torrent.view.story import Sentence, sentence
+from tui_torrent.view.story import is_told, sentence
 
 TRACKER = 0
 
@@ -29,24 +29,32 @@ class Filter(NamedTuple):
     segments: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
 
-    def match(self, stamped: Stamped) -> Sentence | None:
-        """The event's sentence, where it has one and the reader asked for it."""
+    def match(self, stamped: Stamped) -> bool:
+        """Whether the event has a sentence, and the reader asked for it."""
+        if not is_told(stamped.event):
+            return False
+        if self == EVERYTHING:
+            return True
         if self.senders or self.receivers:
             sender, receiver = ends(stamped)
             if not _rank_matches(sender, self.senders) or not _rank_matches(receiver, self.receivers):
-                return None
+                return False
         event: Any = stamped.event
         if self.segments and not _segment_matches(getattr(event, "segment", None), self.segments):
-            return None
+            return False
         if self.files and not any(
             fnmatchcase(name.lower(), pattern) for name in _files(event) for pattern in self.files
         ):
-            return None
-        told = sentence(stamped.rank, stamped.event)
-        if told is None or not self.words:
-            return told
+            return False
+        # Sentences are made last, of those few that may match: most of the time goes into them.
+        told = sentence(stamped.rank, stamped.event) if self.words else None
+        if told is None:
+            return not self.words
         text = f"{told.tag} {told.text}".lower()
-        return told if all(word in text for word in self.words) else None
+        return all(word in text for word in self.words)
+
+
+EVERYTHING = Filter()
 
 
 def parse(text: str) -> Filter:

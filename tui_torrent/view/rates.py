@@ -68,8 +68,29 @@ class Rate:
     def at(self, now: float) -> float:
         """Bytes a second, as seen at ``now``: over whole buckets, since a partial one would make it saw."""
         end = max(int(now / BUCKET), 1)
-        total = sum(size for bucket, size in self.buckets.items() if end - BUCKETS <= bucket < end)
+        total, at = 0, self.buckets.get
+        for bucket in range(end - BUCKETS, end):
+            total += at(bucket, 0)
         return total / (BUCKET * min(BUCKETS, end))
+
+    def lately(self, now: float) -> float:
+        """As ``at``, but over as many buckets as it takes to be steady: what a forecast can be made from.
+
+        0 where nothing has come for longer than the last amounts took to come, and at least for twice as long
+        as ``at`` looks back.
+        """
+        end = max(int(now / BUCKET), 1)
+        newest, first, total, number = -1, end, 0, 0
+        for bucket in reversed(self.buckets):
+            if bucket >= end:
+                continue
+            newest = max(newest, bucket)
+            if number >= ENOUGH and bucket < end - BUCKETS:
+                break
+            first, total, number = bucket, total + self.buckets[bucket], number + self.counts[bucket]
+        if newest < 0 or end - 1 - newest >= max(2 * BUCKETS, newest + 1 - first):
+            return 0.0
+        return total / (BUCKET * max(end - first, min(BUCKETS, end)))
 
 
 @dataclass

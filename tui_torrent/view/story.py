@@ -121,7 +121,7 @@ _FORMS: dict[type[Event], _Form] = {
         "trouble",
         2,
         1,
-        lambda rank, e: f"{who(rank)} waited too long for {who(e.source)}: {_segment(e)} is asked elsewhere",
+        lambda rank, e: f"{who(rank)} ← {who(e.source)}  {_segment(e)}: no answer in time",
     ),
     ev.SourceAvoided: _Form(
         "AVOIDED", "trouble", 3, 1, lambda rank, e: f"{who(rank)} asks {who(e.source)} no more: {e.reason}"
@@ -155,6 +155,11 @@ def _form_of(event: AnyEvent) -> _Form | None:
     if isinstance(event, ev.SegmentDropped) and event.reason != "corrupt":
         return None
     return _FORMS.get(type(event))
+
+
+def is_told(event: AnyEvent) -> bool:
+    """Whether the event has a sentence."""
+    return _form_of(event) is not None
 
 
 def sentence(rank: Rank, event: AnyEvent) -> Sentence | None:

@@ -62,8 +62,10 @@ def useful(lacks: dict[str, int], other: ClientView) -> int:
 _COLUMNS = (("peer", 9), ("state", 9), ("got", 6), ("sent", 6), ("has that I need", 15), ("asked", 5))
 
 
-def peer_lines(view: SwarmView, client: ClientView, now: float, width: int) -> list[Line]:
-    """The heading, and a line a client: what came from it, what went to it, what it has to offer."""
+def peer_lines(
+    view: SwarmView, client: ClientView, peers: Sequence[Rank], now: float, width: int
+) -> list[Line]:
+    """The heading, and a line for each of ``peers``: what came from it, went to it, what it has to offer."""
     columns = list(_COLUMNS)
     for name in ("asked", "state"):
         if sum(size + 1 for _, size in columns) > width:
@@ -74,19 +76,18 @@ def peer_lines(view: SwarmView, client: ClientView, now: float, width: int) -> l
     lines: list[Line] = [(Span(" " + titles, "head"),)]
     lacks = lacking(client)
     asked = Counter(source for sources in client.detail.open.values() for source in sources)
-    sent = {to: cell[0] for (rank, to), cell in view.traffic.items() if rank == client.rank}
-    for rank, other in sorted(view.clients.items()):
-        if rank == client.rank:
-            continue
+    for rank in peers:
+        other = view.clients[rank]
         glyph, word, style = STATES[state_of(other, now)]
         got, need = client.detail.got_from[rank], useful(lacks, other)
+        sent = view.traffic.get((client.rank, rank), (0, 0))[0]
         if rank in client.detail.avoided:
             glyph, word, style = "!", "avoided", "trouble"
         texts = {
             "peer": ("", ""),
             "state": (fit(f"{glyph} {word}", 9), style),
             "got": (right(_number(got), 6), "text" if got else "dim"),
-            "sent": (right(_number(sent.get(rank, 0)), 6), "text" if sent.get(rank) else "dim"),
+            "sent": (right(_number(sent), 6), "text" if sent else "dim"),
             "has that I need": (right(_number(need), 15), "strong" if need else "dim"),
             "asked": (right(_number(asked[rank]), 5), "busy" if asked[rank] else "dim"),
         }
@@ -159,11 +160,11 @@ def _tables(
 ) -> list[Line]:
     beside = width >= 76
     left = 52 if beside and width < 90 else min(64, width * 3 // 5) if beside else width
-    head, *others = peer_lines(view, client, now, left)
+    others = [rank for rank in sorted(view.clients) if rank != client.rank]
     room, more = height - 1, len(others) > height - 1 > 1
     rows = room - more
     first = max(0, min(scrolled, len(others) - rows))
-    shown = [head, *others[first : first + rows]]
+    shown = peer_lines(view, client, others[first : first + rows], now, left)
     if more:
         note = f" peers {first + 1}–{first + rows} of {len(others)}"
         shown.append(crop((Span(note, "dim"),), left))
@@ -189,8 +190,7 @@ def _head(view: SwarmView, client: ClientView, now: float, width: int) -> list[L
         figures.append(Span(f"{client.segments_had}/{client.segments_wanted}", "text"))
     if client.lost and client.lost_reason:
         figures.append(Span(clean(client.lost_reason), "trouble"))
-    missing = client.segments_wanted - client.segments_had
-    eta = eta_text(client, missing, down)
+    eta = eta_text(client, now)
     if eta != "–":
         figures.append(Span(f"done {eta}", "text"))
     if view.real_bytes:

@@ -45,6 +45,7 @@ LIMIT = (
         "the earliest end that any schedule could reach: the seeds must send every file once, each client "
         "must take in all it wants, and all uplinks together must send all of that",
     ),
+    ("% of the best", "the limit as a share of the time that the run takes: 100% cannot be beaten"),
     ("≈", "an estimate: a link counts as fast as it was seen in its best second"),
 )
 
@@ -90,6 +91,10 @@ GLOSSARY = (
     ("peer", "a client that is still fetching the file, and already serves what it has of it"),
     ("tracker", "rank 0: knows who is in which swarm, never who holds which segment"),
     ("rarest first", "the rule by which a client picks its next segment: the one with the fewest copies"),
+    ("owner", "a client that had a file from the start; also: origin, or original seed"),
+    ("Jain's index", "how evenly clients send: 1 if all send alike, 1/n if one of n sends all"),
+    ("service", "how long the tracker takes for one message"),
+    ("queue", "how many more messages wait meanwhile"),
     ("corrupt", "a segment whose bytes do not match its hash: dropped, and asked of another"),
 )
 

@@ -28,6 +28,7 @@ _ASCII = str.maketrans(
         **dict(zip("▁▂▃▄▅▆▇█", "1234567#", strict=True)),
         **dict(zip("━╸─│·…→←↑↓–×●○■✓✗▸▴▾≈µ", "==-|.~><^v-x*o=+x>^v~u", strict=True)),
         **dict(zip("░▒▓", ".:%", strict=True)),
+        **dict(zip("▔▎▊▌▋▏", "-|||||", strict=True)),
     }
 )
 
@@ -119,10 +120,11 @@ def in_ascii(line: Line) -> Line:
     """The same line in ASCII, character by character; what has no stand-in becomes a mark as wide."""
     if all(span.text.isascii() for span in line):
         return line
-    return tuple(Span(_ascii_text(span.text), span.style) for span in line)
+    return tuple(Span(ascii_text(span.text), span.style) for span in line)
 
 
-def _ascii_text(text: str) -> str:
+def ascii_text(text: str) -> str:
+    """As ``in_ascii``, of a text."""
     text = text.translate(_ASCII)
     return text if text.isascii() else "".join(c if c.isascii() else "?" * cell_len(c) for c in text)
 

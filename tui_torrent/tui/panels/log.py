@@ -24,6 +24,10 @@ NEW_BUDGET = 10_000
 KEYS = (("/", "filter"), ("f", "follow"), ("↑↓", "line"), ("PgUp PgDn", ""), ("esc", "no filter"))
 
 
+#: In a replay.
+GO = ("enter", "go there")
+
+
 class Matches:
     """The numbers of the events that a filter takes, oldest first, as far as it has been tried."""
 
@@ -143,6 +147,8 @@ class LogPanel:
             f"{top + 1}–{top + count} of {found}{trying}, {state} ",
             f"{found}, {state} ",
         ]
+        if not count:
+            texts = [f"none of {kept} events{trying}, {state} ", f"none{trying}, {state} "]
         room = width - cells(what) - 2
         note = next((text for text in texts if len(text) <= room), "")
         gap = width - cells(what) - len(note)

@@ -34,13 +34,22 @@ _WIDTHS = {"rank": 5, "finished": 9, "got": 7, "sent": 7, "down": 7, "up": 7, "r
 #: The bar is drawn where it has this many cells, and gets no more than that many.
 _BAR, _LONGEST_BAR = 10, 60
 
+#: The width of the figures of the balance.
+_TERM = 6
+
 #: So many lost clients and missing files are listed, and so many clients with each.
 _NAMES = 12
 
 
-def report_lines(report: Report, view: SwarmView, title: str, width: int, so_far: bool = False) -> list[Line]:
-    """The whole report, as long as it comes; the screen scrolls it. ``so_far``: the run is not over."""
-    outcome = "so far" if so_far else report.outcome
+def report_lines(
+    report: Report, view: SwarmView, title: str, width: int, so_far: bool = False, cut_off: bool = False
+) -> list[Line]:
+    """The whole report, as long as it comes; the screen scrolls it.
+
+    ``so_far``: the run is not over. ``cut_off``: nor will its end be known, for no more events come.
+    """
+    so_far |= cut_off
+    outcome = "cut off" if cut_off else "so far" if so_far else report.outcome
     lines: list[Line] = [
         spread(
             (Span(f" {clean(title)}", "bar-strong"),),
@@ -51,9 +60,12 @@ def report_lines(report: Report, view: SwarmView, title: str, width: int, so_far
         EMPTY,
     ]
     mark, style = ("✓", "done") if report.outcome == "complete" else ("✗", "trouble")
+    text = _verdict(report)
     if so_far and report.aborted is None:
-        mark, style = "…", "busy"
-    lines += wrapped(f"{mark} {_so_far(view) if mark == '…' else _verdict(report)}", width, 1, style)
+        mark, style, text = "…", "busy", _so_far(view)
+    if cut_off:
+        mark, style, text = "✗", "trouble", f"No more events come, and the run had not ended. {_so_far(view)}"
+    lines += wrapped(f"{mark} {text}", width, 1, style)
     wrong = [*_lost(report), *_missing(report, so_far)]
     if wrong:
         lines += [EMPTY, rule("what went wrong", "", width)]
@@ -111,19 +123,20 @@ def _table(report: Report, view: SwarmView, width: int, so_far: bool) -> list[Li
     lines: list[Line] = [(Span(f"{head}  {heading}" if bar else head, "head"),)]
     total = max(1, sum(client.uploaded for client in report.clients))
     most = max((client.uploaded for client in report.clients), default=0) or 1
+    owners = {client.rank for client in view.clients.values() if client.owned}
     for client in report.clients:
-        shown = _cells(client, so_far)
+        owner = client.rank in owners
+        shown = _cells(client, so_far, owner)
         spans = [Span(right(shown[name][0], size), shown[name][1]) for name, size in widths.items()]
         if bar:
             length = max(int(client.uploaded > 0), round(bar * client.uploaded / most))
-            owner = any(c.rank == client.rank and c.owned for c in view.clients.values())
             spans.append(Span("  " + "━" * length, "own" if owner else "gauge"))
             spans.append(Span(f" {100 * client.uploaded / total:.0f}%", "dim"))
         lines.append(tuple(spans))
     return lines
 
 
-def _cells(client: ClientReport, so_far: bool) -> dict[str, tuple[str, str]]:
+def _cells(client: ClientReport, so_far: bool, owner: bool) -> dict[str, tuple[str, str]]:
     """Text and style of each column."""
     whole = all(file.complete for file in client.files)
     if client.lost is not None:
@@ -136,7 +149,7 @@ def _cells(client: ClientReport, so_far: bool) -> dict[str, tuple[str, str]]:
         finished = ("not all", "trouble")
     rejects = client.rejects_sent + client.rejects_received
     return {
-        "rank": (str(client.rank), "strong"),
+        "rank": (f"{client.rank}{'*' if owner else ' '}", "strong"),
         "finished": finished,
         "got": (str(client.downloaded), "text"),
         "sent": (str(client.uploaded), "text"),
@@ -157,26 +170,31 @@ def _balance(report: Report, view: SwarmView, width: int) -> list[Line]:
     if fairness.jain is None or fairness.origin_share is None:
         lines += wrapped("No segment was sent.", width, 2)
     else:
-        owners = count_text(sum(bool(client.owned) for client in view.clients.values()), "original owner")
+        number = sum(bool(client.owned) for client in view.clients.values())
+        owners = "the original owner (*) of its files"
+        if number != 1:
+            owners = f"the {number} original owners (*) of their files"
         share = f"{100 * fairness.origin_share:.0f}%"
-        lines += definition(
-            share, "strong", f"of all segments were sent by {owners} of their files", 5, width
-        )
+        lines += definition(share, "strong", f"of all segments were sent by {owners}", _TERM, width)
         meaning = "Jain's index of fairness: 1 if all sent alike, near 0 if one sent all"
-        lines += definition(f"{fairness.jain:.2f}", "strong", meaning, 5, width)
+        lines += definition(f"{fairness.jain:.2f}", "strong", meaning, _TERM, width)
     hosts = report.hosts
     if hosts is not None and hosts.other_segments:
         part = 100 * hosts.other_segments / (hosts.same_segments + hosts.other_segments)
         crossed = "of all segments went from host to host, the others stayed within one"
-        lines += definition(f"{part:.0f}%", "strong", crossed, 5, width)
+        lines += definition(f"{part:.0f}%", "strong", crossed, _TERM, width)
     service, slow = report.tracker.service_median_s, report.tracker.service_p99_s
     if service is not None and slow is not None and report.tracker.queue_p99 is not None:
         took = f"is what 99 % of the tracker's messages took at most (median {moment_text(service)})"
-        waited = f"; {report.tracker.queue_p99:.0f} more waited at most"
-        lines += definition(moment_text(slow), "strong", took + waited, 5, width)
+        waited = (
+            f"; at most {report.tracker.queue_p99:.0f} waited"
+            if report.tracker.queue_p99
+            else "; none waited"
+        )
+        lines += definition(moment_text(slow), "strong", took + waited, _TERM, width)
     if report.events_dropped:
         lost = "status events were lost on their way here: the figures may be too small by them"
-        lines += definition(str(report.events_dropped), "trouble", lost, 5, width)
+        lines += definition(str(report.events_dropped), "trouble", lost, _TERM, width)
     return lines
 
 

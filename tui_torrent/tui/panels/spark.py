@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 
 from tui_torrent.tui.panels.axis import LEVELS
 from tui_torrent.tui.panels.lines import EMPTY, Line, Span, bytes_text, cells, clean, crop, time_text
@@ -73,8 +74,11 @@ def limit_line(view: SwarmView, now: float, width: int) -> Line:
     head: Line = (Span(" limit ", "head"), Span(f"≈{time_text(view.began + bound.seconds)}", "limit"))
     words = Span(f" estimate, set by {clean(bound.binds)}", "dim")
     if last is None:
-        long: Line = (Span("somebody stands still", "rare"),)
-        tails = [long, long, EMPTY]
+        early: Line = (Span("last –", "dim"),)
+        tails = [early, early, EMPTY]
+    elif last.at == inf:
+        still: Line = (Span(f"client {last.client} stands still", "rare"),)
+        tails = [still, still, EMPTY]
     else:
         took = last.at - view.began
         share = f"{100 * min(1.0, bound.seconds / took):.0f}%" if took > 0 else "100%"

@@ -92,7 +92,7 @@ def _sort_key(client: ClientView, name: str, now: float) -> float:
         return client.rejects_sent + client.rejects_received
     if client.finished_at is not None or not client.wanted:
         return client.finished_at or 0.0
-    left = seconds_left(client, client.down_rate.at(now))
+    left = seconds_left(client, now)
     return inf if left is None else now + left
 
 
@@ -153,12 +153,12 @@ def percent(share: float) -> int:
     return int(100 * share + 1e-9)
 
 
-def eta_text(client: ClientView, missing: int, rate: float) -> str:
+def eta_text(client: ClientView, now: float) -> str:
     """When it finished (``at 8.1s``), or when it will at the present rate (``in 12s``)."""
     if client.finished_at is not None:
         return f"at {time_text(client.finished_at)}"
-    seconds = None if client.lost or missing <= 0 else seconds_left(client, rate)
-    if seconds is None:
+    seconds = None if client.lost else seconds_left(client, now)
+    if seconds is None or seconds == inf:
         return "–"
     return "in " + (f"{max(1, round(seconds))}s" if seconds < 59.5 else time_text(seconds))
 
@@ -185,7 +185,7 @@ def row(client: ClientView, layout: Layout, axis: Axis, now: float, width: int) 
         "sent": (str(client.uploaded), calm),
         "rejects": _count(client.rejects_sent + client.rejects_received),
         "eta": (
-            eta_text(client, wanted - had, down) if not only_seed else "–",
+            eta_text(client, now) if not only_seed else "–",
             _calm_if(client.finished_at is not None),
         ),
     }

@@ -40,13 +40,12 @@ WIDEST, BAR = 9, 10
 
 KEYS = (("↑↓", "scroll"),)
 
-MEANING: tuple[Line, ...] = (
-    (Span("*", "strong"), Span(" owns files", "dim")),
-    (Span("·", "missing-text"), Span(" nothing", "dim")),
-    (Span("░▒▓█", "gauge"), Span(" a quarter of the most … the most", "dim")),
-)
-#: Where there are several hosts.
+OWNS: Line = (Span("*", "strong"), Span(" owns files", "dim"))
+NONE: Line = (Span("·", "missing-text"), Span(" nothing", "dim"))
+#: Where there are several hosts; where cells are numbers; where they are shades.
 BORDER: Line = (Span("│", "rule"), Span(" another host", "dim"))
+MUCH: Line = (Span("bold", "strong"), Span(" over twice the mean", "dim"))
+SHADED: Line = (Span("░▒▓█", "gauge"), Span(" a quarter of the most … the most", "dim"))
 
 
 class Matrix(NamedTuple):
@@ -70,7 +69,16 @@ class Matrix(NamedTuple):
 
 def matrix(view: SwarmView, columns: int) -> Matrix:
     """The traffic, with at most ``columns`` groups of downloaders."""
-    ranks = sorted({*view.clients, *(rank for pair in view.traffic for rank in pair)})
+    try:
+        return _matrix(view, sorted(view.clients), columns)
+    except KeyError:
+        # A journal made by hand may name others. (Of hundreds of clients it costs as much again to look.)
+        return _matrix(
+            view, sorted({*view.clients, *(rank for pair in view.traffic for rank in pair)}), columns
+        )
+
+
+def _matrix(view: SwarmView, ranks: list[Rank], columns: int) -> Matrix:
     several = len(client_hosts(view)) > 1
     if several:
         ranks = by_host(view, ranks)
@@ -86,6 +94,13 @@ def matrix(view: SwarmView, columns: int) -> Matrix:
     return Matrix(ranks, groups, segments, [sum(line) for line in segments], received, hosts)
 
 
+def meaning(view: SwarmView, width: int) -> tuple[Line, ...]:
+    """What the glyphs mean, of those that a picture of that width may show."""
+    layout, _ = _lay_out(view, width)
+    border = (BORDER,) if len(client_hosts(view)) > 1 else ()
+    return (OWNS, NONE, MUCH if layout.numbers else SHADED, *border)
+
+
 class _Layout(NamedTuple):
     label: int
     cell: int
@@ -94,21 +109,24 @@ class _Layout(NamedTuple):
     numbers: bool
 
 
-def _lay_out(view: SwarmView, width: int) -> tuple[_Layout, Matrix]:
+def _lay_out(view: SwarmView, width: int) -> tuple[_Layout, int]:
+    """What stands where, and the most columns of clients that there is room for."""
     clients = len(view.clients)
-    most = max(map(itemgetter(0), view.traffic.values()), default=0)
     digits = len(str(max(view.clients, default=0)))
     label = max(5, digits + 3)
     total = max(5, len(str(_sent(view))) + 1)
     bar = BAR + 6 if width >= 70 else 0
     room = max(1, width - label - total - bar - _borders(view))
-    least = max(2, len(str(most)), digits) + 1
+    least = max(2, digits) + 1
+    if clients * least <= room:
+        most = max(map(itemgetter(0), view.traffic.values()), default=0)
+        least = max(least, len(str(most)) + 1)
     numbers = clients * least <= room
     if numbers:
         cell = min(max(least, room // max(1, clients)), max(WIDEST, least))
     else:
         cell = next((size for size in (3, 2) if clients * size <= room), 1)
-    return _Layout(label, cell, total, bar, numbers), matrix(view, room // cell)
+    return _Layout(label, cell, total, bar, numbers), room // cell
 
 
 def _sent(view: SwarmView) -> int:
@@ -137,7 +155,8 @@ def _highest(table: Matrix) -> int:
 
 def traffic_lines(view: SwarmView, width: int, height: int, first: int = 0) -> tuple[list[Line], int]:
     """Exactly ``height`` lines, and the first row that is shown: ``first``, or as near as there is."""
-    layout, table = _lay_out(view, width)
+    layout, columns_of_clients = _lay_out(view, width)
+    table = matrix(view, columns_of_clients)
     head = [*_head(view, width), *_by_host(view, width)]
     room = max(1, height - len(head) - 3)
     shown = _rows(table)
