@@ -22,6 +22,11 @@ FIRST_COPIES = 2
 
 #: Of so many sources, drawn from those that could be asked, it is asked whose turn is first.
 CHOICES = 4
+RARITY = 0
+RARE=1
+LOW=0
+EG=1
+EXTRA = 4
 
 #: So many requests at a time are asked back from the queues in which they wait.
 MOST_WITHDRAWN = 2
@@ -46,7 +51,9 @@ class Asking(Requests):
             while self._has_room and self._ask_one(now, True, effects):
                 self._waiting_since = None
                 self._credit = 1
-            if self._news or not self._picker.todo:
+            if self._idle:
+                self._ask_idle(now, effects)
+            if self._news or not self._picker.todo & (self._held if EG else -1):
                 self._withdraw_queued(now, effects)
         if not (self._has_room and self._picker.todo):
             self._waiting_since = None
@@ -82,9 +89,35 @@ class Asking(Requests):
         if len(holders) > CHOICES:
             # Not everybody is to run to the one that said last that it has least to do.
             holders = picker.some_of(holders, CHOICES)
-        holder, choice = min(holders, key=lambda holding: sources.turn(holding[0], usual))
+        if RARITY == 0:
+            holder, choice = min(holders, key=lambda holding: sources.turn(holding[0], usual))
+        else:
+            def score(holding):
+                t = sources.turn(holding[0], usual)
+                lv = picker.level_of(holding[1])
+                if RARITY == 1:
+                    return (t[0], lv, *t[1:])
+                return (t[0], (lv if lv < RARITY else RARITY), *t[1:])
+            holder, choice = min(holders, key=score)
         effects += self._ask(now, holder, picker.any_of(picker.rarest_among(choice)))
         return True
+
+    def _ask_idle(self, now: float, effects: Effects) -> None:
+        idle, self._idle = self._idle, []
+        if self._config.strategy == "classic":
+            return
+        sources, picker = self._sources, self._picker
+        trusted = sources.trusted_keys()
+        for source in idle:
+            if self._in_window >= EXTRA + self.window.size or source.silent or source.outstanding > 1:
+                continue
+            keys = source.peer_keys & picker.todo & ~source.barred
+            if source.load > LOW or source.outstanding:
+                keys &= picker.rare(RARE)
+            if trusted is not None:
+                keys &= ~sources.last_resort(source, trusted)
+            if keys:
+                effects += self._ask(now, source, picker.any_of(picker.rarest_among(keys)))
 
     def _ask_for_first_copies(self, now: float, effects: Effects) -> None:
         """Keep the seeds of a contested file at work, whatever else the window holds: until they have sent
@@ -140,7 +173,7 @@ class Asking(Requests):
         nothing to do for us, is to be had from that one. So is, in the endgame, whatever waits longer than
         usual while such a source is idle."""
         news, self._news = self._news, 0
-        endgame = self._has_room and not self._picker.todo
+        endgame = self._has_room and not self._picker.todo & (self._held if EG else -1)
         room = MOST_WITHDRAWN - self._withdrawn
         if room <= 0 or not (news or endgame) or self._config.strategy == "classic":
             return

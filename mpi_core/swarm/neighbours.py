@@ -12,6 +12,7 @@ of neighbours; nobody is told of what it is known to hold.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from random import Random
 
@@ -27,6 +28,10 @@ from mpi_core.swarm.store import SegmentStore
 
 #: So many neighbours hear of each gain at once; more hear of several together.
 FEW = 8
+AT_A_TIME = 4
+PAUSE = 0.5
+IDLE = 1
+LOW = 0
 
 #: Members known by name alone that a client remembers for one file, times the neighbours that it may have.
 RESERVE = 2
@@ -69,12 +74,14 @@ class Neighbours:
         self._round = 0
         #: Members whom we may seek yet. A dict for its order.
         self._reserve: dict[str, dict[Rank, None]] = {}
-        #: Neighbours → the keys of the files that they are still fetching.
-        self._audience: dict[Rank, int] = {}
+        #: Neighbours → the keys of the files that they are still fetching; who was told longest ago comes first.
+        self._audience: OrderedDict[Rank, int] = OrderedDict()
+        #: Neighbours → what was stored here when they were told last.
+        self._heard: dict[Rank, int] = {}
         #: (rank, file) pairs that the tracker named as seeds. Named again, they bring no new hope.
         self._seeds: set[tuple[Rank, str]] = set()
-        #: Keys gained since the last ANNOUNCE.
-        self._gains = 0
+        #: Keys that are stored here.
+        self._stored = 0
         self._flushed_at = float("-inf")
 
     # Members, by the tracker's word -----------------------------------------------------------
@@ -214,7 +221,6 @@ class Neighbours:
     def met(self, rank: Rank, holdings: Sequence[Holding], now: float) -> Effects:
         """A BITFIELD came, of files whose manifests are here: learn from it and answer, or don't."""
         answers: list[str] = []
-        missed = 0
         for holding in holdings:
             name, held = holding.name, unpack(holding)
             file, own = self._picker.file(name), self._store.bitfield(name)
@@ -229,15 +235,17 @@ class Neighbours:
                 continue
             if not held.is_full and fetching:
                 self._audience[rank] = self._audience.get(rank, 0) | file.mask
+                heard = self._heard.get(rank, self._stored)
                 if before is not None:
-                    missed |= (own.bits & ~before) << file.base
+                    heard &= ~((own.bits & ~before) << file.base)
+                self._heard[rank] = heard
+                if heard != self._stored:
+                    self._audience.move_to_end(rank, last=False)
             if fetching:
                 self.holds(rank, file, held.bits << file.base, now)
         effects = self.greet(rank, answers, now)
         for name in answers:
             self._unanswered.pop((name, rank), None)
-        if missed:
-            effects += self._announce({rank: missed})
         return effects
 
     def holds(self, rank: Rank, file: PickerFile, keys: int, now: float) -> None:
@@ -256,6 +264,8 @@ class Neighbours:
         source = self._sources.get(rank)
         if source is not None:
             source.load = load
+            if IDLE:
+                self._requests.is_idle(source)
 
     def completed(self, rank: Rank, file: PickerFile) -> None:
         """``rank`` has the whole file and needs to hear nothing more of it."""
@@ -268,30 +278,42 @@ class Neighbours:
     # Gains ------------------------------------------------------------------------------------
 
     def gained(self, key: int) -> None:
-        self._gains |= 1 << key
+        self._stored |= 1 << key
 
     @property
     def flush_at(self) -> float | None:
-        """When the gains gathered so far are to be told."""
-        if not self._gains:
+        """When somebody is to be told of gains."""
+        for rank in self._audience:
+            if self._heard[rank] == self._stored:
+                return None
+            break
+        else:
             return None
-        many = max(0, len(self._audience) - FEW) / (2 * FEW)
-        return self._flushed_at + max(self._interval, many * self._requests.window.least_gap)
+        pause = PAUSE * self._requests.window.least_gap if len(self._audience) > FEW and (self._store.load > LOW or not IDLE) else 0.0
+        return self._flushed_at + max(self._interval, pause)
 
     def flush(self, now: float) -> Effects:
-        """Tell every neighbour its share of the gains, if it is time."""
+        """Tell some neighbours what was gained since they were told last, if it is time."""
         at = self.flush_at
         if at is None or now < at:
             return []
         self._flushed_at = now
-        gains, self._gains = self._gains, 0
+        audience, stored, heard = self._audience, self._stored, self._heard
         get = self._sources.get
         news: dict[Rank, int] = {}
-        for rank, keys in self._audience.items():
+        most = len(audience) if len(audience) <= FEW else AT_A_TIME
+        for rank, keys in list(audience.items()):
+            missed = stored & ~heard[rank]
+            if not missed:
+                break
+            heard[rank] = stored
+            audience.move_to_end(rank)
             source = get(rank)
-            new = gains & keys & ~source.peer_keys if source is not None else gains & keys
+            new = missed & keys & ~source.peer_keys if source is not None else missed & keys
             if new:
                 news[rank] = new
+                if len(news) >= most:
+                    break
         return self._announce(news)
 
     def _announce(self, news: dict[Rank, int]) -> Effects:

@@ -56,6 +56,7 @@ class Requests:
         self._asked = 0
         self._first_copies = 0
         self._news = 0
+        self._idle: list[Source] = []
         self._spare: list[Ticket] = []
         self._tickets = 0
         #: Keys that are verified and stored; keys of files that are given up.
@@ -314,6 +315,11 @@ class Requests:
         self._picker.gained(new & ~self._stored)
         self._news |= new & self._asked
         if self._has_room or self._news:
+            self._stirred = True
+
+    def is_idle(self, source: Source) -> None:
+        if source.keys & self._picker.todo:
+            self._idle.append(source)
             self._stirred = True
 
     def source_lost(self, rank: Rank) -> None:
