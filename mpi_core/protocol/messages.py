@@ -224,7 +224,7 @@ class Announce(Message, frozen=True, array_like=True):
     port: ClassVar[Port] = "downloader"
 
     gains: tuple[Gain, ...]
-    #: Requests that wait at my uploader: the less loaded are asked first.
+    #: Requests that wait at my uploader: the less loaded are asked first, and who has none at once.
     load: int = 0
 
 

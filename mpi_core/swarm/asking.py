@@ -1,9 +1,9 @@
 """What is asked of whom, and when: the policy over the requests in flight.
 
 In this order, whenever something has changed: what is late or expired is let go; the seeds of a contested
-file are kept at work; the window is filled, of each source with the rarest that it holds; what waits in a
-long queue is taken to a shorter one; and when patience with the stripes of others ends, a seed is asked for
-whatever is lacking.
+file are kept at work; the window is filled, of each source with the rarest that it holds; who says that it
+has nothing to do is asked beside the window; what waits in a long queue is taken to a shorter one; and when
+patience with the stripes of others ends, a seed is asked for whatever is lacking.
 """
 
 from __future__ import annotations
@@ -22,11 +22,9 @@ FIRST_COPIES = 2
 
 #: Of so many sources, drawn from those that could be asked, it is asked whose turn is first.
 CHOICES = 4
-RARITY = 0
-RARE=1
-LOW=0
-EG=1
-EXTRA = 4
+
+#: Requests beside the window that are asked of sources with nothing to do.
+EXTRA = 1
 
 #: So many requests at a time are asked back from the queues in which they wait.
 MOST_WITHDRAWN = 2
@@ -51,9 +49,9 @@ class Asking(Requests):
             while self._has_room and self._ask_one(now, True, effects):
                 self._waiting_since = None
                 self._credit = 1
-            if self._idle:
-                self._ask_idle(now, effects)
-            if self._news or not self._picker.todo & (self._held if EG else -1):
+            if self._free:
+                self._ask_free(now, effects)
+            if self._news or not self._picker.todo:
                 self._withdraw_queued(now, effects)
         if not (self._has_room and self._picker.todo):
             self._waiting_since = None
@@ -89,33 +87,22 @@ class Asking(Requests):
         if len(holders) > CHOICES:
             # Not everybody is to run to the one that said last that it has least to do.
             holders = picker.some_of(holders, CHOICES)
-        if RARITY == 0:
-            holder, choice = min(holders, key=lambda holding: sources.turn(holding[0], usual))
-        else:
-            def score(holding):
-                t = sources.turn(holding[0], usual)
-                lv = picker.level_of(holding[1])
-                if RARITY == 1:
-                    return (t[0], lv, *t[1:])
-                return (t[0], (lv if lv < RARITY else RARITY), *t[1:])
-            holder, choice = min(holders, key=score)
+        holder, choice = min(holders, key=lambda holding: sources.turn(holding[0], usual))
         effects += self._ask(now, holder, picker.any_of(picker.rarest_among(choice)))
         return True
 
-    def _ask_idle(self, now: float, effects: Effects) -> None:
-        idle, self._idle = self._idle, []
+    def _ask_free(self, now: float, effects: Effects) -> None:
+        """Who has just told us what it holds and that it has nothing to do is asked, though the window be
+        full: it has told few, and idles until one of them asks."""
+        free, self._free = self._free, []
         if self._config.strategy == "classic":
             return
-        sources, picker = self._sources, self._picker
+        sources, picker, most = self._sources, self._picker, self.window.size + EXTRA
         trusted = sources.trusted_keys()
-        for source in idle:
-            if self._in_window >= EXTRA + self.window.size or source.silent or source.outstanding > 1:
+        for source in free:
+            if self._in_window >= most or source.outstanding or source.silent or source.paused_until > now:
                 continue
-            keys = source.peer_keys & picker.todo & ~source.barred
-            if source.load > LOW or source.outstanding:
-                keys &= picker.rare(RARE)
-            if trusted is not None:
-                keys &= ~sources.last_resort(source, trusted)
+            keys = source.peer_keys & picker.todo & ~source.barred & ~sources.last_resort(source, trusted)
             if keys:
                 effects += self._ask(now, source, picker.any_of(picker.rarest_among(keys)))
 
@@ -173,7 +160,7 @@ class Asking(Requests):
         nothing to do for us, is to be had from that one. So is, in the endgame, whatever waits longer than
         usual while such a source is idle."""
         news, self._news = self._news, 0
-        endgame = self._has_room and not self._picker.todo & (self._held if EG else -1)
+        endgame = self._has_room and not self._picker.todo
         room = MOST_WITHDRAWN - self._withdrawn
         if room <= 0 or not (news or endgame) or self._config.strategy == "classic":
             return

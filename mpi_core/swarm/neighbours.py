@@ -6,8 +6,10 @@ client seeks so many neighbours for a file, lets others make it twice as many, a
 and puts somebody else in the place of one that does not answer. So what a client hears and tells does not
 grow with the swarm.
 
-Gains are gathered and told together, the first at once and the next after a pause that grows with the number
-of neighbours; nobody is told of what it is known to hold.
+Gains are gathered and told together. Few neighbours hear of each at once. In a crowd the news go round, to
+two neighbours at a time: if all heard together, all would ask the same holder for what is new, and wait
+there, while those whom it serves first have it to give too. Whoever has nothing to do tells the next two at
+once, and so makes work for itself; who has enough takes its time. Nobody is told of what it is known to hold.
 """
 
 from __future__ import annotations
@@ -26,12 +28,13 @@ from mpi_core.swarm.requests import Requests
 from mpi_core.swarm.sources import Sources
 from mpi_core.swarm.store import SegmentStore
 
-#: So many neighbours hear of each gain at once; more hear of several together.
+#: So many neighbours hear of each gain at once; of more, so many at a time.
 FEW = 8
-AT_A_TIME = 4
-PAUSE = 0.5
-IDLE = 1
-LOW = 0
+AT_A_TIME = 2
+
+#: Of a crowd, the next ones hear after so many times the usual time between two segments; if nothing waits to
+#: be sent, at once.
+PAUSE = 2.0
 
 #: Members known by name alone that a client remembers for one file, times the neighbours that it may have.
 RESERVE = 2
@@ -74,7 +77,7 @@ class Neighbours:
         self._round = 0
         #: Members whom we may seek yet. A dict for its order.
         self._reserve: dict[str, dict[Rank, None]] = {}
-        #: Neighbours → the keys of the files that they are still fetching; who was told longest ago comes first.
+        #: Neighbours → the keys of the files that they are still fetching. Who was told longest ago is first.
         self._audience: OrderedDict[Rank, int] = OrderedDict()
         #: Neighbours → what was stored here when they were told last.
         self._heard: dict[Rank, int] = {}
@@ -123,6 +126,8 @@ class Neighbours:
         for name in seeking:
             file = self._picker.file(name)
             if file is not None:
+                # Who is not sought has a stripe too.
+                file.partly_known = file.partly_known or bool(self._reserve.get(name))
                 self.share_out(file)
         self._requests.stir()
         return [effect for rank, names in greetings.items() for effect in self.greet(rank, names, now)]
@@ -191,6 +196,7 @@ class Neighbours:
     def forget(self, rank: Rank, unfinished: Iterable[str]) -> None:
         """That client is lost."""
         self._audience.pop(rank, None)
+        self._heard.pop(rank, None)
         for name in unfinished:
             file = self._picker.file(name)
             if file is not None:
@@ -234,19 +240,23 @@ class Neighbours:
             if file is None or own is None:
                 continue
             if not held.is_full and fetching:
-                self._audience[rank] = self._audience.get(rank, 0) | file.mask
-                heard = self._heard.get(rank, self._stored)
-                if before is not None:
-                    heard &= ~((own.bits & ~before) << file.base)
-                self._heard[rank] = heard
-                if heard != self._stored:
-                    self._audience.move_to_end(rank, last=False)
+                self._enrol(rank, file, own.bits & ~before if before is not None else 0)
             if fetching:
                 self.holds(rank, file, held.bits << file.base, now)
         effects = self.greet(rank, answers, now)
         for name in answers:
             self._unanswered.pop((name, rank), None)
         return effects
+
+    def _enrol(self, rank: Rank, file: PickerFile, missed: int) -> None:
+        """``rank`` is to hear what we gain of a file, and of those segments that we gained lately."""
+        self._audience[rank] = self._audience.get(rank, 0) | file.mask
+        heard = self._heard.get(rank, self._stored) & ~(missed << file.base)
+        self._heard[rank] = heard
+        if heard != self._stored:
+            self._audience.move_to_end(rank, last=False)
+        if len(self._audience) > FEW:
+            self._requests.window.enter_crowd()
 
     def holds(self, rank: Rank, file: PickerFile, keys: int, now: float) -> None:
         """``rank`` holds those keys of a file that is being fetched here, as a peer."""
@@ -264,8 +274,8 @@ class Neighbours:
         source = self._sources.get(rank)
         if source is not None:
             source.load = load
-            if IDLE:
-                self._requests.is_idle(source)
+            if not load:
+                self._requests.is_free(source)
 
     def completed(self, rank: Rank, file: PickerFile) -> None:
         """``rank`` has the whole file and needs to hear nothing more of it."""
@@ -273,7 +283,7 @@ class Neighbours:
         if keys is not None:
             self._audience[rank] = keys & ~file.mask
             if not self._audience[rank]:
-                del self._audience[rank]
+                del self._audience[rank], self._heard[rank]
 
     # Gains ------------------------------------------------------------------------------------
 
@@ -283,14 +293,13 @@ class Neighbours:
     @property
     def flush_at(self) -> float | None:
         """When somebody is to be told of gains."""
-        for rank in self._audience:
-            if self._heard[rank] == self._stored:
-                return None
-            break
-        else:
+        first = next(iter(self._audience), None)
+        if first is None or self._heard[first] == self._stored:
             return None
-        pause = PAUSE * self._requests.window.least_gap if len(self._audience) > FEW and (self._store.load > LOW or not IDLE) else 0.0
-        return self._flushed_at + max(self._interval, pause)
+        pause = self._interval
+        if self._store.load and len(self._audience) > FEW:
+            pause = max(pause, PAUSE * self._requests.window.least_gap)
+        return self._flushed_at + pause
 
     def flush(self, now: float) -> Effects:
         """Tell some neighbours what was gained since they were told last, if it is time."""
@@ -302,18 +311,19 @@ class Neighbours:
         get = self._sources.get
         news: dict[Rank, int] = {}
         most = len(audience) if len(audience) <= FEW else AT_A_TIME
-        for rank, keys in list(audience.items()):
+        while len(news) < most:
+            rank = next(iter(audience))
             missed = stored & ~heard[rank]
             if not missed:
-                break
+                break  # Nor has any of the others missed something.
             heard[rank] = stored
             audience.move_to_end(rank)
             source = get(rank)
-            new = missed & keys & ~source.peer_keys if source is not None else missed & keys
+            new = missed & audience[rank]
+            if source is not None:
+                new &= ~source.peer_keys
             if new:
                 news[rank] = new
-                if len(news) >= most:
-                    break
         return self._announce(news)
 
     def _announce(self, news: dict[Rank, int]) -> Effects:

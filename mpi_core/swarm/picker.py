@@ -188,17 +188,6 @@ class Picker:
                 return level & keys
         raise AssertionError("every key has a level")
 
-    def level_of(self, keys: int) -> int:
-        for n, level in enumerate(self._levels):
-            if level & keys:
-                return n
-        raise AssertionError
-
-    def rare(self, n):
-        r = 0
-        for x in self._levels[:n + 1]: r |= x
-        return r
-
     def any_of(self, keys: int) -> int:
         """One of some keys, at random."""
         return any_key(keys, self._rng)

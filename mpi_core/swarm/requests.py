@@ -56,7 +56,8 @@ class Requests:
         self._asked = 0
         self._first_copies = 0
         self._news = 0
-        self._idle: list[Source] = []
+        #: Sources that have just said that they have nothing else to do.
+        self._free: list[Source] = []
         self._spare: list[Ticket] = []
         self._tickets = 0
         #: Keys that are verified and stored; keys of files that are given up.
@@ -317,9 +318,10 @@ class Requests:
         if self._has_room or self._news:
             self._stirred = True
 
-    def is_idle(self, source: Source) -> None:
-        if source.keys & self._picker.todo:
-            self._idle.append(source)
+    def is_free(self, source: Source) -> None:
+        """``source`` says that what it is asked for now it sends at once."""
+        if self.window.in_crowd and source.peer_keys & self._picker.todo and not source.outstanding:
+            self._free.append(source)
             self._stirred = True
 
     def source_lost(self, rank: Rank) -> None:
