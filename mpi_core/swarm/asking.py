@@ -171,10 +171,12 @@ class Asking(Requests):
             late = endgame and request.asked_at <= since
             if request.reopened or request.withdrawn or not (late or news & bit):
                 continue
-            if idle is None:
-                idle = [source for source in self._sources.ready(now, 1) if not source.outstanding]
             asked = self._sources.of(request.source, now)
             most = asked.load if late else asked.load // LONGER - 1
+            if most < 0:
+                continue
+            if idle is None:
+                idle = [source for source in self._sources.ready(now, 1) if not source.outstanding]
             for source in idle:
                 if source.load <= most and source.keys & bit and source is not asked:
                     effects += self._withdraw(request)

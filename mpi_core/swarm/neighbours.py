@@ -23,7 +23,7 @@ from mpi_core.protocol.messages import Announce, BitfieldMessage, Gain, Holding,
 from mpi_core.protocol.units import Rank, SegmentIndex
 from mpi_core.swarm.config import SwarmConfig
 from mpi_core.swarm.machine import Effects, Send
-from mpi_core.swarm.picker import Picker, PickerFile
+from mpi_core.swarm.picker import Picker, PickerFile, lowest_key
 from mpi_core.swarm.requests import Requests
 from mpi_core.swarm.sources import Sources
 from mpi_core.swarm.store import SegmentStore
@@ -86,6 +86,8 @@ class Neighbours:
         #: Keys that are stored here.
         self._stored = 0
         self._flushed_at = float("-inf")
+        #: When somebody is to be told of gains; as of the last ``flush``.
+        self.flush_at: float | None = None
 
     # Members, by the tracker's word -----------------------------------------------------------
 
@@ -290,20 +292,18 @@ class Neighbours:
     def gained(self, key: int) -> None:
         self._stored |= 1 << key
 
-    @property
-    def flush_at(self) -> float | None:
-        """When somebody is to be told of gains."""
-        first = next(iter(self._audience), None)
-        if first is None or self._heard[first] == self._stored:
+    def _next_flush(self) -> float | None:
+        audience = self._audience
+        if not audience or self._heard[next(iter(audience))] == self._stored:
             return None
         pause = self._interval
-        if self._store.load and len(self._audience) > FEW:
+        if self._store.load and len(audience) > FEW:
             pause = max(pause, PAUSE * self._requests.window.least_gap)
         return self._flushed_at + pause
 
     def flush(self, now: float) -> Effects:
         """Tell some neighbours what was gained since they were told last, if it is time."""
-        at = self.flush_at
+        at = self.flush_at = self._next_flush()
         if at is None or now < at:
             return []
         self._flushed_at = now
@@ -324,6 +324,7 @@ class Neighbours:
                 new &= ~source.peer_keys
             if new:
                 news[rank] = new
+        self.flush_at = self._next_flush()
         return self._announce(news)
 
     def _announce(self, news: dict[Rank, int]) -> Effects:
@@ -338,13 +339,18 @@ class Neighbours:
         return effects
 
     def _told_of(self, keys: int) -> Announce:
-        indices: dict[str, list[SegmentIndex]] = {}
+        gains: list[Gain] = []
         while keys:
-            file, index = self._picker.locate((keys & -keys).bit_length() - 1)
-            keys &= keys - 1
-            indices.setdefault(file.name, []).append(SegmentIndex(index))
-        gains = tuple(Gain(name, tuple(some)) for name, some in indices.items())
-        return Announce(gains, self._store.load)
+            file, _ = self._picker.locate(lowest_key(keys))
+            bits = (keys & file.mask) >> file.base
+            keys &= ~file.mask
+            indices: list[SegmentIndex] = []
+            while bits:
+                low = bits & -bits
+                bits ^= low
+                indices.append(SegmentIndex(low.bit_length() - 1))
+            gains.append(Gain(file.name, tuple(indices)))
+        return Announce(tuple(gains), self._store.load)
 
 
 def unpack(holding: Holding) -> Bitfield:
