@@ -88,6 +88,9 @@ class Neighbours:
         self._flushed_at = float("-inf")
         #: When somebody is to be told of gains; as of the last ``flush``.
         self.flush_at: float | None = None
+        #: Whether that may have changed since; and whether something waited to be sent then.
+        self._stale = False
+        self._loaded = False
 
     # Members, by the tracker's word -----------------------------------------------------------
 
@@ -199,6 +202,7 @@ class Neighbours:
         """That client is lost."""
         self._audience.pop(rank, None)
         self._heard.pop(rank, None)
+        self._stale = True
         for name in unfinished:
             file = self._picker.file(name)
             if file is not None:
@@ -253,6 +257,7 @@ class Neighbours:
     def _enrol(self, rank: Rank, file: PickerFile, missed: int) -> None:
         """``rank`` is to hear what we gain of a file, and of those segments that we gained lately."""
         self._audience[rank] = self._audience.get(rank, 0) | file.mask
+        self._stale = True
         heard = self._heard.get(rank, self._stored) & ~(missed << file.base)
         self._heard[rank] = heard
         if heard != self._stored:
@@ -286,25 +291,30 @@ class Neighbours:
             self._audience[rank] = keys & ~file.mask
             if not self._audience[rank]:
                 del self._audience[rank], self._heard[rank]
+                self._stale = True
 
     # Gains ------------------------------------------------------------------------------------
 
     def gained(self, key: int) -> None:
         self._stored |= 1 << key
+        self._stale = True
 
     def _next_flush(self) -> float | None:
         audience = self._audience
         if not audience or self._heard[next(iter(audience))] == self._stored:
             return None
         pause = self._interval
-        if self._store.load and len(audience) > FEW:
+        if self._loaded and len(audience) > FEW:
             pause = max(pause, PAUSE * self._requests.window.least_gap)
         return self._flushed_at + pause
 
     def flush(self, now: float) -> Effects:
         """Tell some neighbours what was gained since they were told last, if it is time."""
-        at = self.flush_at = self._next_flush()
-        if at is None or now < at:
+        loaded = self._store.load > 0
+        if self._stale or loaded is not self._loaded:
+            self._stale, self._loaded = False, loaded
+            self.flush_at = self._next_flush()
+        if self.flush_at is None or now < self.flush_at:
             return []
         self._flushed_at = now
         audience, stored, heard = self._audience, self._stored, self._heard

@@ -314,8 +314,10 @@ class Requests:
             source.seed_keys &= ~new
         # Of what is here, nobody needs to know how rare it is.
         self._picker.gained(new & ~self._stored)
-        self._news |= new & self._asked
-        if self._has_room or self._news:
+        if new & self._asked and (not source.outstanding or new & self._first_copies):
+            self._news |= new & self._asked
+            self._stirred = True
+        elif new & self._picker.todo and self._has_room:
             self._stirred = True
 
     def is_free(self, source: Source) -> None:
