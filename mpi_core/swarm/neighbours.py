@@ -34,7 +34,7 @@ AT_A_TIME = 2
 
 #: Of a crowd, the next ones hear after so many times the usual time between two segments; if nothing waits to
 #: be sent, at once.
-PAUSE = 2.0
+PAUSE = 1.0
 
 #: Members known by name alone that a client remembers for one file, times the neighbours that it may have.
 RESERVE = 2
