@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from mpi_core.swarm.config import SwarmConfig
-from mpi_core.swarm.window import FIRST, GAIN, MOST, MOST_BYTES, SPARE, Window
+from mpi_core.swarm.window import (
+    FIRST,
+    FIRST_IN_CROWD,
+    GAIN,
+    GAIN_IN_CROWD,
+    MOST,
+    MOST_BYTES,
+    SPARE,
+    SPARE_IN_CROWD,
+    Window,
+)
 
 
 def after(answers: int, gap: float, took: float, **choices: object) -> Window:
@@ -30,6 +40,22 @@ def test_who_is_served_slowly_asks_for_no_less() -> None:
     for number in range(50):
         window.answered(1.0 + 0.1 * number, 0.5)
     assert window.size >= before - 1
+
+
+def test_in_a_crowd_there_is_less_to_spare() -> None:
+    crowded = Window(SwarmConfig())
+    crowded.enter_crowd()
+    assert crowded.size == FIRST_IN_CROWD
+    for number in range(100):
+        crowded.answered(0.01 * number, 0.05)
+    least, most = SPARE_IN_CROWD + 4 * GAIN_IN_CROWD, SPARE_IN_CROWD + 5 * GAIN_IN_CROWD + 1
+    assert least < crowded.size <= most < after(100, gap=0.01, took=0.05).size
+
+
+def test_nor_does_a_crowd_move_a_fixed_window() -> None:
+    window = Window(SwarmConfig(window=9))
+    window.enter_crowd()
+    assert window.size == 9
 
 
 def test_it_has_an_end_in_requests_and_in_bytes() -> None:

@@ -212,10 +212,6 @@ class Gain(msgspec.Struct, frozen=True, array_like=True):
     name: str
     indices: tuple[SegmentIndex, ...]
 
-    def lies_within(self, segments: int) -> bool:
-        """Whether a file of so many segments has them all."""
-        return not self.indices or (min(self.indices) >= 0 and max(self.indices) < segments)
-
 
 class Announce(Message, frozen=True, array_like=True):
     """Downloader → downloader: what I have come to hold since I last told you."""
@@ -224,7 +220,7 @@ class Announce(Message, frozen=True, array_like=True):
     port: ClassVar[Port] = "downloader"
 
     gains: tuple[Gain, ...]
-    #: Requests that wait at my uploader: the less loaded are asked first.
+    #: Requests that wait at my uploader: the less loaded are asked first, and who has none at once.
     load: int = 0
 
 

@@ -22,8 +22,9 @@ class Agenda:
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, Act, tuple[Any, ...]]] = []
         self._order = count()
-        #: Calls made so far.
+        #: Calls made so far, and the time of the last.
         self.done = 0
+        self.now = 0.0
 
     def put(self, at: float, act: Act, *arguments: Any) -> None:
         heapq.heappush(self._heap, (at, next(self._order), act, arguments))
@@ -41,5 +42,6 @@ class Agenda:
         """Make the next call; its time."""
         at, _, act, arguments = heapq.heappop(self._heap)
         self.done += 1
+        self.now = at
         act(at, *arguments)
         return at

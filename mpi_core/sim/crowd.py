@@ -101,8 +101,9 @@ class Crowd:
             simulation.start(rank)
             if member.dies_at != NEVER:
                 agenda.put(member.dies_at, simulation.kill, rank)
-        while self._awaited and agenda.next_at <= until and agenda.next_at != NEVER:
-            simulation.step()
+        step, awaited = simulation.step, self._awaited
+        while awaited and (at := agenda.next_at) <= until and at != NEVER:
+            step()
 
     def finish(self) -> None:
         """Go on until the tracker has told everybody to stop and all have."""

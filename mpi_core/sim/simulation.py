@@ -14,7 +14,7 @@ from mpi_core.protocol.events import Event, NonsenseReceived
 from mpi_core.protocol.units import Rank
 from mpi_core.sim.agenda import Agenda
 from mpi_core.sim.network import Network
-from mpi_core.swarm.machine import Effects, Emit, Halt, Machine, Send
+from mpi_core.swarm.machine import Effects, Emit, Halt, Machine
 
 #: A machine's address.
 Key = tuple[Rank, msg.Port]
@@ -42,7 +42,6 @@ class Simulation:
         self, machines: Mapping[Key, Machine], tell: Callable[[float, Rank, Event], None] | None = None
     ) -> None:
         self.agenda = Agenda()
-        self.now = 0.0
         self._tell = tell
         self._places: dict[msg.Port, dict[Rank, Place]] = {}
         for (rank, port), machine in machines.items():
@@ -63,9 +62,12 @@ class Simulation:
             if place is not None:
                 self._perform(place, place.machine.start(self.now))
 
+    @property
+    def now(self) -> float:
+        return self.agenda.now
+
     def step(self) -> None:
         """The next thing that happens."""
-        self.now = self.agenda.next_at
         self.agenda.step()
 
     @property
@@ -92,7 +94,10 @@ class Simulation:
             if self._tell is not None:
                 self._tell(now, to, NonsenseReceived(sender, str(error)))
             return
-        self._perform(place, effects)
+        if effects:
+            self._perform(place, effects)
+        else:
+            self._set_alarm(place)
 
     def _wake(self, now: float, place: Place) -> None:
         if now != place.rings_at:
@@ -108,20 +113,20 @@ class Simulation:
 
     def _perform(self, place: Place, effects: Effects) -> None:
         sends: list[tuple[Rank, msg.Message]] = []
+        now, rank, tell = self.agenda.now, place.rank, self._tell
         for effect in effects:
-            if type(effect) is Send:
-                if isinstance(effect.message, msg.Message):
-                    sends.append((effect.to, effect.message))
-                else:
-                    self.agenda.put(self.now, self.deliver, place.rank, place.rank, effect.message)
-            elif type(effect) is Emit:
-                if self._tell is not None:
-                    self._tell(self.now, place.rank, effect.event)
-            elif type(effect) is Halt:
+            if isinstance(effect, Emit):
+                if tell is not None:
+                    tell(now, rank, effect.event)
+            elif isinstance(effect, Halt):
                 place.halted = True
+            elif isinstance(effect.message, msg.Message):
+                sends.append((effect.to, effect.message))
+            else:
+                self.agenda.put(now, self.deliver, rank, rank, effect.message)
         if sends:
             assert self._network is not None
-            self._network.post(self.now, place.rank, sends)
+            self._network.post(now, rank, sends)
         self._set_alarm(place)
 
     def _set_alarm(self, place: Place) -> None:

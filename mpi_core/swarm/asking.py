@@ -1,9 +1,9 @@
 """What is asked of whom, and when: the policy over the requests in flight.
 
 In this order, whenever something has changed: what is late or expired is let go; the seeds of a contested
-file are kept at work; the window is filled, of each source with the rarest that it holds; what waits in a
-long queue is taken to a shorter one; and when patience with the stripes of others ends, a seed is asked for
-whatever is lacking.
+file are kept at work; the window is filled, of each source with the rarest that it holds; who says that it
+has nothing to do is asked beside the window; what waits in a long queue is taken to a shorter one; and when
+patience with the stripes of others ends, a seed is asked for whatever is lacking.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ FIRST_COPIES = 2
 
 #: Of so many sources, drawn from those that could be asked, it is asked whose turn is first.
 CHOICES = 4
+
+#: Requests beside the window that are asked of sources with nothing to do.
+EXTRA = 1
 
 #: So many requests at a time are asked back from the queues in which they wait.
 MOST_WITHDRAWN = 2
@@ -46,6 +49,8 @@ class Asking(Requests):
             while self._has_room and self._ask_one(now, True, effects):
                 self._waiting_since = None
                 self._credit = 1
+            if self._free:
+                self._ask_free(now, effects)
             if self._news or not self._picker.todo:
                 self._withdraw_queued(now, effects)
         if not (self._has_room and self._picker.todo):
@@ -85,6 +90,21 @@ class Asking(Requests):
         holder, choice = min(holders, key=lambda holding: sources.turn(holding[0], now, usual))
         effects += self._ask(now, holder, picker.any_of(picker.rarest_among(choice)))
         return True
+
+    def _ask_free(self, now: float, effects: Effects) -> None:
+        """Who has just told us what it holds and that it has nothing to do is asked, though the window be
+        full: it has told few, and idles until one of them asks."""
+        free, self._free = self._free, []
+        if self._config.strategy == "classic":
+            return
+        sources, picker, most = self._sources, self._picker, self.window.size + EXTRA
+        trusted = sources.trusted_keys()
+        for source in free:
+            if self._in_window >= most or source.outstanding or source.silent or source.paused_until > now:
+                continue
+            keys = source.peer_keys & picker.todo & ~source.barred & ~sources.last_resort(source, trusted)
+            if keys:
+                effects += self._ask(now, source, picker.any_of(picker.rarest_among(keys)))
 
     def _ask_for_first_copies(self, now: float, effects: Effects) -> None:
         """Keep the seeds of a contested file at work, whatever else the window holds: until they have sent
@@ -152,11 +172,13 @@ class Asking(Requests):
             late = endgame and request.asked_at <= since
             if request.reopened or request.withdrawn or not (late or news & bit):
                 continue
-            if idle is None:
-                idle = [source for source in self._sources.ready(now, 1) if not source.outstanding]
             asked = self._sources.of(request.source, now)
             load = self._sources.load(asked, now, usual)
             most = load if late else load // LONGER - 1
+            if most < 0:
+                continue
+            if idle is None:
+                idle = [source for source in self._sources.ready(now, 1) if not source.outstanding]
             for source in idle:
                 if source is asked or not source.keys & bit:
                     continue

@@ -284,8 +284,9 @@ class Downloader:
 
     # With other downloaders -------------------------------------------------------------------
 
-    def _known(self, sender: Rank, name: str, length: int | None) -> None:
-        """Raise unless a client may speak of a file of that name and length to us."""
+    def _known(self, sender: Rank, name: str, length: int | None) -> Manifest | None:
+        """The manifest of a file of which a client speaks to us, if it has come; raises RemoteProtocolError
+        unless the client may."""
         if not 1 <= sender <= self._clients or sender == self._rank:
             raise RemoteProtocolError(f"rank {sender} speaks of segments")
         manifest = self._store.manifest(name)
@@ -293,6 +294,7 @@ class Downloader:
             raise RemoteProtocolError(f"a bitfield of {name!r}, which is neither wanted nor owned here")
         if manifest is not None and length is not None and length != manifest.segments:
             raise RemoteProtocolError(f"a bitfield of {length} segments for {manifest.segments}")
+        return manifest
 
     def _on_bitfield(self, now: float, sender: Rank, message: msg.BitfieldMessage) -> None:
         for holding in message.holdings:
@@ -316,28 +318,29 @@ class Downloader:
             if fact.length == manifest.segments:
                 self._effects += self._neighbours.met(rank, [fact], now)
             return
-        file = self._picker.file(fact.name)
-        if file is not None and fact.name in self._unfinished:
-            keys, base, segments = 0, file.base, file.segments
-            for index in fact.indices:
-                if 0 <= index < segments:
-                    keys |= 1 << base + index
-            self._neighbours.holds(rank, file, keys, now)
+        bits, segments = 0, manifest.segments
+        for index in fact.indices:
+            if 0 <= index < segments:
+                bits |= 1 << index
+        self._has_gained(rank, fact.name, bits, now)
+
+    def _has_gained(self, rank: Rank, name: str, bits: int, now: float) -> None:
+        if name in self._unfinished:
+            file = self._picker.file(name)
+            if file is not None:
+                self._neighbours.holds(rank, file, bits << file.base, now)
 
     def _on_announce(self, now: float, sender: Rank, message: msg.Announce) -> None:
         # Most messages of a swarm are this one: all is checked before any is believed, in one go.
-        told: list[tuple[msg.Gain, Manifest | None]] = []
+        told: list[tuple[msg.Gain, int | None]] = []
         for gain in message.gains:
-            self._known(sender, gain.name, None)
-            manifest = self._store.manifest(gain.name)
-            if manifest is not None and not gain.lies_within(len(manifest.digests)):
-                raise RemoteProtocolError(f"an ANNOUNCE of a segment that {gain.name!r} does not have")
-            told.append((gain, manifest))
-        for gain, manifest in told:
-            if manifest is not None:
-                self._learn(sender, gain, manifest, now)
-            else:
+            manifest = self._known(sender, gain.name, None)
+            told.append((gain, None if manifest is None else _bits(gain, len(manifest.digests))))
+        for gain, bits in told:
+            if bits is None:
                 self._is_early(sender, gain)
+            else:
+                self._has_gained(sender, gain.name, bits, now)
         self._neighbours.loaded(sender, message.load, now)
 
     # Ends -------------------------------------------------------------------------------------
@@ -375,3 +378,13 @@ class Downloader:
         self._effects += self._requests.cancel_all()
         self._send(TRACKER, msg.AllComplete(tuple(self._unavailable)))
         self._emit(ev.AllCompleted())
+
+
+def _bits(gain: msg.Gain, segments: int) -> int:
+    """What was gained of a file of so many segments, segment i as bit i."""
+    bits = 0
+    for index in gain.indices:
+        if not 0 <= index < segments:
+            raise RemoteProtocolError(f"an ANNOUNCE of a segment that {gain.name!r} does not have")
+        bits |= 1 << index
+    return bits

@@ -6,12 +6,15 @@ client seeks so many neighbours for a file, lets others make it twice as many, a
 and puts somebody else in the place of one that does not answer. So what a client hears and tells does not
 grow with the swarm.
 
-Gains are gathered and told together, the first at once and the next after a pause that grows with the number
-of neighbours; nobody is told of what it is known to hold.
+Gains are gathered and told together. Few neighbours hear of each at once. In a crowd the news go round, to
+two neighbours at a time: if all heard together, all would ask the same holder for what is new, and wait
+there, while those whom it serves first have it to give too. Whoever has nothing to do tells the next two at
+once, and so makes work for itself; who has enough takes its time. Nobody is told of what it is known to hold.
 """
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from random import Random
 
@@ -20,13 +23,18 @@ from mpi_core.protocol.messages import Announce, BitfieldMessage, Gain, Holding,
 from mpi_core.protocol.units import Rank, SegmentIndex
 from mpi_core.swarm.config import SwarmConfig
 from mpi_core.swarm.machine import Effects, Send
-from mpi_core.swarm.picker import Picker, PickerFile
+from mpi_core.swarm.picker import Picker, PickerFile, lowest_key
 from mpi_core.swarm.requests import Requests
 from mpi_core.swarm.sources import Sources
 from mpi_core.swarm.store import SegmentStore
 
-#: So many neighbours hear of each gain at once; more hear of several together.
+#: So many neighbours hear of each gain at once; of more, so many at a time.
 FEW = 8
+AT_A_TIME = 2
+
+#: Of a crowd, the next ones hear after so many times the usual time between two segments; if nothing waits to
+#: be sent, at once.
+PAUSE = 1.0
 
 #: Members known by name alone that a client remembers for one file, times the neighbours that it may have.
 RESERVE = 2
@@ -69,13 +77,20 @@ class Neighbours:
         self._round = 0
         #: Members whom we may seek yet. A dict for its order.
         self._reserve: dict[str, dict[Rank, None]] = {}
-        #: Neighbours → the keys of the files that they are still fetching.
-        self._audience: dict[Rank, int] = {}
+        #: Neighbours → the keys of the files that they are still fetching. Who was told longest ago is first.
+        self._audience: OrderedDict[Rank, int] = OrderedDict()
+        #: Neighbours → what was stored here when they were told last.
+        self._heard: dict[Rank, int] = {}
         #: (rank, file) pairs that the tracker named as seeds. Named again, they bring no new hope.
         self._seeds: set[tuple[Rank, str]] = set()
-        #: Keys gained since the last ANNOUNCE.
-        self._gains = 0
+        #: Keys that are stored here.
+        self._stored = 0
         self._flushed_at = float("-inf")
+        #: When somebody is to be told of gains; as of the last ``flush``.
+        self.flush_at: float | None = None
+        #: Whether that may have changed since; and whether something waited to be sent then.
+        self._stale = False
+        self._loaded = False
 
     # Members, by the tracker's word -----------------------------------------------------------
 
@@ -116,6 +131,8 @@ class Neighbours:
         for name in seeking:
             file = self._picker.file(name)
             if file is not None:
+                # Who is not sought has a stripe too.
+                file.partly_known = file.partly_known or bool(self._reserve.get(name))
                 self.share_out(file)
         self._requests.stir()
         return [effect for rank, names in greetings.items() for effect in self.greet(rank, names, now)]
@@ -184,6 +201,8 @@ class Neighbours:
     def forget(self, rank: Rank, unfinished: Iterable[str]) -> None:
         """That client is lost."""
         self._audience.pop(rank, None)
+        self._heard.pop(rank, None)
+        self._stale = True
         for name in unfinished:
             file = self._picker.file(name)
             if file is not None:
@@ -214,7 +233,6 @@ class Neighbours:
     def met(self, rank: Rank, holdings: Sequence[Holding], now: float) -> Effects:
         """A BITFIELD came, of files whose manifests are here: learn from it and answer, or don't."""
         answers: list[str] = []
-        missed = 0
         for holding in holdings:
             name, held = holding.name, unpack(holding)
             file, own = self._picker.file(name), self._store.bitfield(name)
@@ -228,17 +246,24 @@ class Neighbours:
             if file is None or own is None:
                 continue
             if not held.is_full and fetching:
-                self._audience[rank] = self._audience.get(rank, 0) | file.mask
-                if before is not None:
-                    missed |= (own.bits & ~before) << file.base
+                self._enrol(rank, file, own.bits & ~before if before is not None else 0)
             if fetching:
                 self.holds(rank, file, held.bits << file.base, now)
         effects = self.greet(rank, answers, now)
         for name in answers:
             self._unanswered.pop((name, rank), None)
-        if missed:
-            effects += self._announce({rank: missed})
         return effects
+
+    def _enrol(self, rank: Rank, file: PickerFile, missed: int) -> None:
+        """``rank`` is to hear what we gain of a file, and of those segments that we gained lately."""
+        self._audience[rank] = self._audience.get(rank, 0) | file.mask
+        self._stale = True
+        heard = self._heard.get(rank, self._stored) & ~(missed << file.base)
+        self._heard[rank] = heard
+        if heard != self._stored:
+            self._audience.move_to_end(rank, last=False)
+        if len(self._audience) > FEW:
+            self._requests.window.enter_crowd()
 
     def holds(self, rank: Rank, file: PickerFile, keys: int, now: float) -> None:
         """``rank`` holds those keys of a file that is being fetched here, as a peer."""
@@ -256,6 +281,8 @@ class Neighbours:
         source = self._sources.get(rank)
         if source is not None:
             source.load, source.load_told_at = load, now
+            if not load:
+                self._requests.is_free(source)
 
     def completed(self, rank: Rank, file: PickerFile) -> None:
         """``rank`` has the whole file and needs to hear nothing more of it."""
@@ -263,35 +290,51 @@ class Neighbours:
         if keys is not None:
             self._audience[rank] = keys & ~file.mask
             if not self._audience[rank]:
-                del self._audience[rank]
+                del self._audience[rank], self._heard[rank]
+                self._stale = True
 
     # Gains ------------------------------------------------------------------------------------
 
     def gained(self, key: int) -> None:
-        self._gains |= 1 << key
+        self._stored |= 1 << key
+        self._stale = True
 
-    @property
-    def flush_at(self) -> float | None:
-        """When the gains gathered so far are to be told."""
-        if not self._gains:
+    def _next_flush(self) -> float | None:
+        audience = self._audience
+        if not audience or self._heard[next(iter(audience))] == self._stored:
             return None
-        many = max(0, len(self._audience) - FEW) / (2 * FEW)
-        return self._flushed_at + max(self._interval, many * self._requests.window.least_gap)
+        pause = self._interval
+        if self._loaded and len(audience) > FEW:
+            pause = max(pause, PAUSE * self._requests.window.least_gap)
+        return self._flushed_at + pause
 
     def flush(self, now: float) -> Effects:
-        """Tell every neighbour its share of the gains, if it is time."""
-        at = self.flush_at
-        if at is None or now < at:
+        """Tell some neighbours what was gained since they were told last, if it is time."""
+        loaded = self._store.load > 0
+        if self._stale or loaded is not self._loaded:
+            self._stale, self._loaded = False, loaded
+            self.flush_at = self._next_flush()
+        if self.flush_at is None or now < self.flush_at:
             return []
         self._flushed_at = now
-        gains, self._gains = self._gains, 0
+        audience, stored, heard = self._audience, self._stored, self._heard
         get = self._sources.get
         news: dict[Rank, int] = {}
-        for rank, keys in self._audience.items():
+        most = len(audience) if len(audience) <= FEW else AT_A_TIME
+        while len(news) < most:
+            rank = next(iter(audience))
+            missed = stored & ~heard[rank]
+            if not missed:
+                break  # Nor has any of the others missed something.
+            heard[rank] = stored
+            audience.move_to_end(rank)
             source = get(rank)
-            new = gains & keys & ~source.peer_keys if source is not None else gains & keys
+            new = missed & audience[rank]
+            if source is not None:
+                new &= ~source.peer_keys
             if new:
                 news[rank] = new
+        self.flush_at = self._next_flush()
         return self._announce(news)
 
     def _announce(self, news: dict[Rank, int]) -> Effects:
@@ -306,13 +349,18 @@ class Neighbours:
         return effects
 
     def _told_of(self, keys: int) -> Announce:
-        indices: dict[str, list[SegmentIndex]] = {}
+        gains: list[Gain] = []
         while keys:
-            file, index = self._picker.locate((keys & -keys).bit_length() - 1)
-            keys &= keys - 1
-            indices.setdefault(file.name, []).append(SegmentIndex(index))
-        gains = tuple(Gain(name, tuple(some)) for name, some in indices.items())
-        return Announce(gains, self._store.load)
+            file, _ = self._picker.locate(lowest_key(keys))
+            bits = (keys & file.mask) >> file.base
+            keys &= ~file.mask
+            indices: list[SegmentIndex] = []
+            while bits:
+                low = bits & -bits
+                bits ^= low
+                indices.append(SegmentIndex(low.bit_length() - 1))
+            gains.append(Gain(file.name, tuple(indices)))
+        return Announce(tuple(gains), self._store.load)
 
 
 def unpack(holding: Holding) -> Bitfield:

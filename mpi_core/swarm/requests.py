@@ -56,6 +56,8 @@ class Requests:
         self._asked = 0
         self._first_copies = 0
         self._news = 0
+        #: Sources that have just said that they have nothing else to do.
+        self._free: list[Source] = []
         self._spare: list[Ticket] = []
         self._tickets = 0
         #: Keys that are verified and stored; keys of files that are given up.
@@ -312,8 +314,16 @@ class Requests:
             source.seed_keys &= ~new
         # Of what is here, nobody needs to know how rare it is.
         self._picker.gained(new & ~self._stored)
-        self._news |= new & self._asked
-        if self._has_room or self._news:
+        if new & self._asked and (not source.outstanding or new & self._first_copies):
+            self._news |= new & self._asked
+            self._stirred = True
+        elif new & self._picker.todo and self._has_room:
+            self._stirred = True
+
+    def is_free(self, source: Source) -> None:
+        """``source`` says that what it is asked for now it sends at once."""
+        if self.window.in_crowd and source.peer_keys & self._picker.todo and not source.outstanding:
+            self._free.append(source)
             self._stirred = True
 
     def source_lost(self, rank: Rank) -> None:

@@ -68,7 +68,8 @@ class SegmentStore:
         self._bitfields: dict[str, Bitfield] = {}
         #: Until INIT_ACK has told which bundles the small files make: others may have been told before.
         self.may_be_bundled = False
-        #: Requests that wait at the uploader: its word to the downloader, who tells the neighbours.
+        #: Requests that wait at the uploader; 0: who asks now is served at once. Its word to the downloader,
+        #: who tells the neighbours.
         self.load = 0
 
     def add_owned(self, manifest: Manifest) -> None:

@@ -5,6 +5,11 @@ who holds what, and waits in somebody's queue. So the window is what arrives, at
 the quickest answer seen (the bandwidth-delay product, without the queues that windows themselves make: who is
 served slowly must not ask for less), and a few to spare. It begins small and grows by one with each answer,
 so that a crowd that comes all at once does not ask a lone seed for everything.
+
+In a crowd there is less to spare. Whoever has nothing to do there says so, to a few at a time, and is asked
+at once, beside the window; and all that waits in queues makes a segment's way from hand to hand longer (by
+Little's law a hop takes as many segments' times as there are requests in flight), and with it the time until
+everybody has something to give.
 """
 
 from __future__ import annotations
@@ -12,12 +17,15 @@ from __future__ import annotations
 from mpi_core.protocol.units import MAX_TICKETS
 from mpi_core.swarm.config import SwarmConfig
 
-#: A window begins with so many requests.
+#: A window begins with so many requests; in a crowd with fewer.
 FIRST = 4
+FIRST_IN_CROWD = 2
 
 #: Requests beside the bandwidth-delay product, and the factor on it.
 SPARE = 8.5
+SPARE_IN_CROWD = 0.5
 GAIN = 3.0
+GAIN_IN_CROWD = 1.5
 
 #: The most requests in flight, and the most bytes that they may bring (but never fewer than FIRST requests).
 MOST = 64
@@ -37,6 +45,10 @@ class Window:
     def __init__(self, config: SwarmConfig) -> None:
         self._fixed = 1 if config.strategy == "classic" else config.window
         self.size = self._fixed or FIRST
+        #: The least that it is, and what there is to spare.
+        self._least = FIRST
+        self._spare, self._gain = SPARE, GAIN
+        self.in_crowd = False
         self._most = MOST
         self._answers = 0
         #: The usual time of an answer, seconds; None until the first.
@@ -57,6 +69,14 @@ class Window:
         if length:
             self._most = max(FIRST, min(self._most, MOST_BYTES // length))
 
+    def enter_crowd(self) -> None:
+        """There are more neighbours than hear of everything at once."""
+        self.in_crowd = True
+        self._least = FIRST_IN_CROWD
+        self._spare, self._gain = SPARE_IN_CROWD, GAIN_IN_CROWD
+        if self._fixed is None and not self._answers:
+            self.size = self._least
+
     def answered(self, now: float, took: float) -> None:
         """A segment came, so many seconds after it was asked for."""
         self._answers += 1
@@ -76,7 +96,7 @@ class Window:
             self._adapt()
 
     def _adapt(self) -> None:
-        target = SPARE + GAIN
+        target = self._spare + self._gain
         if self._answers >= FEW:
-            target = SPARE + GAIN * self._quickest / self.least_gap if self.least_gap else MOST
-        self.size = int(min(self.size + 1, max(target, FIRST), self._most, MAX_TICKETS))
+            target = self._spare + self._gain * self._quickest / self.least_gap if self.least_gap else MOST
+        self.size = int(min(self.size + 1, max(target, self._least), self._most, MAX_TICKETS))

@@ -1,0 +1,139 @@
+"""In a crowd news go round, to few at a time, sooner where a link idles; who hears of an idle one asks it."""
+
+from __future__ import annotations
+
+import pytest
+
+from mpi_core.protocol import messages as msg
+from mpi_core.protocol.units import Rank, Ticket
+from mpi_core.swarm.neighbours import AT_A_TIME, FEW
+from tests.helpers.alone import Leecher, announce, holding, leecher, payload, request, seed
+
+SEGMENTS = 40
+
+
+class Member(Leecher):
+    """A client with a neighbour, 2, that holds all but one segment; the others, from 3 on, hold nothing."""
+
+    answered = 0
+
+    def gain(self) -> list[int]:
+        """The next request is answered; who hears of it at once."""
+        before = len(self.sent)
+        self.hear(2, payload(self.requests(to=2)[self.answered]))
+        self.answered += 1
+        return told(self, before)
+
+
+def told(client: Leecher, since: int) -> list[int]:
+    return [to for to, message in client.sent[since:] if isinstance(message, msg.Announce)]
+
+
+def among(neighbours: int, **choices: object) -> Member:
+    client = leecher({"file1": SEGMENTS}, clients=1 + neighbours, **choices)
+    client.__class__ = Member
+    assert isinstance(client, Member)
+    client.joins({}, {"file1": range(2, 2 + neighbours)})
+    client.hear(2, holding("file1", "x" * (SEGMENTS - 1) + "."))
+    for rank in range(3, 2 + neighbours):
+        client.hear(rank, holding("file1", "." * SEGMENTS))
+    client.wait(1.0)
+    return client
+
+
+def test_few_neighbours_hear_of_a_gain_at_once() -> None:
+    assert among(FEW).gain() == list(range(3, 2 + FEW))
+
+
+def test_many_hear_of_it_in_turn() -> None:
+    client = among(12)
+    heard = client.gain()
+    assert len(heard) == AT_A_TIME
+    since = len(client.sent)
+    client.wait(1.0)
+    assert sorted(heard + told(client, since)) == list(range(3, 14))
+
+
+def test_who_was_told_longest_ago_is_told_next() -> None:
+    client = among(12)
+    rounds = []
+    for _ in range(3):
+        rounds += client.gain()
+        client.now += client.machine._config.announce_interval  # type: ignore[attr-defined]
+    assert len(set(rounds)) == 3 * AT_A_TIME
+
+
+def test_one_message_tells_all_that_was_missed() -> None:
+    client = among(12, announce_interval=1.0)
+    for _ in range(2):
+        client.gain()
+    client.wait(30.0)
+    gains = {
+        to: [index for gain in message.gains for index in gain.indices]
+        for to, message in client.sent
+        if isinstance(message, msg.Announce)
+    }
+    assert sorted(map(len, gains.values())) == [1] * AT_A_TIME + [2] * (11 - AT_A_TIME)
+
+
+@pytest.mark.parametrize("load", [0, 1])
+def test_who_has_nothing_to_do_tells_the_next_ones_sooner(load: int) -> None:
+    client = among(12, announce_interval=0.001)
+    for _ in range(8):
+        client.now += 0.01
+        client.gain()
+    client.wait(1.0)
+    client.store.load = load
+    client.gain()
+    since = len(client.sent)
+    client.wait(0.01)
+    assert len(told(client, since)) == (0 if load else 11 - AT_A_TIME)
+
+
+# Who is asked -------------------------------------------------------------------------------------
+
+
+def hears(client: Leecher, rank: int, load: int) -> None:
+    client.hear(rank, msg.Announce(announce("file1", 4, 5).gains, load))
+
+
+@pytest.mark.parametrize("load", [0, 1])
+def test_who_has_nothing_to_do_is_asked_beside_the_window(load: int) -> None:
+    client = among(12)
+    assert [to for to, _ in client.asked()] == [2]
+    hears(client, 3, load)
+    assert [to for to, _ in client.asked()] == ([2] if load else [2, 3])
+
+
+def test_but_for_one_segment_and_of_one_alone() -> None:
+    client = among(12)
+    for rank in (3, 3, 4, 5):
+        hears(client, rank, load=0)
+    assert [to for to, _ in client.asked()] == [2, 3]
+
+
+def test_few_need_no_more_than_the_window() -> None:
+    client = among(FEW)
+    hears(client, 3, load=0)
+    assert [to for to, _ in client.asked()] == [2]
+
+
+def test_the_classic_strategy_keeps_its_one_request_in_flight() -> None:
+    client = among(12, strategy="classic")
+    hears(client, 3, load=0)
+    assert len(client.asked()) == 1
+
+
+# What an uploader says of itself ------------------------------------------------------------------
+
+
+def test_what_fills_the_slots_does_not_wait() -> None:
+    client, loads = seed(slots=2), []
+    store = client.machine._store  # type: ignore[attr-defined]
+    for ticket in range(4):
+        client.hear(2 + ticket, request(ticket, ticket))
+        loads.append(store.load)
+    assert loads == [0, 1, 2, 3]
+    for ticket in range(4):
+        client.hear(1, msg.Sent(Rank(2 + ticket), Ticket(ticket)))
+    assert store.load == 0
