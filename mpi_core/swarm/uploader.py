@@ -252,7 +252,7 @@ class Uploader:
         return effects
 
     def _set_alarm(self, now: float) -> None:
-        # What fills the first slots does not wait, and who asks before the last of them is free is served in time.
+        # What fills the first slots does not wait; who asks before the last is free is served in time.
         on_the_way = sum(map(len, self._sending.values()))
         self._store.load = max(0, self._queued + on_the_way + 1 - self._config.slots)
         alarms = [self._pending_at] if self._queued or self._sending else []
