@@ -24,8 +24,8 @@ FIRST_IN_CROWD = 2
 #: Requests beside the bandwidth-delay product, and the factor on it.
 SPARE, GAIN = 2.5, 1.5
 
-#: In a crowd, next to nothing beside it; but on a long link all news are old, and more is in flight. The window
-#: there must not wait for a rate.
+#: In a crowd, next to nothing beside it; but on a long link all news are old, and more is in flight. The
+#: window there must not wait for a rate.
 SPARE_IN_CROWD, GAIN_IN_CROWD, EARLY_IN_CROWD = -1.0, 3.0, 10.0
 
 #: The most requests in flight, and the most bytes that they may bring (but never fewer than FIRST requests).
