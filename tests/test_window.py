@@ -3,17 +3,7 @@
 from __future__ import annotations
 
 from mpi_core.swarm.config import SwarmConfig
-from mpi_core.swarm.window import (
-    FIRST,
-    FIRST_IN_CROWD,
-    GAIN,
-    GAIN_IN_CROWD,
-    MOST,
-    MOST_BYTES,
-    SPARE,
-    SPARE_IN_CROWD,
-    Window,
-)
+from mpi_core.swarm.window import FIRST, FIRST_IN_CROWD, GAIN, MOST, MOST_BYTES, SPARE, Window
 
 
 def after(answers: int, gap: float, took: float, **choices: object) -> Window:
@@ -42,14 +32,21 @@ def test_who_is_served_slowly_asks_for_no_less() -> None:
     assert window.size >= before - 1
 
 
-def test_in_a_crowd_there_is_less_to_spare() -> None:
-    crowded = Window(SwarmConfig())
-    crowded.enter_crowd()
-    assert crowded.size == FIRST_IN_CROWD
-    for number in range(100):
-        crowded.answered(0.01 * number, 0.05)
-    least, most = SPARE_IN_CROWD + 4 * GAIN_IN_CROWD, SPARE_IN_CROWD + 5 * GAIN_IN_CROWD + 1
-    assert least < crowded.size <= most < after(100, gap=0.01, took=0.05).size
+def crowded(answers: int, gap: float, took: float) -> Window:
+    window = Window(SwarmConfig())
+    window.enter_crowd()
+    for number in range(answers):
+        window.answered(gap * number, took)
+    return window
+
+
+def test_in_a_crowd_there_is_next_to_nothing_to_spare() -> None:
+    assert crowded(0, 0.01, 0.01).size == crowded(100, 0.01, 0.01).size == FIRST_IN_CROWD
+
+
+def test_but_for_a_long_link_where_it_does_not_wait_for_a_rate() -> None:
+    assert [crowded(answers, 0.01, 0.05).size for answers in (0, 1, 2)] == [2, 3, 4]
+    assert crowded(100, 0.01, 0.05).size > 4 * FIRST_IN_CROWD
 
 
 def test_nor_does_a_crowd_move_a_fixed_window() -> None:

@@ -23,8 +23,8 @@ FIRST_COPIES = 2
 #: Of so many sources, drawn from those that could be asked, it is asked whose turn is first.
 CHOICES = 4
 
-#: Requests beside the window that are asked of sources with nothing to do.
-EXTRA = 1
+#: Such a share of the window may be asked beside it, of sources with nothing to do; one request at the least.
+EXTRA = 0.5
 
 #: So many requests at a time are asked back from the queues in which they wait.
 MOST_WITHDRAWN = 2
@@ -97,7 +97,8 @@ class Asking(Requests):
         free, self._free = self._free, []
         if self._config.strategy == "classic":
             return
-        sources, picker, most = self._sources, self._picker, self.window.size + EXTRA
+        sources, picker = self._sources, self._picker
+        most = self.window.size + max(1, int(EXTRA * self.window.size))
         trusted = sources.trusted_keys()
         for source in free:
             if self._in_window >= most or source.outstanding or source.silent or source.paused_until > now:

@@ -33,8 +33,6 @@ from mpi_core.swarm.store import SegmentStore
 #: How often, in seconds, a downloader looks whether some segment has lost its last live holder.
 CHECK_INTERVAL = 0.25
 
-NEVER = float("inf")
-
 #: Facts of one file that are kept until its manifest comes, times the neighbours that a client may have.
 EARLY_FACTS = 4
 
@@ -118,11 +116,13 @@ class Downloader:
 
     @property
     def wake_at(self) -> float | None:
-        at = self._neighbours.flush_at
-        if self._phase == "downloading":
-            asked = self._requests.wake_at
-            at = min(self._refresh_at, self._check_at, at or NEVER, asked or NEVER)
-        return at
+        flush_at = self._neighbours.flush_at
+        if self._phase != "downloading":
+            return flush_at
+        at, asked = min(self._refresh_at, self._check_at), self._requests.wake_at
+        if asked is not None and asked < at:
+            at = asked
+        return at if flush_at is None or at < flush_at else flush_at
 
     def _go_on(self, now: float) -> Effects:
         """What follows from any stimulus: ask, give up, refresh, finish, announce."""

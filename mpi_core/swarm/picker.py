@@ -74,6 +74,8 @@ class Picker:
         self._rank = rank
         self._rng = rng
         self._files: dict[str, PickerFile] = {}
+        #: The file of a name, if it is wanted.
+        self.file = self._files.get
         self._by_base: list[PickerFile] = []
         #: For each key, how many peers are known to hold it.
         self._copies: list[int] = []
@@ -96,9 +98,6 @@ class Picker:
         self._levels[0] |= file.mask
         self.todo |= file.mask
         return file
-
-    def file(self, name: str) -> PickerFile | None:
-        return self._files.get(name)
 
     def locate(self, key: int) -> tuple[PickerFile, int]:
         """The file of a key, and the segment's index in it."""

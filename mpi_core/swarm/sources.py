@@ -127,14 +127,13 @@ class Sources:
         self._config = config
         self._rng = rng
         self._sources: dict[Rank, Source] = {}
+        #: The source of a rank, if there is one.
+        self.get = self._sources.get
         self._asked = 0
         #: Those that hold anything and are not silent; None: to be found anew.
         self._usable: list[Source] | None = None
         #: Whether any source has a strike.
         self._any_strikes = False
-
-    def get(self, rank: Rank) -> Source | None:
-        return self._sources.get(rank)
 
     def of(self, rank: Rank, now: float) -> Source:
         """The source of that rank, made at its first mention."""

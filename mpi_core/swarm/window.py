@@ -22,10 +22,11 @@ FIRST = 4
 FIRST_IN_CROWD = 2
 
 #: Requests beside the bandwidth-delay product, and the factor on it.
-SPARE = 8.5
-SPARE_IN_CROWD = 0.5
-GAIN = 3.0
-GAIN_IN_CROWD = 1.5
+SPARE, GAIN = 8.5, 3.0
+
+#: In a crowd, next to nothing beside it; but on a long link all news are old, and more is in flight. The
+#: window there must not wait for a rate.
+SPARE_IN_CROWD, GAIN_IN_CROWD, EARLY_IN_CROWD = -1.0, 3.0, 10.0
 
 #: The most requests in flight, and the most bytes that they may bring (but never fewer than FIRST requests).
 MOST = 64
@@ -45,9 +46,11 @@ class Window:
     def __init__(self, config: SwarmConfig) -> None:
         self._fixed = 1 if config.strategy == "classic" else config.window
         self.size = self._fixed or FIRST
-        #: The least that it is, and what there is to spare.
+        #: The least that it is; what there is to spare, and the factor.
         self._least = FIRST
         self._spare, self._gain = SPARE, GAIN
+        #: How far it grows before there is a rate.
+        self._early = SPARE + GAIN
         self.in_crowd = False
         self._most = MOST
         self._answers = 0
@@ -72,7 +75,7 @@ class Window:
     def enter_crowd(self) -> None:
         """There are more neighbours than hear of everything at once."""
         self.in_crowd = True
-        self._least = FIRST_IN_CROWD
+        self._least, self._early = FIRST_IN_CROWD, EARLY_IN_CROWD
         self._spare, self._gain = SPARE_IN_CROWD, GAIN_IN_CROWD
         if self._fixed is None and not self._answers:
             self.size = self._least
@@ -96,7 +99,7 @@ class Window:
             self._adapt()
 
     def _adapt(self) -> None:
-        target = self._spare + self._gain
+        target = self._early
         if self._answers >= FEW:
             target = self._spare + self._gain * self._quickest / self.least_gap if self.least_gap else MOST
         self.size = int(min(self.size + 1, max(target, self._least), self._most, MAX_TICKETS))
