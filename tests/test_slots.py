@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from mpi_core.swarm.slots import FIRST_TAKES, GAIN, LEAVING, MOST_BYTES, MOST_SLOTS, SHARING, SHORT, Slots
+from mpi_core.protocol.units import Rank
+from mpi_core.swarm.slots import (
+    FEW,
+    FIRST_TAKES,
+    GAIN,
+    LEAVING,
+    MOST_BYTES,
+    MOST_SLOTS,
+    SHARING,
+    SHORT,
+    Slots,
+)
 
 KIB = 1024
 
@@ -73,3 +84,12 @@ def test_where_the_first_payload_takes_long_there_are_more_already() -> None:
     assert slots.opens_at(1.0) is None
     slots.leaves(0.3, 0, 256 * KIB)
     assert slots.size == SHARING
+
+
+def test_in_a_crowd_there_are_few() -> None:
+    slots = Slots(2)
+    for receiver in range(FEW + 1):
+        slots.asked_by(Rank(receiver))
+    for number in range(100):
+        slots.leaves(SHORT / 2, max(0, number - 2), 256 * KIB)
+    assert slots.size == 2

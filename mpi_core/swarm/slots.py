@@ -3,7 +3,8 @@
 It begins with few, so that the first segments are finished, and passed on, one after the other. But links are
 shared: whoever sends to few at once, while each of these hears many, does not fill its own link. So once it
 has sent a while, an uploader has several payloads on the way; or sooner, where the first payload takes long:
-on a long link each new connection starts slowly.
+on a long link each new connection starts slowly. Not so in a crowd, whose members ask for little at a time,
+of whoever is free: there, a segment is to go on from hand to hand soon.
 
 And it has enough to keep a long link full. As BBR does for bytes (Cardwell et al. 2016), two extremes are
 kept: the least time that a payload was on the way, which is that of an empty link, and the highest rate of
@@ -16,12 +17,17 @@ from __future__ import annotations
 from collections import deque
 from math import inf
 
+from mpi_core.protocol.units import Rank
+
 #: So much more than the link was seen to hold.
 GAIN = 1.5
 
 #: Payloads that leave before there is one slot more, and the most slots where the link is short.
 LEAVING = 5
 SHARING = 6
+
+#: More receivers than these are a crowd.
+FEW = 8
 
 #: Until the first payload has left, there is one slot more for others after each so many seconds.
 FIRST_TAKES = 0.025
@@ -48,11 +54,15 @@ class Slots:
         #: The least seconds on the way of those of about the largest size, and that size in bytes.
         self._quickest = inf
         self._largest = 1
+        self._receivers: set[Rank] = set()
         #: Payloads that have left so far.
         self.left = 0
         self.size = least
         #: Slots beside these for receivers that have none on the way, until the first payload has left.
         self.opened = 0
+
+    def asked_by(self, receiver: Rank) -> None:
+        self._receivers.add(receiver)
 
     def opens_at(self, since: float) -> float | None:
         """When there will be one slot more for others although none has left, if the first payload set out at
@@ -74,5 +84,7 @@ class Slots:
         elif 2 * size >= self._largest:
             self._quickest, self._largest = min(took, self._quickest), max(size, self._largest)
         sharing = min(SHARING, self._least + self.opened + self.left // LEAVING)
+        if len(self._receivers) > FEW:
+            sharing = self._least
         wanted = int(GAIN * self._quickest * max(self._rates)) if self._quickest >= SHORT else 0
         self.size = max(self._least, min(max(sharing, wanted), MOST_SLOTS, MOST_BYTES // self._largest))

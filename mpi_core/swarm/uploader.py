@@ -122,6 +122,7 @@ class Uploader:
             return self._refuse(sender, request, "busy")
         if not self._queued and not self._sending:
             self._pending_at = now + self._config.pending_interval
+        self._slots.asked_by(sender)
         self._queues.setdefault(sender, deque()).append(Waiting(request, now))
         self._queued += 1
         return []
