@@ -22,11 +22,12 @@ from tests.helpers.runs import scripted
 from tui_torrent import cli
 from tui_torrent.serve import Server
 
-JOURNAL = Path(__file__).parents[1] / "demo" / "journals" / "swarm.jsonl.zst"
+JOURNAL = Path(__file__).parents[1] / "demo" / "journals" / "flash-crowd.jsonl.zst"
+#: Rows that are looked at.
 CLIENTS = 8
 #: Pixels at the left of the page that show the first columns; unpacking more of them takes its time.
 RANKS_AND_STATES = 200
-REPLAY = ("replay", "--web", "--at", "5", JOURNAL)
+REPLAY = ("replay", "--web", "--at", "3", JOURNAL)
 
 
 class Served:
