@@ -131,7 +131,7 @@ def test_one_seed_and_eight_receivers() -> None:
     crowd = simulated([Member((FILE,)), *receivers(8)])
     assert crowd.makespan <= 1.08 * IDEAL
     # When everything has a first copy, the seed helps to spread what is left.
-    assert crowd.network.sent_by[Rank(1)] <= 1.10 * FILE.segments * SEGMENT
+    assert crowd.network.sent_by[Rank(1)] <= 1.05 * FILE.segments * SEGMENT
     assert sum(crowd.network.sent_by.values()) <= 1.02 * 8 * FILE.segments * SEGMENT
 
 

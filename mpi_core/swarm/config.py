@@ -26,7 +26,7 @@ class SwarmConfig:
     bundle_from: int = 64
     #: The first SWARM_REQUESTs are answered when every client has sent its own, or after this.
     gather_for: float = 0.05
-    #: Payloads that an uploader has on the way at once (more on a long link); requests that wait behind them.
+    #: Payloads that an uploader has on the way at once, at first; requests that wait behind them.
     slots: int = 2
     max_queue: int = 512
     #: Gains are announced at most so often, and less often to many neighbours.

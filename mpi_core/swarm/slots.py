@@ -45,7 +45,7 @@ RECENT = 64
 
 
 class Slots:
-    """At least ``least`` slots, and more where the link is long."""
+    """At least ``least`` slots; more where the link is shared by few, or long."""
 
     def __init__(self, least: int) -> None:
         self._least = least

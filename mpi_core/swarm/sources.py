@@ -103,6 +103,12 @@ class Source:
         self.last_heard = now
         self.silent = False
 
+    def is_slow(self, now: float, bearable: float) -> bool:
+        """Whether its answers take longer than that, and it is not yet to be given another chance."""
+        if self.usual is None or self.usual <= bearable:
+            return False
+        return now < self.delivered_at + ANOTHER_CHANCE * self.usual
+
     def paused(self, now: float) -> None:
         """It is busy: leave it alone for a while."""
         self.paused_until = now + self.pause
@@ -175,9 +181,7 @@ class Sources:
 
     def turn(self, source: Source, now: float, usual: float | None) -> tuple[bool, int, int, int, float]:
         """Who has the lowest is asked first; ``usual`` is the time that answers take."""
-        slow = usual is not None and source.usual is not None and source.usual > SLOW * usual
-        if slow and source.usual is not None:
-            slow = now < source.delivered_at + ANOTHER_CHANCE * source.usual
+        slow = usual is not None and source.is_slow(now, SLOW * usual)
         load = self.load(source, now, usual)
         return slow or source.late > 0, load, source.times_asked, source.last_asked, source.tie
 
