@@ -75,15 +75,27 @@ def test_there_is_a_bound_in_number_and_in_bytes() -> None:
     assert slots.size == 2
 
 
-def test_where_the_first_payload_takes_long_there_are_more_already() -> None:
+def test_where_the_first_payload_takes_long_there_are_twice_as_many_until_a_few_have_one() -> None:
     slots = Slots(2)
-    for more in range(1, SHARING - 1):
-        assert slots.opens_at(1.0) == 1.0 + more * FIRST_TAKES
+    for step, opened in enumerate((2, FEW - 2), start=1):
+        assert slots.opens_at(1.0) == 1.0 + step * FIRST_TAKES
         slots.open()
+        assert slots.opened == opened
     assert slots.size == 2
     assert slots.opens_at(1.0) is None
     slots.leaves(0.3, 0, 256 * KIB)
     assert slots.size == SHARING
+
+
+def test_a_crowd_opens_one_slot_at_a_time() -> None:
+    slots = Slots(2)
+    for receiver in range(FEW + 1):
+        slots.asked_by(Rank(receiver))
+    for opened in range(1, SHARING - 1):
+        assert slots.opens_at(1.0) == 1.0 + opened * FIRST_TAKES
+        slots.open()
+        assert slots.opened == opened
+    assert slots.opens_at(1.0) is None
 
 
 def test_in_a_crowd_there_are_few() -> None:

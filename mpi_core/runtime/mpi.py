@@ -18,25 +18,18 @@ from typing import Any, TypeVar
 
 from mpi4py import MPI
 
+from mpi_core.protocol import messages as msg
 from mpi_core.protocol.codec import decode, encode
 from mpi_core.protocol.errors import RemoteProtocolError, TorrentError
-from mpi_core.protocol.messages import (
-    Local,
-    Lost,
-    Port,
-    Reject,
-    RequestSegment,
-    SendSegment,
-    Sent,
-    Stimulus,
-    Tag,
-)
 from mpi_core.protocol.units import Rank, Ticket
 from mpi_core.runtime.backoff import IDLE_PAUSE, MEETING_PAUSE, Backoff, wait_until
 from mpi_core.runtime.launcher import find_launcher, ranks_may_die
 from mpi_core.runtime.transport import Delivery
 
-_PORTS: tuple[Port, ...] = ("tracker", "downloader", "uploader", "observer")
+#: So many ranks before this one and after it are connected to at the start.
+HANDSHAKES = 16
+
+_PORTS: tuple[msg.Port, ...] = ("tracker", "downloader", "uploader", "observer")
 
 
 class MpiError(TorrentError):
@@ -118,9 +111,10 @@ class World:
         self._check()
         # All ranks meet asleep, not spinning: those still importing need the cores.
         wait_until(self._comm.Ibarrier().Test, timeout=None)
-        self._comms: dict[Port, MPI.Comm] = {port: self._comm.Dup() for port in _PORTS}
+        self._comms: dict[msg.Port, MPI.Comm] = {port: self._comm.Dup() for port in _PORTS}
         self._payloads = self._comm.Dup()
-        self._local: dict[Port, queue.SimpleQueue[Delivery]] = {p: queue.SimpleQueue() for p in _PORTS}
+        self._shake_hands()
+        self._local: dict[msg.Port, queue.SimpleQueue[Delivery]] = {p: queue.SimpleQueue() for p in _PORTS}
         self._endpoints: list[MpiEndpoint] = []
         self._outboxes: list[Outbox] = []
 
@@ -135,7 +129,16 @@ class World:
         if MPI.Query_thread() < MPI.THREAD_MULTIPLE:
             raise MpiError("this MPI does not offer MPI_THREAD_MULTIPLE, which the clients' two threads need")
 
-    def endpoint(self, port: Port) -> MpiEndpoint:
+    def _shake_hands(self) -> None:
+        """Connect to the ranks nearby before anything is urgent: on a network, a send to a rank never spoken
+        to holds every thread of this one up for two round trips."""
+        near = min(self.size // 2, HANDSHAKES)
+        ranks = [(self.rank + step) % self.size for step in range(-near, near + 1) if step]
+        calls = (self._comm.Irecv, self._comm.Isend)
+        requests = [call([bytearray(), MPI.BYTE], rank) for rank in ranks for call in calls]
+        wait_until(lambda: bool(MPI.Request.Testall(requests)), timeout=None)
+
+    def endpoint(self, port: msg.Port) -> MpiEndpoint:
         """The endpoint of one of this rank's ports."""
         endpoint = MpiEndpoint(self.rank, port, self._comms, self._payloads, self._local)
         self._endpoints.append(endpoint)
@@ -143,7 +146,7 @@ class World:
 
     # Beside the machines ----------------------------------------------------------------------
 
-    def sender(self, to: Rank, tag: Tag) -> Callable[[bytes], None]:
+    def sender(self, to: Rank, tag: msg.Tag) -> Callable[[bytes], None]:
         """A function, for one thread, that sends buffers (STATUS, KEYS) to the observer port of ``to``."""
         outbox, comm = Outbox(), self._comms["observer"]
         self._outboxes.append(outbox)
@@ -230,10 +233,10 @@ class MpiEndpoint:
     def __init__(
         self,
         rank: Rank,
-        port: Port,
-        comms: dict[Port, MPI.Comm],
+        port: msg.Port,
+        comms: dict[msg.Port, MPI.Comm],
         payloads: MPI.Comm,
-        local: dict[Port, queue.SimpleQueue[Delivery]],
+        local: dict[msg.Port, queue.SimpleQueue[Delivery]],
     ) -> None:
         self._rank = rank
         self._comms = comms
@@ -257,20 +260,20 @@ class MpiEndpoint:
 
     # Sending ----------------------------------------------------------------------------------
 
-    def send(self, to: Rank, message: Stimulus) -> None:
-        if isinstance(message, Local):
+    def send(self, to: Rank, message: msg.Stimulus) -> None:
+        if isinstance(message, msg.Local):
             self._local[message.port].put((self._rank, message))
             return
-        if isinstance(message, SendSegment):
+        if isinstance(message, msg.SendSegment):
             payload = message.payload
             request = _send(self._payloads, to, message.ticket, payload)
             self._leaving.append((to, message.ticket, request, payload))
             return
-        if isinstance(message, RequestSegment):
+        if isinstance(message, msg.RequestSegment):
             self._post(to, message)
         self._outbox.send(self._comms[message.port], to, message.tag, encode(message))
 
-    def _post(self, to: Rank, request: RequestSegment) -> None:
+    def _post(self, to: Rank, request: msg.RequestSegment) -> None:
         # Powers of two, so that files of many sizes share a few buffers.
         capacity = 1 << max(request.length - 1, 0).bit_length()
         spare = self._spare.get(capacity)
@@ -318,17 +321,17 @@ class MpiEndpoint:
             decoded = decode(tag, buffer)
         except RemoteProtocolError as error:
             raise RemoteProtocolError(f"from rank {sender}: {error}") from None
-        if isinstance(decoded, Reject):
+        if isinstance(decoded, msg.Reject):
             self._withdraw(sender, decoded.ticket)
-        if isinstance(decoded, RequestSegment) and self._has_arrived(sender, decoded.ticket):
+        if isinstance(decoded, msg.RequestSegment) and self._has_arrived(sender, decoded.ticket):
             self._own.put((sender, decoded))
-            return self._rank, Sent(sender, decoded.ticket)
+            return self._rank, msg.Sent(sender, decoded.ticket)
         return sender, decoded
 
     def _has_died(self, rank: int) -> None:
         if self._dead is not None and rank not in self._dead:
             self._dead.add(rank)
-            self._own.put((self._rank, Lost(Rank(rank))))
+            self._own.put((self._rank, msg.Lost(Rank(rank))))
 
     def _has_arrived(self, to: Rank, ticket: Ticket) -> bool:
         """Whether a payload of that ticket is on the way to a rank that uses the ticket again.
@@ -359,7 +362,7 @@ class MpiEndpoint:
                 if size == _GONE:
                     return None
                 self._lent = buffer
-                return source, SendSegment(ticket, memoryview(buffer)[:size])
+                return source, msg.SendSegment(ticket, memoryview(buffer)[:size])
         return None
 
     def _arrived(self, receive: MPI.Request) -> int | None:
@@ -377,7 +380,7 @@ class MpiEndpoint:
         for place, (to, ticket, request, _) in enumerate(self._leaving):
             if _done(request):
                 del self._leaving[place]
-                return self._rank, Sent(to, ticket)
+                return self._rank, msg.Sent(to, ticket)
         return None
 
     def discard(self) -> None:

@@ -8,6 +8,8 @@ patience with the stripes of others ends, a seed is asked for whatever is lackin
 
 from __future__ import annotations
 
+from math import ceil
+
 from mpi_core.protocol.units import MAX_TICKETS
 from mpi_core.swarm.machine import Effects
 from mpi_core.swarm.picker import lowest_key
@@ -120,6 +122,11 @@ class Asking(Requests):
             wanted, most = picker.unheld & picker.todo, FIRST_COPIES
         if not wanted or self._config.strategy == "classic":
             return
+        if self.window.link_holds > most and not self.window.in_crowd:
+            # On a long link a seed that few still ask must be asked for more by each.
+            unheld = picker.unheld & ~self._stored
+            share = (unheld & picker.mine).bit_count() / unheld.bit_count()
+            most = max(most, ceil(share * self.window.link_holds))
         for source in self._sources.ready(now, most):
             keys = source.seed_keys & wanted & ~(source.asked | source.barred)
             while keys and source.outstanding < most and len(self._open) < MAX_TICKETS:

@@ -85,7 +85,7 @@ class Picker:
         self.todo = 0
         #: Keys of files whose seeds are outnumbered, and those of them in this client's stripe.
         self._contested = 0
-        self._mine = 0
+        self.mine = 0
         #: Keys of those files of which not all members are known.
         self._strange = 0
 
@@ -112,7 +112,7 @@ class Picker:
         peers is far behind."""
         mask = file.mask
         self._contested &= ~mask
-        self._mine &= ~mask
+        self.mine &= ~mask
         self._strange &= ~mask
         if not file.seeds or len(file.seeds) > len(file.peers):
             return
@@ -133,7 +133,7 @@ class Picker:
             for rank in behind:
                 first = (downloaders.index(rank) - shift) % count
                 mine += range(first + place * count, file.segments, len(ahead) * count)
-        self._mine |= self.keys_of(file, Bitfield.of(file.segments, mine))
+        self.mine |= self.keys_of(file, Bitfield.of(file.segments, mine))
 
     def gained(self, keys: int) -> None:
         """One more peer holds each of these keys."""
@@ -165,12 +165,12 @@ class Picker:
         first = self._levels[0]
         if not patient or not (self._strange or self._contested & first & self.todo):
             return -1
-        return ~self._contested | self._mine & first
+        return ~self._contested | self.mine & first
 
     @property
     def stripe(self) -> int:
         """What is to do of this client's stripe, and held by no peer."""
-        return self._mine & self._levels[0] & self.todo if self._mine else 0
+        return self.mine & self._levels[0] & self.todo if self.mine else 0
 
     @property
     def strange(self) -> int:

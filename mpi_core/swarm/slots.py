@@ -19,7 +19,7 @@ from math import inf
 
 from mpi_core.protocol.units import Rank
 
-#: So much more than the link was seen to hold.
+#: So many times what the link was seen to hold.
 GAIN = 1.5
 
 #: Payloads that leave before there is one slot more, and the most slots where the link is short.
@@ -29,7 +29,8 @@ SHARING = 6
 #: More receivers than these are a crowd.
 FEW = 8
 
-#: Until the first payload has left, there is one slot more for others after each so many seconds.
+#: Until the first payload has left, there are as many slots again for others after each so many seconds, till
+#: each of a few has one; in a crowd one more, up to what a shared link has.
 FIRST_TAKES = 0.025
 
 #: A link on which a payload takes less than this, in seconds, is short: what it takes is mostly waiting for
@@ -59,20 +60,25 @@ class Slots:
         self.left = 0
         self.size = least
         #: Slots beside these for receivers that have none on the way, until the first payload has left.
-        self.opened = 0
+        self.opened = self._openings = 0
 
     def asked_by(self, receiver: Rank) -> None:
         self._receivers.add(receiver)
 
+    @property
+    def _is_crowd(self) -> bool:
+        return len(self._receivers) > FEW
+
     def opens_at(self, since: float) -> float | None:
-        """When there will be one slot more for others although none has left, if the first payload set out at
+        """When there will be more slots for others although none has left, if the first payload set out at
         ``since``."""
-        if self.left or self._least + self.opened >= SHARING:
+        if self.left or self._least + self.opened >= (SHARING if self._is_crowd else FEW):
             return None
-        return since + (self.opened + 1) * FIRST_TAKES
+        return since + (self._openings + 1) * FIRST_TAKES
 
     def open(self) -> None:
-        self.opened += 1
+        self._openings += 1
+        self.opened += 1 if self._is_crowd else self._least + self.opened
 
     def leaves(self, took: float, left_before: int, size: int) -> None:
         """A payload of so many bytes has left after so many seconds; when it set out ``left_before`` had."""
@@ -84,7 +90,7 @@ class Slots:
         elif 2 * size >= self._largest:
             self._quickest, self._largest = min(took, self._quickest), max(size, self._largest)
         sharing = min(SHARING, self._least + self.opened + self.left // LEAVING)
-        if len(self._receivers) > FEW:
+        if self._is_crowd:
             sharing = self._least
         wanted = int(GAIN * self._quickest * max(self._rates)) if self._quickest >= SHORT else 0
         self.size = max(self._least, min(max(sharing, wanted), MOST_SLOTS, MOST_BYTES // self._largest))

@@ -22,7 +22,7 @@ FIRST = 4
 FIRST_IN_CROWD = 2
 
 #: Requests beside the bandwidth-delay product, and the factor on it.
-SPARE, GAIN = 8.5, 3.0
+SPARE, GAIN = 10.7, 1.0
 
 #: In a crowd, next to nothing beside it; but on a long link all news are old, and more is in flight. The
 #: window there must not wait for a rate.
@@ -67,6 +67,11 @@ class Window:
     def is_fixed(self) -> bool:
         return self._fixed is not None
 
+    @property
+    def link_holds(self) -> float:
+        """The bandwidth-delay product, in segments; 0 until it is known."""
+        return self._quickest / self.least_gap if self.least_gap else 0.0
+
     def holds_segments_of(self, length: int) -> None:
         """Segments of so many bytes are wanted."""
         if length:
@@ -101,5 +106,5 @@ class Window:
     def _adapt(self) -> None:
         target = self._early
         if self._answers >= FEW:
-            target = self._spare + self._gain * self._quickest / self.least_gap if self.least_gap else MOST
+            target = self._spare + self._gain * self.link_holds if self.least_gap else MOST
         self.size = int(min(self.size + 1, max(target, self._least), self._most, MAX_TICKETS))

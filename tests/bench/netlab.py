@@ -35,6 +35,10 @@ from tests.helpers.mpirun import REPOSITORY, find_mpirun, flavour
 #: A smaller burst than a large frame would have every such frame dropped.
 BURST = ["burst", "256kb", "latency", "100ms"]
 
+#: Far from one another, hosts send frames of one or two packets, so that a core spends its time on the frames
+#: and acknowledgements of a few links; so they do for the near ones' large frames.
+LARGE_FRAMES = "net.ipv4.tcp_tso_rtt_log=16"
+
 #: The default network of MPICH finds shared memory between the "hosts", which they do not have.
 NETWORK = ["-genv", "MPIR_CVAR_CH4_NETMOD", "ofi", "-genv", "FI_PROVIDER", "tcp"]
 
@@ -217,9 +221,18 @@ class Netlab:
 
     def _lengthen(self) -> None:
         """Lead all that comes from a host through a delay line before the switch forwards it."""
-        words = [sys.executable, "-m", "tests.bench.delay_line", "into", "outof", str(self._latency)]
+        links = []
+        for end in ("into", "outof"):
+            # What the line takes and gives is not for the switch itself, and not to be told of the line.
+            links.append(f"link add {end} type veth peer name {end}-line")
+            links += [f"link set {device} addrgenmode none up" for device in (end, f"{end}-line")]
+        # The hosts' addresses must not be learned where their frames come out of the line.
+        links.append("link set outof master br0")
+        links.append("link set outof type bridge_slave learning off flood off")
+        _run("ip", "-n", self._switch, "-batch", "-", stdin="\n".join(links))
+        words = [sys.executable, "-m", "tests.bench.delay_line", "into-line", "outof-line"]
         self._line = subprocess.Popen(
-            ["ip", "netns", "exec", self._switch, *words],
+            ["ip", "netns", "exec", self._switch, *words, str(self._latency)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -227,15 +240,9 @@ class Netlab:
         )
         assert self._line.stdout is not None
         if self._line.stdout.readline() != "ready\n":
-            raise LabError("the delay line did not start: /dev/net/tun is needed for a latency")
-        links = [
-            "link set into up txqueuelen 10000",
-            # The hosts' addresses must not be learned where their frames come out of the line.
-            "link set outof master br0 up",
-            "link set outof type bridge_slave learning off flood off",
-        ]
-        _run("ip", "-n", self._switch, "-batch", "-", stdin="\n".join(links))
-        for number in range(len(self.names)):
+            raise LabError("the delay line did not start")
+        for number, name in enumerate(self.names):
+            _run("ip", "netns", "exec", self._prefix + name, "sysctl", "-qw", LARGE_FRAMES)
             known = f"fdb replace {_mac(number)} dev v{number} master static"
             _run("bridge", "-n", self._switch, *known.split())
             lines = [
