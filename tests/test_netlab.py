@@ -17,7 +17,8 @@ from random import Random
 import pytest
 
 from tests.bench import netlab
-from tests.bench.netlab import Netlab
+from tests.bench.delay_line import TOGETHER
+from tests.bench.netlab import Netlab, address
 from tests.helpers.mpirun import REPOSITORY
 from tests.helpers.pty_screen import Pty, eventually
 from tests.helpers.trees import Tree, client_tables, grow, link_below, wrong_files
@@ -154,6 +155,52 @@ def test_a_viewer_attaches_on_the_observers_host_alone(
     assert "attach" in elsewhere.stderr
     assert watched.returncode == 0, watched.stderr
     assert "complete" in watched.stdout
+
+
+ECHO = """
+import socket
+with socket.create_server(("", 7000)) as server:
+    print("ready", flush=True)
+    with server.accept()[0] as asker:
+        while asked := asker.recv(1 << 16):
+            asker.sendall(asked)
+"""
+#: Prints the quickest of some round trips of a byte, in seconds, and whether a MiB comes back as it was.
+ASK = """
+import os, socket, sys, time
+with socket.create_connection((sys.argv[1], 7000)) as server:
+    trips = []
+    for _ in range(5):
+        began = time.monotonic()
+        server.sendall(b"?")
+        assert server.recv(1) == b"?"
+        trips.append(time.monotonic() - began)
+    sent, back = os.urandom(1 << 20), b""
+    for at in range(0, len(sent), 1 << 15):
+        server.sendall(sent[at : at + (1 << 15)])
+        while len(back) < at + (1 << 15):
+            back += server.recv(1 << 15)
+print(min(trips), back == sent)
+"""
+
+
+def test_what_goes_over_a_long_wire_comes_later_and_whole() -> None:
+    latency = 0.01
+    with Netlab(2, latency=latency) as lab:
+        echo = [*lab.inside(0), sys.executable, "-c", ECHO]
+        with subprocess.Popen(echo, stdout=subprocess.PIPE, text=True) as job:
+            try:
+                assert job.stdout is not None
+                assert job.stdout.readline() == "ready\n"
+                ask = [*lab.inside(1), sys.executable, "-c", ASK, address(0)]
+                quickest, whole = subprocess.run(
+                    ask, capture_output=True, text=True, timeout=20, check=True
+                ).stdout.split()
+            finally:
+                job.kill()
+    # The line may let a frame out early by half of what it takes together.
+    assert float(quickest) >= 2 * (latency - TOGETHER)
+    assert whole == "True"
 
 
 def test_nothing_is_left_of_a_lab_that_was_killed() -> None:

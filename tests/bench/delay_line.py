@@ -31,7 +31,7 @@ _MOST = 17 * mmap.PAGESIZE
 _FRAMES = 64
 
 #: Frames of so many seconds are taken together. A frame is late, or early, by half of it at the most.
-_TOGETHER = 0.0004
+TOGETHER = 0.0004
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -112,8 +112,8 @@ def carry(into: int, out_of: int, seconds: float) -> None:
         if sys.stdin in ready and not os.read(sys.stdin.fileno(), 1024):
             return
         if into in ready:
-            arrives = time.monotonic() + seconds + _TOGETHER / 2
-            time.sleep(_TOGETHER)
+            arrives = time.monotonic() + seconds + TOGETHER / 2
+            time.sleep(TOGETHER)
             while (batch := idle.pop() if idle else Batch()).take(into):
                 on_the_way.append((arrives, batch))
             idle.append(batch)
