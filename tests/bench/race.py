@@ -76,8 +76,6 @@ class Ground:
             slow = {number: f"{mbit:g}mbit" for number, mbit in case.slow.items()}
             lab = Netlab(case.clients, f"{case.mbit:g}mbit", slow, latency=case.latency)
             self.lab = self._stack.enter_context(lab)
-        else:
-            _touch_memory(case.demand + case.size)
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -95,6 +93,8 @@ class Ground:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
         os.sync()
+        if not self.lab:
+            _touch_memory(self.case.demand)
         before = self.lab.sent() if self.lab else []
         seconds = CONTENDERS[contender](self)
         after = self.lab.sent() if self.lab else []
@@ -176,8 +176,8 @@ def _end(job: subprocess.Popen[bytes]) -> None:
 def _touch_memory(size: int) -> None:
     """Have so much memory at hand for the page cache.
 
-    A virtual machine gets its memory from the host when it touches it first, which made the same copy take
-    one second or six, depending on who came first.
+    A virtual machine gets its memory from the host when it touches it first, and gives back what was free for
+    seconds. So the same copy took one second or six, depending on what ran before it.
     """
     free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     with mmap.mmap(-1, max(min(size, free * 3 // 4), 1)) as memory:
