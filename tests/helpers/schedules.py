@@ -125,8 +125,13 @@ def schedules(draw: st.DrawFn, deaths: bool = True, corruption: bool = True) -> 
     notices = {rank: (at, draw(noticed)) for rank, at in dead_at.items()}
     spoilt = st.sampled_from((0.05, 0.3, 0.6, 1.0))
     corrupt = draw(st.dictionaries(ranks, spoilt, max_size=2)) if corruption else {}
+    rates = st.sampled_from((5e4, 2e5, 25e6))
+    hosts = 1 + len(clients)
+    links = st.lists(st.tuples(rates, rates), min_size=hosts, max_size=hosts)
+    delay = draw(st.sampled_from((*DELAYS, None)))
     faults = Faults(
-        delay=draw(st.sampled_from(DELAYS)),
+        delay=delay or none,
+        links=() if delay else draw(links),
         dead_at=dead_at,
         noticed_at={rank: at + later for rank, (at, later) in notices.items() if later is not None},
         dead_take_payloads=draw(st.booleans()),
