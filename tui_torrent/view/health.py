@@ -184,23 +184,28 @@ def corrupt_sources(view: SwarmView, now: float) -> Iterator[Remark]:
 
 
 def late_sources(view: SwarmView, now: float) -> Iterator[Remark]:
-    owed, avoided_by = Counter[Rank](), dict[Rank, list[Rank]]()
+    """Who kept requests waiting beyond their timeout: silent for as long, or alive and only busy."""
+    owed, silent, avoided_by = Counter[Rank](), set[Rank](), dict[Rank, list[Rank]]()
     for client in _clients(view):
         owed.update(client.detail.expired_from)
+        silent |= client.detail.fell_silent
         for source, reason in client.detail.avoided.items():
             if reason == "silent":
                 avoided_by.setdefault(source, []).append(client.rank)
-    late = sorted(source for source, count in owed.items() if count and source not in avoided_by)
-    if len(late) > EACH:
-        count = sum(owed[source] for source in late)
-        yield Remark(SLOW, f"{some(late)} did not answer {_requests(count)} in time")
-    for source in sorted({*owed, *avoided_by}):
-        count, avoiding = owed[source], avoided_by.get(source)
+    for source, avoiding in sorted(avoided_by.items()):
+        count = owed.pop(source, 0)
         left = f"did not answer {_requests(count)} in time" if count else "is silent"
-        if avoiding:
-            yield Remark(WRONG, f"client {source} {left}; {_avoid(avoiding)}")
-        elif count and len(late) <= EACH:
-            yield Remark(SLOW, f"client {source} {left}")
+        yield Remark(WRONG, f"client {source} {left}; {_avoid(avoiding)}")
+    for late in (sorted(owed.keys() & silent), sorted(owed.keys() - silent)):
+        for group in [late] if len(late) > EACH else [[source] for source in late]:
+            requests = _requests(sum(owed[source] for source in group))
+            text = f"{some(group)} did not answer {requests} in time"
+            if silent.isdisjoint(group):
+                were = "was" if len(group) == 1 else "were"
+                text = (
+                    f"{some(group)} {were} busy, not silent: {requests} waited there longer than the timeout"
+                )
+            yield Remark(SLOW, text)
 
 
 def origin_serves_most(view: SwarmView, now: float) -> Iterator[Remark]:

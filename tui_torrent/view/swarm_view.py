@@ -280,7 +280,7 @@ def _request_expired(view: SwarmView, rank: Rank, t: float, event: ev.RequestExp
 
 
 def _source_avoided(view: SwarmView, rank: Rank, t: float, event: ev.SourceAvoided) -> None:
-    view.client(rank).detail.avoided[event.source] = event.reason
+    view.client(rank).detail.avoids(event)
 
 
 def _file_completed(view: SwarmView, rank: Rank, t: float, event: ev.FileCompleted) -> None:
