@@ -89,6 +89,12 @@ def test_hosts_and_load_are_shown_where_they_are_told(screen: type[Page], width:
     same_as_picture(f"{NAMES[screen.number - 1]}-cluster-{width}x{height}", lines)
 
 
+def test_the_traffic_explains_no_glyph_that_it_does_not_show() -> None:
+    assert "· nothing" in plain(drawn(TrafficScreen, 80, 24, now=5.5))
+    each_from_the_other = scripted(2, (File("a", 20, (1,), (2,)), File("b", 20, (2,), (1,))))
+    assert "nothing" not in plain(drawn(TrafficScreen, 80, 24, events=each_from_the_other, now=99.0))
+
+
 def test_a_large_matrix_has_borders_too() -> None:
     same_as_picture("traffic-64-clients-4-hosts", drawn(TrafficScreen, 100, 30, events=LARGE_CLUSTER, now=2))
 

@@ -169,7 +169,7 @@ class TrafficScreen(BarScreen):
         key = (width, height, self.first, moment, view.outcome)
         if view is not self._view or key != self._key:
             self._lines, self.first = traffic.traffic_lines(view, width, height, self.first)
-            self._meaning = traffic.meaning(view, width)
+            self._meaning = traffic.meaning(view, width, self._lines)
             self._view, self._key = view, (width, height, self.first, *key[3:])
         return self._lines
 

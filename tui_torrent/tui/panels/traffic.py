@@ -8,6 +8,7 @@ its name above their rows and a border between the columns of two.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from math import ceil
 from operator import itemgetter
 from typing import NamedTuple
@@ -94,11 +95,12 @@ def _matrix(view: SwarmView, ranks: list[Rank], columns: int) -> Matrix:
     return Matrix(ranks, groups, segments, [sum(line) for line in segments], received, hosts)
 
 
-def meaning(view: SwarmView, width: int) -> tuple[Line, ...]:
-    """What the glyphs mean, of those that a picture of that width may show."""
+def meaning(view: SwarmView, width: int, lines: Sequence[Line]) -> tuple[Line, ...]:
+    """What the glyphs in ``traffic_lines`` of that width mean."""
     layout, _ = _lay_out(view, width)
-    border = (BORDER,) if len(client_hosts(view)) > 1 else ()
-    return (OWNS, NONE, MUCH if layout.numbers else SHADED, *border)
+    nothing = [NONE] if any(NOTHING in span.text for line in lines for span in line) else []
+    border = [BORDER] if len(client_hosts(view)) > 1 else []
+    return (OWNS, *nothing, MUCH if layout.numbers else SHADED, *border)
 
 
 class _Layout(NamedTuple):
