@@ -34,6 +34,7 @@ from tui_torrent.tui.screens import (
     TrackerScreen,
     TrafficScreen,
 )
+from tui_torrent.view.limit import forecast
 from tui_torrent.view.swarm_view import SwarmView
 
 SIZES = ((80, 24), (100, 30), (160, 50))
@@ -238,10 +239,11 @@ def test_a_sparkline_is_as_high_as_its_values() -> None:
 
 def test_the_limit_is_told_in_as_many_words_as_fit() -> None:
     view, _ = fold(RUN, 5.5)
-    assert plain([limit_line(view, 5.5, 120)]).startswith(" limit ≈7.9s estimate, set by ")
-    assert "of the best" in plain([limit_line(view, 5.5, 120)])
-    assert plain([limit_line(view, 5.5, 40)]) == " limit ≈7.9s estimate last ≈13.2s (59%)"
-    assert "measuring" in plain([limit_line(SwarmView(), 0.0, 80)])
+    last = forecast(view, 5.5)
+    assert plain([limit_line(view, last, 5.5, 120)]).startswith(" limit ≈7.9s estimate, set by ")
+    assert "of the best" in plain([limit_line(view, last, 5.5, 120)])
+    assert plain([limit_line(view, last, 5.5, 40)]) == " limit ≈7.9s estimate last ≈12.5s (63%)"
+    assert "measuring" in plain([limit_line(SwarmView(), None, 0.0, 80)])
     assert "msg/s" in plain([pulse_line(view, 5.5, 80)])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from math import inf
 
 from mpi_core.protocol.units import Rank
 from tui_torrent.tui.panels.cells import letter, letter_style, segment_lines
@@ -23,6 +24,7 @@ from tui_torrent.tui.panels.lines import (
     time_text,
 )
 from tui_torrent.tui.panels.table import STATES, eta_text, percent, state_of
+from tui_torrent.view.limit import forecast
 from tui_torrent.view.swarm_view import ClientView, SwarmView
 
 KEYS = (("n p", "next, previous"), ("↑↓", "scroll"))
@@ -190,7 +192,8 @@ def _head(view: SwarmView, client: ClientView, now: float, width: int) -> list[L
         figures.append(Span(f"{client.segments_had}/{client.segments_wanted}", "text"))
     if client.lost and client.lost_reason:
         figures.append(Span(clean(client.lost_reason), "trouble"))
-    eta = eta_text(client, now)
+    last = forecast(view, now)
+    eta = eta_text(client, now, last.at if last is not None else inf)
     if eta != "–":
         figures.append(Span(f"done {eta}", "text"))
     if view.real_bytes:

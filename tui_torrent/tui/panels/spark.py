@@ -7,7 +7,7 @@ from math import inf
 
 from tui_torrent.tui.panels.axis import LEVELS
 from tui_torrent.tui.panels.lines import EMPTY, Line, Span, bytes_text, cells, clean, crop, time_text
-from tui_torrent.view.limit import forecast, limit
+from tui_torrent.view.limit import Forecast, limit
 from tui_torrent.view.rates import BUCKET
 from tui_torrent.view.swarm_view import SwarmView
 
@@ -66,9 +66,9 @@ def pulse_line(view: SwarmView, now: float, width: int) -> Line:
     return crop((*line, Span(span, "dim")) if cells(line) + len(span) < width else line, width)
 
 
-def limit_line(view: SwarmView, now: float, width: int) -> Line:
+def limit_line(view: SwarmView, last: Forecast | None, now: float, width: int) -> Line:
     """What no schedule can beat, what binds, and when the last client will be done."""
-    bound, last = limit(view, now), forecast(view, now)
+    bound = limit(view, now)
     if bound is None or view.began is None:
         return crop((Span(" limit ", "head"), Span("measuring the links …", "dim")), width)
     head: Line = (Span(" limit ", "head"), Span(f"≈{time_text(view.began + bound.seconds)}", "limit"))

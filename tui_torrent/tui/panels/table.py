@@ -153,18 +153,22 @@ def percent(share: float) -> int:
     return int(100 * share + 1e-9)
 
 
-def eta_text(client: ClientView, now: float) -> str:
-    """When it finished (``at 8.1s``), or when it will at the present rate (``in 12s``)."""
+def eta_text(client: ClientView, now: float, last: float) -> str:
+    """When it finished (``at 8.1s``), or when it will at the present rate (``in 12s``).
+
+    That is not after the ``last`` one's end: who is done before leaves it a larger share.
+    """
     if client.finished_at is not None:
         return f"at {time_text(client.finished_at)}"
     seconds = None if client.lost else seconds_left(client, now)
     if seconds is None or seconds == inf:
         return "–"
+    seconds = min(seconds, last - now)
     return "in " + (f"{max(1, round(seconds))}s" if seconds < 59.5 else time_text(seconds))
 
 
-def row(client: ClientView, layout: Layout, axis: Axis, now: float, width: int) -> Line:
-    """One client."""
+def row(client: ClientView, layout: Layout, axis: Axis, now: float, width: int, last: float = inf) -> Line:
+    """One client; ``last`` is when all will be done."""
     state = state_of(client, now)
     glyph, word, style = STATES[state]
     calm = "dim" if state in ("stopped", "starting") else "text"
@@ -185,7 +189,7 @@ def row(client: ClientView, layout: Layout, axis: Axis, now: float, width: int) 
         "sent": (str(client.uploaded), calm),
         "rejects": _count(client.rejects_sent + client.rejects_received),
         "eta": (
-            eta_text(client, now) if not only_seed else "–",
+            eta_text(client, now, last) if not only_seed else "–",
             _calm_if(client.finished_at is not None),
         ),
     }
