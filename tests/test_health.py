@@ -13,10 +13,11 @@ from mpi_core.protocol.events import AnyEvent, Stamped
 from mpi_core.protocol.units import Rank, SegmentIndex
 from tests.helpers.lawful import Plan, journal, lawful, plans
 from tests.helpers.runs import fold, scripted
-from tui_torrent.view.health import health, slowest, some, verdicts
+from tui_torrent.view.health import health, slowest, verdicts
 from tui_torrent.view.limit import forecast, limit
 from tui_torrent.view.rates import KEPT, History
 from tui_torrent.view.swarm_view import SwarmView
+from tui_torrent.view.words import some
 
 Told = tuple[float, int, AnyEvent]
 

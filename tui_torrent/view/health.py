@@ -15,6 +15,7 @@ from mpi_core.protocol.units import Rank
 from tui_torrent.view.client_detail import Wait
 from tui_torrent.view.scarce import misses_only, scarce
 from tui_torrent.view.swarm_view import ClientView, SwarmView
+from tui_torrent.view.words import counted, some
 
 #: A client that got nothing for so many seconds is told of, and one that waited so long for one holder.
 STARVING = 3.0
@@ -69,8 +70,8 @@ def nobody_may_begin(view: SwarmView, now: float) -> Iterator[Remark]:
         done = 100 * behind[0].hashed_bytes // behind[0].share_bytes
         what = f"client {behind[0].rank} is still hashing its files ({done} %)"
     else:
-        what = f"{some(client.rank for client in behind)} {_has(behind)} not told the tracker what they own"
-        what = what.replace("they own", "it owns") if len(behind) == 1 else what
+        have, they_own = ("has", "it owns") if len(behind) == 1 else ("have", "they own")
+        what = f"{some(client.rank for client in behind)} {have} not told the tracker what {they_own}"
     yield Remark(SLOW, f"nobody may download yet: {what}")
 
 
@@ -106,10 +107,10 @@ def _why_hungry(view: SwarmView, client: ClientView) -> str:
                 else:
                     nobodys += 1
     if nobodys:
-        return f": nobody holds {_segments(nobodys)} that it misses"
+        return f": nobody holds {counted(nobodys, 'segment')} that it misses"
     if alone:
         holder, count = alone.most_common(1)[0]
-        return f": only client {holder} holds {_segments(count)} that it misses"
+        return f": only client {holder} holds {counted(count, 'segment')} that it misses"
     asked = {source for sources in client.detail.open.values() for source in sources}
     if asked:
         return f": it waits for {some(asked)}"
@@ -129,9 +130,8 @@ def one_holds_the_rest(view: SwarmView, now: float) -> Iterator[Remark]:
         if len(waiting) > 1:
             rest = max(misses_only(view, client, held) for client in waiting)
             who = some(client.rank for client in waiting)
-            yield Remark(
-                SLOW, f"{who} wait for client {holder}, the only one with the {_segments(rest)} they miss"
-            )
+            what = f"the only one with the {counted(rest, 'segment')} they miss"
+            yield Remark(SLOW, f"{who} wait for client {holder}, {what}")
 
 
 # Of the run so far ------------------------------------------------------------------------------
@@ -158,7 +158,9 @@ def clients_lost(view: SwarmView, now: float) -> Iterator[Remark]:
             if all(view.client_is_lost(rank) for rank in file.owners):
                 gone[name] = sum(not copies for copies in file.copies[:segments])
         last = "".join(
-            f", and with it the only copy of {_segments(n)} of {name}" for name, n in gone.items() if n
+            f", and with it the only copy of {counted(n, 'segment')} of {name}"
+            for name, n in gone.items()
+            if n
         )
         why = f" ({client.lost_reason})" if client.lost_reason else ""
         yield Remark(LOST, f"client {client.rank} was given up{why}{last}")
@@ -177,10 +179,9 @@ def corrupt_sources(view: SwarmView, now: float) -> Iterator[Remark]:
     for source, count in sorted(sent.items()):
         if not count or (len(suspects) > 1 and source in suspects):
             continue
-        noun = "corrupt segment" if count == 1 else "corrupt segments"
         avoiding = avoided_by.get(source)
         end = f"; {_avoid(avoiding)}" if avoiding else ""
-        yield Remark(WRONG, f"client {source} sent {count} {noun}{end}")
+        yield Remark(WRONG, f"client {source} sent {counted(count, 'corrupt segment')}{end}")
 
 
 def late_sources(view: SwarmView, now: float) -> Iterator[Remark]:
@@ -194,11 +195,11 @@ def late_sources(view: SwarmView, now: float) -> Iterator[Remark]:
                 avoided_by.setdefault(source, []).append(client.rank)
     for source, avoiding in sorted(avoided_by.items()):
         count = owed.pop(source, 0)
-        left = f"did not answer {_requests(count)} in time" if count else "is silent"
+        left = f"did not answer {counted(count, 'request')} in time" if count else "is silent"
         yield Remark(WRONG, f"client {source} {left}; {_avoid(avoiding)}")
     for late in (sorted(owed.keys() & silent), sorted(owed.keys() - silent)):
         for group in [late] if len(late) > EACH else [[source] for source in late]:
-            requests = _requests(sum(owed[source] for source in group))
+            requests = counted(sum(owed[source] for source in group), "request")
             text = f"{some(group)} did not answer {requests} in time"
             if silent.isdisjoint(group):
                 were = "was" if len(group) == 1 else "were"
@@ -269,7 +270,8 @@ def slowest(view: SwarmView) -> list[str]:
         if usual - last.share_done < BEHIND:
             return []
         missing = last.segments_wanted - last.segments_had
-        text = f"client {last.rank} lags behind: it misses {missing} of {_segments(last.segments_wanted)}"
+        share = f"{missing} of {counted(last.segments_wanted, 'segment')}"
+        text = f"client {last.rank} lags behind: it misses {share}"
         text += f", where the median client has {100 * usual:.0f} %"
     else:
         times = [client.finished_at or 0.0 for client in fetching]
@@ -297,7 +299,7 @@ def _reasons(view: SwarmView, client: ClientView, others: Sequence[ClientView]) 
     corrupt = sum(detail.corrupt_from.values())
     if corrupt:
         senders = some(rank for rank, count in detail.corrupt_from.items() if count)
-        texts.append(f"{who} had to fetch {_segments(corrupt)} again: {senders} sent corrupt ones")
+        texts.append(f"{who} had to fetch {counted(corrupt, 'segment')} again: {senders} sent corrupt ones")
     expired = sum(detail.expired_from.values())
     if expired:
         were = "was" if expired == 1 else "were"
@@ -356,30 +358,8 @@ def _sizes(view: SwarmView, client: ClientView) -> Iterator[int]:
 # Words ------------------------------------------------------------------------------------------
 
 
-def some(ranks: Iterable[int]) -> str:
-    """``client 5``, ``clients 5 and 6``, ``clients 5, 6, 7 and 12 more``."""
-    known = sorted(ranks)
-    if len(known) == 1:
-        return f"client {known[0]}"
-    if len(known) > 4:
-        return f"clients {', '.join(map(str, known[:3]))} and {len(known) - 3} more"
-    return f"clients {', '.join(map(str, known[:-1]))} and {known[-1]}"
-
-
-def _segments(number: int) -> str:
-    return "1 segment" if number == 1 else f"{number} segments"
-
-
-def _requests(number: int) -> str:
-    return "1 request" if number == 1 else f"{number} requests"
-
-
 def _avoid(ranks: Sequence[Rank]) -> str:
     return f"{some(ranks)} {'avoids' if len(ranks) == 1 else 'avoid'} it"
-
-
-def _has(clients: Sequence[ClientView]) -> str:
-    return "has" if len(clients) == 1 else "have"
 
 
 def _clients(view: SwarmView) -> list[ClientView]:

@@ -15,7 +15,6 @@ from tui_torrent.tui.panels.lines import (
     bytes_text,
     cells,
     clean,
-    count_text,
     crop,
     fit,
     fit_end,
@@ -26,6 +25,7 @@ from tui_torrent.tui.panels.lines import (
 from tui_torrent.tui.panels.table import STATES, eta_text, percent, state_of
 from tui_torrent.view.limit import forecast
 from tui_torrent.view.swarm_view import ClientView, SwarmView
+from tui_torrent.view.words import counted
 
 KEYS = (("n p", "next, previous"), ("↑↓", "scroll"))
 
@@ -112,7 +112,7 @@ def flight_lines(client: ClientView, now: float, width: int, height: int) -> lis
         for (name, segment), sources in client.detail.open.items()
         for rank, since in sources.items()
     )
-    head = f"{count_text(len(requests), 'request')} in flight" if requests else "no request in flight"
+    head = f"{counted(len(requests), 'request')} in flight" if requests else "no request in flight"
     lines: list[Line] = [(Span(head, "head"),)]
     room = max(1, height - 1)
     shown = requests if len(requests) <= room else requests[: max(0, room - 1)]
@@ -202,7 +202,7 @@ def _head(view: SwarmView, client: ClientView, now: float, width: int) -> list[L
     if corrupt:
         figures.append(Span(f"{corrupt} corrupt", "trouble"))
     if rejects:
-        figures.append(Span(count_text(rejects, "reject"), "rare"))
+        figures.append(Span(counted(rejects, "reject"), "rare"))
     if client.expired:
         figures.append(Span(f"{client.expired} unanswered", "trouble"))
     letter_of = Span(f" {letter(client.rank)} ", letter_style(client.rank))

@@ -155,7 +155,3 @@ def moment_text(seconds: float) -> str:
         if number < 999.5:
             return f"{number:.1f} {unit}" if number < 9.95 else f"{number:.0f} {unit}"
     return f"{seconds:.1f} s"
-
-
-def count_text(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

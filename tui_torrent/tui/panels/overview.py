@@ -19,7 +19,6 @@ from tui_torrent.tui.panels.lines import (
     bytes_text,
     cells,
     clean,
-    count_text,
     crop,
     fit,
     right,
@@ -34,6 +33,7 @@ from tui_torrent.view.limit import forecast
 from tui_torrent.view.rates import BUCKET
 from tui_torrent.view.story import TAG_WIDTH, Kind, Tail, Told
 from tui_torrent.view.swarm_view import SwarmView
+from tui_torrent.view.words import counted
 
 #: Pieces of segment maps that are drawn anew in one frame; what is left over has its turn in the next.
 #: Measured: some 40 rows of 90 pieces, 5 ms.
@@ -98,12 +98,12 @@ def header(view: SwarmView, segments: int, title: str, now: float, width: int) -
     figures: list[Span] = [Span(f"{int(1000 * share + 1e-9) / 10:.1f}%", "strong")]
     figures.append(Span(f"done {view.done}/{len(view.clients)}", "text"))
     if view.dropped:
-        figures.append(Span(f"{count_text(view.dropped, 'event')} lost", "alarm"))
-    optional = [count_text(view.file_count, "file"), count_text(segments, "segment")]
+        figures.append(Span(f"{counted(view.dropped, 'event')} lost", "alarm"))
+    optional = [counted(view.file_count, "file"), counted(segments, "segment")]
     rate = sum(client.down_rate.at(now) for client in view.clients.values())
     if rate and view.real_bytes:
         optional.append(f"{bytes_text(rate)}/s")
-    optional.append(count_text(len(view.clients), "client"))
+    optional.append(counted(len(view.clients), "client"))
     gap = 3 if width >= 110 else 2
     for text in optional:
         if sum(len(f.text) + gap for f in figures) + len(text) + gap + 12 <= width:

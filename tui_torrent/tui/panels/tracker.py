@@ -9,7 +9,6 @@ from tui_torrent.tui.panels.lines import (
     Line,
     Span,
     clean,
-    count_text,
     crop,
     fit_end,
     moment_text,
@@ -18,6 +17,7 @@ from tui_torrent.tui.panels.lines import (
 )
 from tui_torrent.tui.panels.spark import sparkline
 from tui_torrent.view.swarm_view import SwarmView
+from tui_torrent.view.words import counted
 
 KEYS = (("↑↓", "scroll the swarms"),)
 
@@ -65,7 +65,7 @@ def _head(view: SwarmView, now: float, width: int) -> list[Line]:
     total = sum(view.tracker_messages.values())
     rate = sum(rate.at(now) for rate in view.tracker_rates.values())
     lines = _load(view)
-    text = f" {count_text(total, 'message')}, {rate:.1f} a second  "
+    text = f" {counted(total, 'message')}, {rate:.1f} a second  "
     if total and view.clients:
         each = total / len(view.clients)
         text += f"({each:.0f} a client)  " if width >= 70 else ""

@@ -22,7 +22,6 @@ from tui_torrent.tui.panels.lines import (
     bytes_text,
     cells,
     clean,
-    count_text,
     crop,
     right,
     rule,
@@ -31,6 +30,7 @@ from tui_torrent.tui.panels.lines import (
 from tui_torrent.view.hosts import by_host, client_hosts, split
 from tui_torrent.view.report import fairness
 from tui_torrent.view.swarm_view import SwarmView
+from tui_torrent.view.words import counted
 
 #: From a little to the most; nothing is a dot.
 SHADES = "░▒▓█"
@@ -200,7 +200,7 @@ def _head(view: SwarmView, width: int) -> list[Line]:
     balance = fairness(view)
     if balance.jain is None or balance.origin_share is None:
         return [(Span(" No segment was sent yet.", "dim"),)]
-    moved = count_text(_sent(view), "segment")
+    moved = counted(_sent(view), "segment")
     if view.real_bytes:
         moved += f", {bytes_text(sum(client.bytes_up for client in view.clients.values()))}"
     share, jain = f"{100 * balance.origin_share:.0f}%", f"{balance.jain:.2f}"
