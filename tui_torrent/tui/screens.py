@@ -86,7 +86,16 @@ class OverviewScreen(Page):
 
 
 class BarScreen(Page):
-    """A panel between the bar above and the keys below."""
+    """A panel between the bar above and the keys below; a list in it may scroll."""
+
+    def __init__(self, stage: Stage) -> None:
+        super().__init__(stage)
+        #: The first line of the list that is shown; a panel that shows another says so.
+        self.first = 0
+
+    def action_move(self, lines: int) -> None:
+        self.first += lines
+        self.frame()
 
     @abstractmethod
     def panel(self, width: int, height: int) -> list[Line]:
@@ -118,10 +127,6 @@ class ClientScreen(BarScreen):
         Binding("p,left_square_bracket", "other(-1)", "Previous client", show=False),
     ]
 
-    def __init__(self, stage: Stage) -> None:
-        super().__init__(stage)
-        self.first = 0
-
     def meaning(self) -> tuple[Line, ...]:
         return client.MEANING
 
@@ -151,7 +156,6 @@ class TrafficScreen(BarScreen):
 
     def __init__(self, stage: Stage) -> None:
         super().__init__(stage)
-        self.first = 0
         #: What the lines were made from, and the lines.
         self._view: SwarmView | None = None
         self._key: tuple[object, ...] = ()
@@ -173,10 +177,6 @@ class TrafficScreen(BarScreen):
             self._view, self._key = view, (width, height, self.first, *key[3:])
         return self._lines
 
-    def action_move(self, lines: int) -> None:
-        self.first = max(0, self.first + lines)
-        self.frame()
-
 
 class TrackerScreen(BarScreen):
     """What the tracker has to do."""
@@ -184,18 +184,10 @@ class TrackerScreen(BarScreen):
     number = 5
     keys = tracker.KEYS
 
-    def __init__(self, stage: Stage) -> None:
-        super().__init__(stage)
-        self.first = 0
-
     def panel(self, width: int, height: int) -> list[Line]:
         source = self.stage.source
         lines, self.first = tracker.tracker_lines(source.view, source.now, width, height, self.first)
         return lines
-
-    def action_move(self, lines: int) -> None:
-        self.first += lines
-        self.frame()
 
 
 class LogScreen(BarScreen):

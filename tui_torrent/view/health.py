@@ -304,8 +304,7 @@ def _reasons(view: SwarmView, client: ClientView, others: Sequence[ClientView]) 
     if expired:
         were = "was" if expired == 1 else "were"
         texts.append(f"{expired} of its requests {were} not answered in time, by {some(detail.expired_from)}")
-    needs = [sum(_sizes(view, other)) for other in others]
-    need, usual = sum(_sizes(view, client)), median(needs)
+    need, usual = _to_fetch(view, client), median(_to_fetch(view, other) for other in others)
     if need > 1.1 * usual > 0:
         texts.append(f"{who} had {100 * (need / usual - 1):.0f} % more to fetch than the median client")
     peaks = [other.down_rate.peak for other in others if other.down_rate.peak]
@@ -349,10 +348,9 @@ def _alone(view: SwarmView, wait: Wait) -> float:
     return max(0.0, min(file.first_copy[wait.segment], wait.ended) - (wait.ended - wait.seconds))
 
 
-def _sizes(view: SwarmView, client: ClientView) -> Iterator[int]:
-    for name in client.wanted:
-        if name not in client.owned and name in view.files:
-            yield view.files[name].size
+def _to_fetch(view: SwarmView, client: ClientView) -> int:
+    """The bytes of all that it wants of others."""
+    return sum(view.files[name].size for name in client.fetched if name in view.files)
 
 
 # Words ------------------------------------------------------------------------------------------

@@ -84,8 +84,8 @@ def _to_fetch(view: SwarmView, client: ClientView) -> dict[str, int]:
     """The bytes of each file that it must fetch; a file without its bytes known is left out."""
     return {
         name: view.files[name].size
-        for name in client.wanted
-        if name not in client.owned and name not in client.unavailable and name in view.files
+        for name in client.fetched
+        if name not in client.unavailable and name in view.files
     }
 
 

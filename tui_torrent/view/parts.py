@@ -78,6 +78,11 @@ class ClientView:
     detail: Detail = field(default_factory=Detail)
 
     @property
+    def fetched(self) -> list[str]:
+        """The wanted files that it has not owned from the start, each once."""
+        return [name for name in dict.fromkeys(self.wanted) if name not in self.owned]
+
+    @property
     def share_done(self) -> float:
         """0…1 of what it wants (and can have); 1 where it wants nothing."""
         wanted = self.segments_wanted

@@ -68,8 +68,7 @@ class Grid(NamedTuple):
 
 def grid(view: SwarmView, client: ClientView, name: str, per_cell: int) -> Grid:
     """A file's segments as ``client`` has them, ``per_cell`` of them in a cell."""
-    file, held = view.files.get(name), client.held.get(name)
-    segments = len(held) if held is not None else file.segments if file is not None else 0
+    file, segments = view.files.get(name), _size(view, client, name)
     if name in client.owned:
         return Grid(OWNED * ceil(segments / per_cell), segments, 0, 0)
     sources = client.detail.sources.get(name) or [0] * segments

@@ -22,8 +22,6 @@ FRAME_BUDGET = 3_000
 NEW_BUDGET = 10_000
 
 KEYS = (("/", "filter"), ("f", "follow"), ("↑↓", "line"), ("PgUp PgDn", ""), ("esc", "no filter"))
-
-
 #: In a replay.
 GO = ("enter", "go there")
 

@@ -6,13 +6,12 @@ cells, and what is left over is the map's. State is a glyph and a word, never a 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from math import inf
 
 from mpi_core.protocol.units import Rank
 from tui_torrent.tui.panels.axis import Axis, ruler, segment_map
-from tui_torrent.tui.panels.lines import Line, Span, bytes_text, crop, fit, right, time_text
+from tui_torrent.tui.panels.lines import Line, Span, bytes_text, crop, fit, right, runs, time_text
 from tui_torrent.view.limit import seconds_left
 from tui_torrent.view.swarm_view import ClientView, SwarmView
 
@@ -174,8 +173,7 @@ def row(client: ClientView, layout: Layout, axis: Axis, now: float, width: int, 
     calm = "dim" if state in ("stopped", "starting") else "text"
     wanted, had = client.segments_wanted, client.segments_had
     down, up = client.down_rate.at(now), client.up_rate.at(now)
-    # As ClientView.share_done says it, from what is counted already.
-    share = had / wanted if wanted else client.share_done
+    share = client.share_done
     only_seed = client.finished_at is not None and not client.wanted
     if state == "hashing":
         share = client.hashed_bytes / client.share_bytes if client.share_bytes else 0.0
@@ -193,11 +191,11 @@ def row(client: ClientView, layout: Layout, axis: Axis, now: float, width: int, 
             _calm_if(client.finished_at is not None),
         ),
     }
-    spans = []
-    for name, room in layout.widths:
-        text, style = texts[name]
-        spans.append(Span((fit if name in _LEFT else right)(text, room) + " " * layout.gap, style))
-    line = (*_merged(spans), *segment_map(client, axis))
+    shown = [
+        (fit if name in _LEFT else right)(texts[name][0], room) + " " * layout.gap
+        for name, room in layout.widths
+    ]
+    line = (*runs(shown, [texts[name][1] for name, _ in layout.widths]), *segment_map(client, axis))
     # What is as wide as it should be need not be measured.
     return line if layout.left + len(axis.columns) == width else crop(line, width)
 
@@ -222,13 +220,3 @@ def _rate(rate: float) -> str:
 
 def _count(number: int) -> tuple[str, str]:
     return (str(number) if number < 1000 else "1k+", "rare") if number else ("–", "dim")
-
-
-def _merged(spans: Iterable[Span]) -> Line:
-    merged: list[Span] = []
-    for span in spans:
-        if merged and merged[-1].style == span.style:
-            merged[-1] = Span(merged[-1].text + span.text, span.style)
-        else:
-            merged.append(span)
-    return tuple(merged)
