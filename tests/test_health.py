@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mpi_core.protocol import events as ev
-from mpi_core.protocol.events import AnyEvent, Stamped
+from mpi_core.protocol.events import AnyEvent
 from mpi_core.protocol.units import Rank, SegmentIndex
 from tests.helpers.lawful import Plan, journal, lawful, plans
-from tests.helpers.runs import fold, scripted
+from tests.helpers.runs import fold, scripted, view_of
 from tui_torrent.view.health import health, slowest, verdicts
 from tui_torrent.view.limit import forecast, limit
 from tui_torrent.view.rates import KEPT, History
@@ -20,13 +20,6 @@ from tui_torrent.view.swarm_view import SwarmView
 from tui_torrent.view.words import some
 
 Told = tuple[float, int, AnyEvent]
-
-
-def view_of(*told: Told) -> SwarmView:
-    view = SwarmView()
-    for seq, (t, rank, event) in enumerate(told):
-        view.apply(Stamped(t, Rank(rank), seq, event))
-    return view
 
 
 def requested(source: int, at: int, name: str = "a") -> AnyEvent:

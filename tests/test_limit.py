@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from mpi_core.protocol.units import Rank
 from mpi_core.runtime.journal import read_journal
-from tests.helpers.runs import fold, scripted
-from tests.test_health import Told, sent, stored, swarm, view_of
+from tests.helpers.runs import fold, scripted, view_of
+from tests.test_health import Told, sent, stored, swarm
 from tui_torrent.view.limit import Limit, forecast, limit
 from tui_torrent.view.rates import BUCKETS, LONGEST, Rate
 from tui_torrent.view.swarm_view import SwarmView

@@ -12,16 +12,18 @@ from hypothesis import strategies as st
 from rich.style import Style
 
 from mpi_core.protocol import events as ev
-from mpi_core.protocol.events import AnyEvent, Stamped
+from mpi_core.protocol.events import Stamped
 from mpi_core.protocol.units import Rank, SegmentIndex
-from tests.helpers.runs import File, Scripted, fold, scripted, with_facts
+from tests.helpers.runs import File, Scripted, fold, scripted, view_of, with_facts
 from tests.test_panels import same_as_picture
 from tui_torrent.tui.pages import Page, Stage
 from tui_torrent.tui.palette import THEMES, palette_for
 from tui_torrent.tui.panels.cells import LETTERS, SOURCES, grid, letter, letter_style
 from tui_torrent.tui.panels.client import lacking, useful
+from tui_torrent.tui.panels.help import help_lines
 from tui_torrent.tui.panels.lines import Line, cells, plain
 from tui_torrent.tui.panels.overview import Overview, remark_lines
+from tui_torrent.tui.panels.report import report_lines
 from tui_torrent.tui.panels.spark import limit_line, pulse_line, sparkline
 from tui_torrent.tui.panels.table import in_order
 from tui_torrent.tui.panels.tabs import NAMES, tab_at, tab_line
@@ -34,7 +36,9 @@ from tui_torrent.tui.screens import (
     TrackerScreen,
     TrafficScreen,
 )
+from tui_torrent.view.ledger import Finding
 from tui_torrent.view.limit import forecast
+from tui_torrent.view.report import build
 from tui_torrent.view.swarm_view import SwarmView
 
 SIZES = ((80, 24), (100, 30), (160, 50))
@@ -115,6 +119,9 @@ def test_no_size_is_refused(screen: type[Page], width: int, height: int, now: fl
 
 def test_every_style_has_a_colour_scheme_on_every_theme() -> None:
     lines = [line for screen in SCREENS for line in drawn(screen, 160, 50, events=BAD_RUN, now=3.0)]
+    view, _ = fold(BAD_RUN)
+    findings = [Finding(f"{holds}", holds, "") for holds in (True, False, None)]
+    lines += [*report_lines(build(view, findings), view, "x", 100), *help_lines(100)]
     for theme in THEMES:
         palette = palette_for(theme, Style())
         assert all(isinstance(palette[span.style], Style) for line in lines for span in line)
@@ -250,21 +257,14 @@ def test_the_limit_is_told_in_as_many_words_as_fit() -> None:
 # Client -----------------------------------------------------------------------------------------
 
 
-def tell(*told: tuple[int, AnyEvent], t: float = 1.0) -> SwarmView:
-    view = SwarmView()
-    for seq, (rank, event) in enumerate(told):
-        view.apply(Stamped(t, Rank(rank), seq, event))
-    return view
-
-
 def fetching(*stored: tuple[int, int], segments: int = 8, owners: tuple[int, ...] = (1, 2)) -> SwarmView:
     """Client 3 wants a file of two owners, and has got those (source, segment)."""
-    return tell(
-        *((rank, ev.InitSent((ev.OwnedFile("a", segments),))) for rank in owners),
-        (3, ev.InitSent(())),
-        (3, ev.InitAckReceived(("a",))),
-        (3, ev.DownloadStarted("a", segments, 100)),
-        *((3, ev.SegmentStored(Rank(s), "a", SegmentIndex(at), 10, "00")) for s, at in stored),
+    return view_of(
+        *((1.0, rank, ev.InitSent((ev.OwnedFile("a", segments),))) for rank in owners),
+        (1.0, 3, ev.InitSent(())),
+        (1.0, 3, ev.InitAckReceived(("a",))),
+        (1.0, 3, ev.DownloadStarted("a", segments, 100)),
+        *((1.0, 3, ev.SegmentStored(Rank(s), "a", SegmentIndex(at), 10, "00")) for s, at in stored),
     )
 
 
