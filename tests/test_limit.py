@@ -131,6 +131,10 @@ def test_who_is_done_leaves_its_share_to_the_others() -> None:
     missing, rate = 3 * 200 - 2 * 40 - 20, 25
     assert last is not None
     assert (last.client, last.at) == (4, pytest.approx(5.0 + missing / rate, rel=0.02))
+    view.clients[Rank(2)].finished_at = 4.9
+    last = forecast(view, 5.0)
+    assert last is not None
+    assert last.at == pytest.approx(5.0 + (missing - 160) / rate, rel=0.02)
 
 
 def test_but_a_plainly_slower_downlink_takes_no_more() -> None:

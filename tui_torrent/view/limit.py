@@ -162,7 +162,7 @@ def forecast(view: SwarmView, now: float) -> Forecast | None:
     last = max(known, key=known.__getitem__)
     if known[last] == inf:
         return Forecast(last, inf, False)
-    together = sum(map(_missing, still)) / sum(client.down_rate.lately(now) for client in still)
+    together = sum(map(_missing, still)) / sum(client.down_rate.lately(now) for client in fetching)
     return Forecast(last, now + max(together, _own_links(view, still, now), _first_copies(view)), False)
 
 
