@@ -14,12 +14,12 @@ from tests.helpers.runs import scripted
 from tests.test_app import drawn, shown, until, until_shown
 from tui_torrent.recording import Recording
 from tui_torrent.replay import Replay
-from tui_torrent.tui.app import LEFT_EARLY, SEEN_TO_THE_END, ReportScreen
+from tui_torrent.tui.pages import LEFT_EARLY, SEEN_TO_THE_END
 from tui_torrent.tui.panels.lines import plain
 from tui_torrent.tui.panels.tabs import NAMES
 from tui_torrent.tui.panels.timeline import track
 from tui_torrent.tui.replay_app import ReplayApp, Timeline
-from tui_torrent.tui.screens import LogScreen
+from tui_torrent.tui.screens import LogScreen, ReportScreen
 
 RECORDING = Recording(scripted())
 

@@ -11,7 +11,8 @@ from textual.widgets import Input
 
 from tests.helpers.runs import Scripted, scripted
 from tests.test_app import drawn, shown, until, until_shown, use
-from tui_torrent.tui.app import LEFT_EARLY, SEEN_TO_THE_END, MonitorApp, draws_unicode
+from tui_torrent.tui.app import MonitorApp, draws_unicode
+from tui_torrent.tui.pages import LEFT_EARLY, SEEN_TO_THE_END
 from tui_torrent.tui.panels.tabs import NAMES
 from tui_torrent.tui.widgets import Canvas
 

@@ -66,7 +66,7 @@ class OverviewScreen(Page):
     def clicked(self, x: int, y: int) -> None:
         rank = self.overview.rank_at(y)
         if rank is not None and rank == self.stage.chosen:
-            self.post_message(self.Wanted(2))
+            self.post_message(self.Wanted(ClientScreen.number))
         elif rank is not None:
             self.stage.chosen = rank
             self.frame()
@@ -74,7 +74,7 @@ class OverviewScreen(Page):
     def action_open(self) -> None:
         if self.stage.chosen not in self.overview.order:
             self.stage.chosen = next(iter(self.overview.order[self.overview.first :]), None)
-        self.post_message(self.Wanted(2))
+        self.post_message(self.Wanted(ClientScreen.number))
 
     def action_sort(self) -> None:
         self.overview.sort_by_next(self.stage.source.view)

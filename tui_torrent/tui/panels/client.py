@@ -16,6 +16,8 @@ from tui_torrent.tui.panels.lines import (
     cells,
     clean,
     crop,
+    dashed,
+    filled,
     fit,
     fit_end,
     right,
@@ -88,10 +90,10 @@ def peer_lines(
         texts = {
             "peer": ("", ""),
             "state": (fit(f"{glyph} {word}", 9), style),
-            "got": (right(_number(got), 6), "text" if got else "dim"),
-            "sent": (right(_number(sent), 6), "text" if sent else "dim"),
-            "has that I need": (right(_number(need), 15), "strong" if need else "dim"),
-            "asked": (right(_number(asked[rank]), 5), "busy" if asked[rank] else "dim"),
+            "got": (right(dashed(got), 6), "text" if got else "dim"),
+            "sent": (right(dashed(sent), 6), "text" if sent else "dim"),
+            "has that I need": (right(dashed(need), 15), "strong" if need else "dim"),
+            "asked": (right(dashed(asked[rank]), 5), "busy" if asked[rank] else "dim"),
         }
         line: Line = (Span(f" {letter(rank)}", letter_style(rank)), Span(fit(f" rank {rank}", 9)))
         for name, _ in columns[1:]:
@@ -99,10 +101,6 @@ def peer_lines(
             line = (*line, Span(text + " ", look))
         lines.append(line)
     return [crop(line, width) for line in lines]
-
-
-def _number(number: int) -> str:
-    return str(number) if number else "–"
 
 
 def flight_lines(client: ClientView, now: float, width: int, height: int) -> list[Line]:
@@ -141,7 +139,7 @@ def client_lines(
     """The screen of one client, without its keys; ``scrolled`` is the first of the others that is shown."""
     client = view.clients.get(rank) if rank is not None else None
     if client is None:
-        return _filled([crop((Span(" no client yet", "dim"),), width)], width, height)
+        return filled([crop((Span(" no client yet", "dim"),), width)], width, height)
     lines = [*_head(view, client, now, width)[: max(1, height - 1)]]
     others = len(view.clients)
     below = min(others, max(4, (height - len(lines)) // 2))
@@ -154,7 +152,7 @@ def client_lines(
             crop(rule("peers and requests", "", width), width),
             *_tables(view, client, now, width, room, scrolled),
         ]
-    return _filled(lines, width, height)
+    return filled(lines, width, height)
 
 
 def _tables(
@@ -213,7 +211,3 @@ def _head(view: SwarmView, client: ClientView, now: float, width: int) -> list[L
             break
         line = longer
     return [crop(line, width)]
-
-
-def _filled(lines: list[Line], width: int, height: int) -> list[Line]:
-    return [*lines[:height], *[crop(EMPTY, width)] * (height - len(lines))]

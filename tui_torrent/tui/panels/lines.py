@@ -79,6 +79,11 @@ def crop(line: Line, width: int, fill: str = "text") -> Line:
     return tuple(spans)
 
 
+def filled(lines: Sequence[Line], width: int, height: int) -> list[Line]:
+    """Exactly ``height`` lines: cut at the end, or blank ones below."""
+    return [*lines[:height], *[crop(EMPTY, width)] * (height - len(lines))]
+
+
 def spread(left: Line, other: Line, width: int, fill: str = "text") -> Line:
     """``left`` at the left edge and ``other`` at the right one, which gives way."""
     room = width - cells(left) - cells(other)
@@ -127,6 +132,11 @@ def ascii_text(text: str) -> str:
     """As ``in_ascii``, of a text."""
     text = text.translate(_ASCII)
     return text if text.isascii() else "".join(c if c.isascii() else "?" * cell_len(c) for c in text)
+
+
+def dashed(number: int) -> str:
+    """The number; a dash for none."""
+    return str(number) if number else "–"
 
 
 def bytes_text(count: float) -> str:

@@ -14,6 +14,7 @@ from tui_torrent.tui.panels.lines import (
     bytes_text,
     clean,
     crop,
+    dashed,
     moment_text,
     right,
     rule,
@@ -161,7 +162,7 @@ def _cells(client: ClientReport, so_far: bool, owner: bool) -> dict[str, tuple[s
 
 
 def _or_dash(number: int, style: str) -> tuple[str, str]:
-    return (str(number), style) if number else ("–", "dim")
+    return dashed(number), style if number else "dim"
 
 
 def _balance(report: Report, view: SwarmView, width: int) -> list[Line]:

@@ -10,6 +10,8 @@ from tui_torrent.tui.panels.lines import (
     Span,
     clean,
     crop,
+    dashed,
+    filled,
     fit_end,
     moment_text,
     right,
@@ -56,8 +58,7 @@ def tracker_lines(
         swarms, first = _swarms(view, width, room, first)
         body = [*messages, *swarms]
         body += _asking(view, width, height - len(head) - len(body))
-    lines = [crop(line, width) for line in [*head, *body][:height]]
-    return [*lines, *[crop(EMPTY, width)] * (height - len(lines))], first
+    return filled([crop(line, width) for line in [*head, *body]], width, height), first
 
 
 def _head(view: SwarmView, now: float, width: int) -> list[Line]:
@@ -110,7 +111,7 @@ def _messages(view: SwarmView, now: float, width: int) -> list[Line]:
         line: Line = (
             Span(f" {tag:<15} ", style if count else "dim"),
             Span(f"{arrow} {way:<3}", "dim"),
-            Span(right(str(count) if count else "–", 7), "strong" if count else "dim"),
+            Span(right(dashed(count), 7), "strong" if count else "dim"),
             Span(right(f"{rate:.1f}" if rate else "–", 8), "text" if rate else "dim"),
         )
         if bar >= 4 and count:
@@ -141,7 +142,7 @@ def _swarms(view: SwarmView, width: int, height: int, first: int) -> tuple[list[
                     right(str(seeds) if listed else "–", 7),
                     "own" if seeds else "trouble" if listed else "dim",
                 ),
-                Span(right(str(peers) if peers else "–", 7), "text" if peers else "dim"),
+                Span(right(dashed(peers), 7), "text" if peers else "dim"),
             )
         )
     if not names:

@@ -16,13 +16,13 @@ from typing import NamedTuple
 from mpi_core.protocol.units import Rank
 from tui_torrent.tui.panels.axis import LEVELS
 from tui_torrent.tui.panels.lines import (
-    EMPTY,
     Line,
     Span,
     bytes_text,
     cells,
     clean,
     crop,
+    filled,
     right,
     rule,
     runs,
@@ -151,15 +151,11 @@ def _rows(table: Matrix) -> list[int | str]:
     return rows
 
 
-def _highest(table: Matrix) -> int:
-    return max(map(max, table.cells), default=0)
-
-
 def traffic_lines(view: SwarmView, width: int, height: int, first: int = 0) -> tuple[list[Line], int]:
     """Exactly ``height`` lines, and the first row that is shown: ``first``, or as near as there is."""
     layout, columns_of_clients = _lay_out(view, width)
     table = matrix(view, columns_of_clients)
-    head = [*_head(view, width), *_by_host(view, width)]
+    head = [*_head(view, width), *_host_lines(view, width)]
     room = max(1, height - len(head) - 3)
     shown = _rows(table)
     rows = len(shown)
@@ -172,7 +168,7 @@ def traffic_lines(view: SwarmView, width: int, height: int, first: int = 0) -> t
     if note and len(title) + len(note) + 8 > width:
         title = f"segments sent{columns}"
     lines = [*head, rule(title, note, width), _titles(table, layout)]
-    highest = _highest(table)
+    highest = max(map(max, table.cells), default=0)
     usual = sum(table.sent) / max(1, len(view.traffic))
     longest, everything = max(table.sent, default=0), max(1, sum(table.sent))
     for at in shown[first : first + room]:
@@ -191,8 +187,7 @@ def traffic_lines(view: SwarmView, width: int, height: int, first: int = 0) -> t
             line.append(Span(f" {100 * sent / everything:.0f}%", "dim"))
         lines.append(tuple(line))
     lines.append(_sums(table, layout) if rows else (Span(" no client yet", "dim"),))
-    lines = [crop(line, width) for line in lines[:height]]
-    return [*lines, *[crop(EMPTY, width)] * (height - len(lines))], first
+    return filled([crop(line, width) for line in lines], width, height), first
 
 
 def _head(view: SwarmView, width: int) -> list[Line]:
@@ -220,7 +215,7 @@ def _head(view: SwarmView, width: int) -> list[Line]:
     return [line]
 
 
-def _by_host(view: SwarmView, width: int) -> list[Line]:
+def _host_lines(view: SwarmView, width: int) -> list[Line]:
     """What stayed within a host, and what crossed the network."""
     hosts = client_hosts(view)
     if not hosts or not view.clients.keys() <= view.hosts.keys():
