@@ -10,7 +10,7 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from tests.helpers.runs import scripted
+from tests.helpers.runs import Ticks, scripted
 from tests.test_app import drawn, shown, until, until_shown
 from tui_torrent.recording import Recording
 from tui_torrent.replay import Replay
@@ -22,16 +22,6 @@ from tui_torrent.tui.replay_app import ReplayApp, Timeline
 from tui_torrent.tui.screens import LogScreen, ReportScreen
 
 RECORDING = Recording(scripted())
-
-
-class Ticks:
-    """The viewer's time, moved by the test."""
-
-    def __init__(self) -> None:
-        self.t = 0.0
-
-    def __call__(self) -> float:
-        return self.t
 
 
 def bottom(app: ReplayApp) -> str:

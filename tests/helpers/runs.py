@@ -248,6 +248,15 @@ def judged(events: Iterable[Stamped]) -> Report:
     return build(view, checker.result())
 
 
+class Ticks:
+    """A viewer's time, moved by the test."""
+
+    t = 1000.0
+
+    def __call__(self) -> float:
+        return self.t
+
+
 class Scripted:
     """A source that plays a script; ``now`` is moved by the test, or by ``step`` at each poll."""
 

@@ -190,7 +190,7 @@ def _head(view: SwarmView, client: ClientView, now: float, width: int) -> list[L
         figures.append(Span(f"{client.segments_had}/{client.segments_wanted}", "text"))
     if client.lost and client.lost_reason:
         figures.append(Span(clean(client.lost_reason), "trouble"))
-    last = forecast(view, now)
+    last = forecast(view, now) if client.finished_at is None else None
     eta = eta_text(client, now, last.at if last is not None else inf)
     if eta != "–":
         figures.append(Span(f"done {eta}", "text"))
