@@ -12,10 +12,12 @@ from textual.app import App
 from textual.pilot import Pilot
 
 from tests.helpers.runs import Scripted, scripted
-from tui_torrent.tui.app import LEFT_EARLY, SEEN_TO_THE_END, MonitorApp, ReportScreen
+from tui_torrent.tui.app import MonitorApp
+from tui_torrent.tui.pages import LEFT_EARLY, SEEN_TO_THE_END
 from tui_torrent.tui.palette import ANSI, DARK, LIGHT
 from tui_torrent.tui.panels.lines import cells, plain
 from tui_torrent.tui.pauses import short_pauses
+from tui_torrent.tui.screens import ReportScreen
 from tui_torrent.tui.widgets import Canvas
 from tui_torrent.view.ledger import Finding
 

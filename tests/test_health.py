@@ -9,23 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mpi_core.protocol import events as ev
-from mpi_core.protocol.events import AnyEvent, Stamped
+from mpi_core.protocol.events import AnyEvent
 from mpi_core.protocol.units import Rank, SegmentIndex
 from tests.helpers.lawful import Plan, journal, lawful, plans
-from tests.helpers.runs import fold, scripted
-from tui_torrent.view.health import health, slowest, some, verdicts
+from tests.helpers.runs import fold, scripted, view_of
+from tui_torrent.view.health import health, slowest, verdicts
 from tui_torrent.view.limit import forecast, limit
 from tui_torrent.view.rates import KEPT, History
 from tui_torrent.view.swarm_view import SwarmView
+from tui_torrent.view.words import some
 
 Told = tuple[float, int, AnyEvent]
-
-
-def view_of(*told: Told) -> SwarmView:
-    view = SwarmView()
-    for seq, (t, rank, event) in enumerate(told):
-        view.apply(Stamped(t, Rank(rank), seq, event))
-    return view
 
 
 def requested(source: int, at: int, name: str = "a") -> AnyEvent:
@@ -110,6 +104,17 @@ def test_a_silent_client_is_told_until_it_speaks() -> None:
     assert "client 4 did not answer 1 request in time; client 2 avoids it" in health(view_of(*told), 3.5)
     told.append((3.2, 2, stored(4, 0)))
     assert health(view_of(*told), 3.5) == ["client 4 did not answer 1 request in time"]
+
+
+def test_who_says_that_requests_wait_is_busy_and_not_silent() -> None:
+    late = [(3.0, 2, ev.RequestExpired(Rank(source), "a", SegmentIndex(0))) for source in (1, 1, 4, 5, 6)]
+    told: list[Told] = swarm(owners=(1, 4, 5, 6), fetching=(2,))
+    assert health(view_of(*told, *late[:2]), 3.5) == [
+        "client 1 was busy, not silent: 2 requests waited there longer than the timeout"
+    ]
+    assert health(view_of(*told, *late), 3.5) == [
+        "clients 1, 4, 5 and 6 were busy, not silent: 5 requests waited there longer than the timeout"
+    ]
 
 
 def test_other_things_amiss_have_a_sentence_each() -> None:
@@ -266,7 +271,7 @@ def test_hand_made_journals_do_no_harm() -> None:
         (0.0, 1, ev.RequestExpired(Rank(2), "never", SegmentIndex(1))),
     )
     assert list(view.clients[Rank(1)].detail.sources["b"]) == [0, 65535, 0]
-    assert verdicts(view) == ["client 2 did not answer 1 request in time"]
+    assert verdicts(view) == ["client 2 was busy, not silent: 1 request waited there longer than the timeout"]
 
 
 def test_a_view_can_be_packed_and_copied() -> None:

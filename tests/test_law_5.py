@@ -10,7 +10,10 @@ from hypothesis import strategies as st
 from mpi_core.protocol import messages as msg
 from mpi_core.protocol.units import Rank, Ticket
 from mpi_core.runtime.transport import LocalNetwork
-from tests.helpers.network import VirtualNetwork
+from mpi_core.sim.agenda import Agenda
+from mpi_core.sim.network import Link, LinkedNetwork, Network
+from mpi_core.sim.simulation import NEVER
+from tests.helpers.network import DrawnNetwork
 
 CHANNELS = st.tuples(st.integers(0, 2), st.integers(0, 2), st.sampled_from(["reject", "cancel", "payload"]))
 
@@ -21,26 +24,38 @@ def numbered(kind: str, number: int) -> msg.Message:
     return msg.Reject(Ticket(number), "busy") if kind == "reject" else msg.Cancel(Ticket(number))
 
 
-@given(st.lists(st.tuples(CHANNELS, st.floats(0, 1), st.floats(0, 100)), max_size=40))
-def test_the_virtual_network_keeps_the_order_of_each_channel(
-    posts: list[tuple[tuple[int, int, str], float, float]],
+KINDS = {msg.SendSegment: "payload", msg.Reject: "reject", msg.Cancel: "cancel"}
+
+
+@given(st.data(), st.lists(st.tuples(CHANNELS, st.floats(0, 1)), max_size=40), st.booleans())
+def test_the_virtual_networks_keep_the_order_of_each_channel(
+    data: st.DataObject, posts: list[tuple[tuple[int, int, str], float]], linked: bool
 ) -> None:
-    delays = iter([delay for _, _, delay in posts])
-    network = VirtualNetwork(lambda sender, to, message: next(delays))
-    now, sent, came = 0.0, {}, {}
-    for number, ((sender, to, kind), pause, _) in enumerate(posts):
-        now += pause
-        assert network.post(now, Rank(sender), Rank(to), numbered(kind, number)) >= now
+    agenda = Agenda()
+    came: dict[tuple[int, int, str], list[int]] = {}
+    sent: dict[tuple[int, int, str], list[int]] = {}
+
+    def deliver(now: float, sender: Rank, to: Rank, message: msg.Stimulus) -> None:
+        if not isinstance(message, msg.Sent):
+            assert isinstance(message, msg.SendSegment | msg.Reject | msg.Cancel)
+            came.setdefault((sender, to, KINDS[type(message)]), []).append(message.ticket)
+
+    network: Network
+    if linked:
+        rates = st.floats(1.0, 1e4)
+        links = [Link(data.draw(rates), data.draw(rates)) for _ in range(3)]
+        network = LinkedNetwork(agenda, deliver, links, data.draw(st.floats(0, 1)), 1000)
+    else:
+        network = DrawnNetwork(agenda, deliver, lambda *where: data.draw(st.floats(0, 100)))
+    for number, ((sender, to, kind), pause) in enumerate(posts):
+        posted_at = agenda.now + pause
+        while agenda.next_at < posted_at:
+            agenda.step()
+        network.post(max(agenda.now, posted_at), Rank(sender), [(Rank(to), numbered(kind, number))])
         sent.setdefault((sender, to, kind), []).append(number)
-    last = 0.0
-    for _ in posts:
-        at, source, target, message = network.take()
-        assert at >= last
-        last = at
-        kind = {msg.SendSegment: "payload", msg.Reject: "reject", msg.Cancel: "cancel"}[type(message)]
-        came.setdefault((source, target, kind), []).append(message.ticket)
+    while agenda.next_at != NEVER:
+        agenda.step()
     assert came == sent
-    assert network.next_at == float("inf")
 
 
 @given(st.lists(CHANNELS, max_size=40))

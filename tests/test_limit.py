@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from math import inf
 from pathlib import Path
+from statistics import median
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mpi_core.protocol.units import Rank
 from mpi_core.runtime.journal import read_journal
-from tests.helpers.runs import fold, scripted
-from tests.test_health import Told, sent, stored, swarm, view_of
+from tests.helpers.runs import fold, scripted, view_of
+from tests.test_health import Told, sent, stored, swarm
 from tui_torrent.view.limit import Limit, forecast, limit
 from tui_torrent.view.rates import BUCKETS, LONGEST, Rate
 from tui_torrent.view.swarm_view import SwarmView
@@ -113,16 +115,67 @@ def test_who_stands_still_has_no_end() -> None:
     assert (found.client, found.at) == (2, inf)
 
 
-@pytest.mark.parametrize("journal", sorted(JOURNALS.glob("*.zst")), ids=lambda path: path.name)
-def test_no_forecast_of_the_demo_journals_was_wild(journal: Path) -> None:
-    stamped = list(read_journal(journal))
-    view, ended, now = SwarmView(), stamped[-1].t, 0.5
-    for event in stamped:
-        while event.t > now:
-            last = forecast(view, now)
-            assert last is None or last.at == inf or ended / 2 < last.at < 2 * ended, now
-            now += 0.5
-        view.apply(event)
+def sharing(up: int, slow: float) -> SwarmView:
+    """For 4 s, client 1 has sent ``up`` segments a second to 2 and 3, and to 4 as many times ``slow``."""
+    told: list[Told] = swarm(fetching=(2, 3, 4), segments=200)
+    for rank, pace in ((2, up), (3, up), (4, up * slow)):
+        for at in range(int(4 * pace)):
+            told += [(1 + at / pace, 1, sent(rank, at)), (1 + at / pace, rank, stored(1, at))]
+    return view_of(*sorted(told, key=lambda event: event[0]))
+
+
+def test_who_is_done_leaves_its_share_to_the_others() -> None:
+    """Its uplink is at work all the time, so that the rates say nothing of the downlinks."""
+    view = sharing(up=10, slow=0.5)
+    last = forecast(view, 5.0)
+    missing, rate = 3 * 200 - 2 * 40 - 20, 25
+    assert last is not None
+    assert (last.client, last.at) == (4, pytest.approx(5.0 + missing / rate, rel=0.02))
+    view.clients[Rank(2)].finished_at = 4.9
+    last = forecast(view, 5.0)
+    assert last is not None
+    assert last.at == pytest.approx(5.0 + (missing - 160) / rate, rel=0.02)
+
+
+def test_but_a_plainly_slower_downlink_takes_no_more() -> None:
+    last = forecast(sharing(up=20, slow=0.2), 5.0)
+    assert last is not None
+    assert last.at == pytest.approx(5.0 + (200 - 16) / 4, rel=0.1)
+
+
+def test_where_uplinks_idle_each_downlink_is_what_it_seems() -> None:
+    view = sharing(up=10, slow=0.5)
+    # There is another uplink, which once gave as much.
+    view.clients[Rank(2)].up_rate.steady = view.clients[Rank(1)].up_rate.steady
+    last = forecast(view, 5.0)
+    assert last is not None
+    assert last.at == pytest.approx(5.0 + (200 - 20) / 5, rel=0.1)
+
+
+def misses(journal: Path, shares: tuple[float, ...]) -> list[float]:
+    """How far from the end the forecasts were at these parts of the run, as parts of the run."""
+    whole, view, found = SwarmView(), SwarmView(), list[float]()
+    events = list(read_journal(journal))
+    for stamped in events:
+        whole.apply(stamped)
+    end = forecast(whole, whole.t)
+    assert end is not None
+    at = 0
+    for share in shares:
+        while events[at].t <= share * end.at:
+            view.apply(events[at])
+            at += 1
+        last = forecast(view, share * end.at)
+        found.append(inf if last is None else abs(last.at - end.at) / end.at)
+    return found
+
+
+def test_the_forecasts_of_the_demo_journals_were_near_the_end() -> None:
+    missed = [misses(journal, (0.25, 0.5, 0.75)) for journal in JOURNALS.glob("*.zst")]
+    early, halfway, late = zip(*missed, strict=True)
+    assert max(early) <= 0.35
+    assert max(*halfway, *late) <= 0.12
+    assert median(halfway) <= 0.05
 
 
 # Rates --------------------------------------------------------------------------------------------

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from mpi_core.protocol import events as ev
 from mpi_core.protocol import messages as msg
-from mpi_core.protocol.events import Stamped
 from mpi_core.protocol.histogram import LAST_BIN, Bins, bin_of, merge, middle, packed, quantile
 from mpi_core.protocol.units import Rank
 from mpi_core.runtime.clock import Clock
@@ -19,6 +18,7 @@ from mpi_core.runtime.driver import Driver
 from mpi_core.runtime.load import Inbox, Meter
 from mpi_core.runtime.transport import LocalNetwork
 from mpi_core.swarm.machine import Effects, Halt
+from tests.helpers.runs import view_of
 from tui_torrent.view.swarm_view import SwarmView
 
 SIZES = st.integers(0, 1 << 62)
@@ -122,21 +122,15 @@ def test_a_meter_tells_once_a_second_and_nothing_of_nothing() -> None:
 # The view ---------------------------------------------------------------------------------------
 
 
-def view_of(*loads: tuple[float, Bins, Bins]) -> SwarmView:
-    view = SwarmView()
-    for seq, (t, service, waiting) in enumerate(loads):
-        view.apply(Stamped(t, Rank(0), seq, ev.TrackerLoad(service, waiting)))
-    return view
-
-
 def bins(*values: int) -> Bins:
     return packed(Counter(map(bin_of, values)))
 
 
 def test_the_view_gives_median_and_99th() -> None:
     usual: Sequence[int] = [40] * 98
-    load = view_of((1.0, bins(*usual, 5000), bins(0, 0, 3)), (2.0, bins(90_000), bins(2))).load
-    assert (load.served, load.told_at, load.lately) == (100, 2.0, 2.0)
+    early, late = ev.TrackerLoad(bins(*usual, 5000), bins(0, 0, 3)), ev.TrackerLoad(bins(90_000), bins(2))
+    load = view_of((1.0, 0, early), (2.0, 0, late)).load
+    assert load.lately == 2.0
     median, slow, most = load.service_s(0.5), load.service_s(0.99), load.service_s(1.0)
     assert median is not None
     assert abs(median - 40e-6) < 5e-6
@@ -148,5 +142,5 @@ def test_the_view_gives_median_and_99th() -> None:
 
 
 def test_what_was_not_told_is_not_known() -> None:
-    load = view_of().load
-    assert (load.service_s(0.5), load.queue(0.99), load.served) == (None, None, 0)
+    load = SwarmView().load
+    assert (load.service_s(0.5), load.queue(0.99)) == (None, None)

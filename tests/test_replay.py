@@ -15,7 +15,7 @@ from mpi_core.runtime.clock import ReplayClock
 from mpi_core.runtime.journal import JournalWriter, read_journal
 from tests.helpers.lawful import journal, lawful
 from tests.helpers.pty_screen import Pty, eventually
-from tests.helpers.runs import scripted
+from tests.helpers.runs import Ticks, scripted
 from tests.test_swarm_view import report_of
 from tui_torrent.browse import has_screen
 from tui_torrent.cli import main
@@ -24,16 +24,6 @@ from tui_torrent.replay import SPEEDS, Replay
 from tui_torrent.view.report import exit_code, to_json
 
 RUN = scripted()
-
-
-class Ticks:
-    """The viewer's time, moved by the test."""
-
-    def __init__(self) -> None:
-        self.t = 1000.0
-
-    def __call__(self) -> float:
-        return self.t
 
 
 @pytest.fixture

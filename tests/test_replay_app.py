@@ -10,28 +10,18 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from tests.helpers.runs import scripted
+from tests.helpers.runs import Ticks, scripted
 from tests.test_app import drawn, shown, until, until_shown
 from tui_torrent.recording import Recording
 from tui_torrent.replay import Replay
-from tui_torrent.tui.app import LEFT_EARLY, SEEN_TO_THE_END, ReportScreen
+from tui_torrent.tui.pages import LEFT_EARLY, SEEN_TO_THE_END
 from tui_torrent.tui.panels.lines import plain
 from tui_torrent.tui.panels.tabs import NAMES
 from tui_torrent.tui.panels.timeline import track
 from tui_torrent.tui.replay_app import ReplayApp, Timeline
-from tui_torrent.tui.screens import LogScreen
+from tui_torrent.tui.screens import LogScreen, ReportScreen
 
 RECORDING = Recording(scripted())
-
-
-class Ticks:
-    """The viewer's time, moved by the test."""
-
-    def __init__(self) -> None:
-        self.t = 0.0
-
-    def __call__(self) -> float:
-        return self.t
 
 
 def bottom(app: ReplayApp) -> str:

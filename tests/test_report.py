@@ -13,7 +13,8 @@ from mpi_core.protocol import events as ev
 from mpi_core.protocol.events import AnyEvent, Stamped
 from mpi_core.protocol.units import Rank, SegmentIndex
 from tests.helpers.lawful import SIZE, Plan, Telling, alter, journal, lawful, place, plans
-from tui_torrent.view.conformance import Conformance, Finding
+from tests.helpers.runs import judged
+from tui_torrent.view.ledger import Finding
 from tui_torrent.view.report import Report, build, exit_code, problems, tally, to_json
 from tui_torrent.view.swarm_view import SwarmView
 
@@ -26,15 +27,7 @@ GHOST = Plan(files={"f": 4}, owns=(("f",), ()), wants=((), ("f", "ghost")), ever
 
 
 def report_of(told: Told, seed: int = 0) -> Report:
-    return of(journal(told, seed))
-
-
-def of(events: list[Stamped]) -> Report:
-    view, checker = SwarmView(), Conformance()
-    for event in events:
-        view.apply(event)
-        checker.see(event)
-    return build(view, checker.result())
+    return judged(journal(told, seed))
 
 
 def uploads(*numbers: int, owner: int = 1, outsiders: int = 0) -> Report:
@@ -103,8 +96,8 @@ def test_the_report_has_the_documented_schema() -> None:
 
 def test_the_run_lasts_until_its_outcome() -> None:
     events = journal(lawful(PAIR))
-    assert of(events).elapsed_s == events[-1].t
-    assert of(events[:-1]).elapsed_s == max(event.t for event in events[:-1])
+    assert judged(events).elapsed_s == events[-1].t
+    assert judged(events[:-1]).elapsed_s == max(event.t for event in events[:-1])
 
 
 @given(plans(), st.integers(0, 2**32), st.integers(0, 1))
@@ -176,7 +169,7 @@ def test_an_aborted_run_leaves_with_its_code(code: int, exits: int) -> None:
 
 
 def test_an_interrupted_run_failed() -> None:
-    report = of(journal(lawful(PAIR))[:-1])
+    report = judged(journal(lawful(PAIR))[:-1])
     assert (report.outcome, exit_code(report)) == ("failed", 3)
 
 

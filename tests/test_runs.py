@@ -15,9 +15,8 @@ import pytest
 from mpi_core.runtime.journal import read_journal
 from tests.helpers.generated import Generated, generate, one_seed, wrong_outputs
 from tests.helpers.mpirun import Run, alone, mpirun, needs_mpirun
-from tui_torrent.view.conformance import Conformance
-from tui_torrent.view.report import build, to_json
-from tui_torrent.view.swarm_view import SwarmView
+from tests.helpers.runs import judged
+from tui_torrent.view.report import to_json
 
 pytestmark = [pytest.mark.mpirun, needs_mpirun, pytest.mark.timeout(60)]
 
@@ -75,11 +74,7 @@ class Outcome:
 
 def folded(journal: Path) -> bytes:
     """The report that a journal folds into."""
-    view, checker = SwarmView(), Conformance()
-    for stamped in read_journal(journal):
-        checker.see(stamped)
-        view.apply(stamped)
-    return to_json(build(view, checker.result())) + b"\n"
+    return to_json(judged(read_journal(journal))) + b"\n"
 
 
 @pytest.mark.parametrize("seed", SEEDS)

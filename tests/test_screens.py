@@ -12,16 +12,18 @@ from hypothesis import strategies as st
 from rich.style import Style
 
 from mpi_core.protocol import events as ev
-from mpi_core.protocol.events import AnyEvent, Stamped
+from mpi_core.protocol.events import Stamped
 from mpi_core.protocol.units import Rank, SegmentIndex
-from tests.helpers.runs import File, Scripted, fold, scripted, with_facts
+from tests.helpers.runs import File, Scripted, fold, scripted, view_of, with_facts
 from tests.test_panels import same_as_picture
 from tui_torrent.tui.pages import Page, Stage
 from tui_torrent.tui.palette import THEMES, palette_for
 from tui_torrent.tui.panels.cells import LETTERS, SOURCES, grid, letter, letter_style
 from tui_torrent.tui.panels.client import lacking, useful
+from tui_torrent.tui.panels.help import help_lines
 from tui_torrent.tui.panels.lines import Line, cells, plain
 from tui_torrent.tui.panels.overview import Overview, remark_lines
+from tui_torrent.tui.panels.report import report_lines
 from tui_torrent.tui.panels.spark import limit_line, pulse_line, sparkline
 from tui_torrent.tui.panels.table import in_order
 from tui_torrent.tui.panels.tabs import NAMES, tab_at, tab_line
@@ -34,6 +36,9 @@ from tui_torrent.tui.screens import (
     TrackerScreen,
     TrafficScreen,
 )
+from tui_torrent.view.ledger import Finding
+from tui_torrent.view.limit import forecast
+from tui_torrent.view.report import build
 from tui_torrent.view.swarm_view import SwarmView
 
 SIZES = ((80, 24), (100, 30), (160, 50))
@@ -89,6 +94,12 @@ def test_hosts_and_load_are_shown_where_they_are_told(screen: type[Page], width:
     same_as_picture(f"{NAMES[screen.number - 1]}-cluster-{width}x{height}", lines)
 
 
+def test_the_traffic_explains_no_glyph_that_it_does_not_show() -> None:
+    assert "· nothing" in plain(drawn(TrafficScreen, 80, 24, now=5.5))
+    each_from_the_other = scripted(2, (File("a", 20, (1,), (2,)), File("b", 20, (2,), (1,))))
+    assert "nothing" not in plain(drawn(TrafficScreen, 80, 24, events=each_from_the_other, now=99.0))
+
+
 def test_a_large_matrix_has_borders_too() -> None:
     same_as_picture("traffic-64-clients-4-hosts", drawn(TrafficScreen, 100, 30, events=LARGE_CLUSTER, now=2))
 
@@ -108,6 +119,9 @@ def test_no_size_is_refused(screen: type[Page], width: int, height: int, now: fl
 
 def test_every_style_has_a_colour_scheme_on_every_theme() -> None:
     lines = [line for screen in SCREENS for line in drawn(screen, 160, 50, events=BAD_RUN, now=3.0)]
+    view, _ = fold(BAD_RUN)
+    findings = [Finding(f"{holds}", holds, "") for holds in (True, False, None)]
+    lines += [*report_lines(build(view, findings), view, "x", 100), *help_lines(100)]
     for theme in THEMES:
         palette = palette_for(theme, Style())
         assert all(isinstance(palette[span.style], Style) for line in lines for span in line)
@@ -232,31 +246,25 @@ def test_a_sparkline_is_as_high_as_its_values() -> None:
 
 def test_the_limit_is_told_in_as_many_words_as_fit() -> None:
     view, _ = fold(RUN, 5.5)
-    assert plain([limit_line(view, 5.5, 120)]).startswith(" limit ≈7.9s estimate, set by ")
-    assert "of the best" in plain([limit_line(view, 5.5, 120)])
-    assert plain([limit_line(view, 5.5, 40)]) == " limit ≈7.9s estimate last ≈13.2s (59%)"
-    assert "measuring" in plain([limit_line(SwarmView(), 0.0, 80)])
+    last = forecast(view, 5.5)
+    assert plain([limit_line(view, last, 5.5, 120)]).startswith(" limit ≈7.9s estimate, set by ")
+    assert "of the best" in plain([limit_line(view, last, 5.5, 120)])
+    assert plain([limit_line(view, last, 5.5, 40)]) == " limit ≈7.9s estimate last ≈12.5s (63%)"
+    assert "measuring" in plain([limit_line(SwarmView(), None, 0.0, 80)])
     assert "msg/s" in plain([pulse_line(view, 5.5, 80)])
 
 
 # Client -----------------------------------------------------------------------------------------
 
 
-def tell(*told: tuple[int, AnyEvent], t: float = 1.0) -> SwarmView:
-    view = SwarmView()
-    for seq, (rank, event) in enumerate(told):
-        view.apply(Stamped(t, Rank(rank), seq, event))
-    return view
-
-
 def fetching(*stored: tuple[int, int], segments: int = 8, owners: tuple[int, ...] = (1, 2)) -> SwarmView:
     """Client 3 wants a file of two owners, and has got those (source, segment)."""
-    return tell(
-        *((rank, ev.InitSent((ev.OwnedFile("a", segments),))) for rank in owners),
-        (3, ev.InitSent(())),
-        (3, ev.InitAckReceived(("a",))),
-        (3, ev.DownloadStarted("a", segments, 100)),
-        *((3, ev.SegmentStored(Rank(s), "a", SegmentIndex(at), 10, "00")) for s, at in stored),
+    return view_of(
+        *((1.0, rank, ev.InitSent((ev.OwnedFile("a", segments),))) for rank in owners),
+        (1.0, 3, ev.InitSent(())),
+        (1.0, 3, ev.InitAckReceived(("a",))),
+        (1.0, 3, ev.DownloadStarted("a", segments, 100)),
+        *((1.0, 3, ev.SegmentStored(Rank(s), "a", SegmentIndex(at), 10, "00")) for s, at in stored),
     )
 
 

@@ -11,7 +11,8 @@ from textual.widgets import Input
 
 from tests.helpers.runs import Scripted, scripted
 from tests.test_app import drawn, shown, until, until_shown, use
-from tui_torrent.tui.app import LEFT_EARLY, SEEN_TO_THE_END, MonitorApp, draws_unicode
+from tui_torrent.tui.app import MonitorApp, draws_unicode
+from tui_torrent.tui.pages import LEFT_EARLY, SEEN_TO_THE_END
 from tui_torrent.tui.panels.tabs import NAMES
 from tui_torrent.tui.widgets import Canvas
 
@@ -249,32 +250,6 @@ def test_at_the_end_one_may_look_round_and_export_before_leaving(
 
     assert use(source, scenario).return_value == SEEN_TO_THE_END
     assert len(list(here.iterdir())) == 2
-
-
-def test_no_color_writes_none_on_any_screen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NO_COLOR", "1")
-
-    async def scenario(app: MonitorApp, pilot: Pilot[int]) -> None:
-        for number in range(1, 7):
-            await pilot.press(str(number))
-            await until_shown(pilot, tab(number))
-            strips = app.screen.query_one(Canvas).render_lines(app.screen.region)
-            styles = [segment.style for strip in strips for segment in strip]
-            colours = {c for s in styles if s is not None for c in (s.color, s.bgcolor) if c is not None}
-            assert all(style is not None for style in styles)
-            assert all(colour.is_default for colour in colours)
-
-    use(Scripted(RUN, now=5.5), scenario)
-
-
-def test_ascii_on_every_screen() -> None:
-    async def scenario(app: MonitorApp, pilot: Pilot[int]) -> None:
-        for number in range(1, 7):
-            await pilot.press(str(number))
-            await until_shown(pilot, tab(number))
-            assert drawn(app).isascii()
-
-    use(Scripted(RUN, now=5.5), scenario, ascii_only=True)
 
 
 def test_ascii_is_drawn_where_the_locale_has_another_encoding() -> None:

@@ -14,8 +14,8 @@ from mpi_core.protocol.events import AnyEvent, Stamped
 from mpi_core.protocol.units import Rank, SegmentIndex
 from mpi_core.runtime.journal import JournalWriter, read_journal
 from tests.helpers.lawful import SIZE, SMALL, Plan, journal, lawful, plans
-from tui_torrent.view.conformance import Conformance
-from tui_torrent.view.report import build, to_json
+from tests.helpers.runs import judged
+from tui_torrent.view.report import to_json
 from tui_torrent.view.swarm_view import SwarmView
 
 
@@ -31,11 +31,7 @@ def one(rank: int, *events: AnyEvent, t: float = 0.0) -> list[Stamped]:
 
 
 def report_of(events: Iterable[Stamped]) -> bytes:
-    view, checker = SwarmView(), Conformance()
-    for event in events:
-        view.apply(event)
-        checker.see(event)
-    return to_json(build(view, checker.result()))
+    return to_json(judged(events))
 
 
 @given(plans(), st.integers(0, 2**32), st.integers(0, 2**32), st.integers(0, 2))

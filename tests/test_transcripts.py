@@ -77,7 +77,7 @@ def busy() -> VirtualSwarm:
 )
 def test_the_dialogue_is_the_one_that_was_reviewed(scene: object) -> None:
     run = scene().run()  # type: ignore[operator]
-    assert not broken_rules(run)
+    assert not broken_rules(run.journal)
     title = f"# {scene.__doc__}\n\n"
     path = FOLDER / f"{scene.__name__}.txt"  # type: ignore[attr-defined]
     found = title + dialogue(run)

@@ -159,6 +159,6 @@ def names_of(app: MonitorApp) -> Mapping[Look, list[str]]:
     """What the theme calls its looks, on the ground of the app's screens."""
     ground = Style(bgcolor=app.screen.rich_style.bgcolor)
     names: dict[Look, list[str]] = {}
-    for name, style in palette_for(app.current_theme, ground).styles.items():
+    for name, style in palette_for(app.current_theme, ground).items():
         names.setdefault(look_of(style), []).append(name)
     return names

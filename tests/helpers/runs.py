@@ -16,7 +16,9 @@ from mpi_core.protocol.events import AnyEvent, Stamped
 from mpi_core.protocol.histogram import bin_of, packed
 from mpi_core.protocol.manifest import Algorithm
 from mpi_core.protocol.units import Rank, SegmentIndex
+from tui_torrent.view.conformance import Conformance
 from tui_torrent.view.ledger import Finding
+from tui_torrent.view.report import Report, build
 from tui_torrent.view.story import Tail
 from tui_torrent.view.swarm_view import SwarmView
 
@@ -227,6 +229,32 @@ def fold(events: Iterable[Stamped], until: float = float("inf")) -> tuple[SwarmV
             view.apply(stamped)
             tail.add(stamped)
     return view, tail
+
+
+def view_of(*told: tuple[float, int, AnyEvent]) -> SwarmView:
+    """The view of what was told: when, by whom, what."""
+    view = SwarmView()
+    for seq, (t, rank, event) in enumerate(told):
+        view.apply(Stamped(t, Rank(rank), seq, event))
+    return view
+
+
+def judged(events: Iterable[Stamped]) -> Report:
+    """The report of a journal, with what the trace checker says of it."""
+    view, checker = SwarmView(), Conformance()
+    for stamped in events:
+        view.apply(stamped)
+        checker.see(stamped)
+    return build(view, checker.result())
+
+
+class Ticks:
+    """A viewer's time, moved by the test."""
+
+    t = 1000.0
+
+    def __call__(self) -> float:
+        return self.t
 
 
 class Scripted:

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from mpi_core.protocol import events as ev
 from mpi_core.protocol import messages as msg
 from mpi_core.protocol.bitfield import Bitfield
+from mpi_core.protocol.events import Stamped
 from mpi_core.protocol.manifest import Manifest
 from mpi_core.protocol.units import Rank
 from mpi_core.swarm.config import SwarmConfig
+from tests.helpers.runs import judged
 from tests.helpers.virtual import NEVER, Faults, Plan, VirtualSwarm, declared
-from tui_torrent.view.conformance import Conformance
 
 #: The longest delay of a message, in seconds. Timeouts are how one knows the dead from the slow, so a law
 #: that speaks of both needs a bound: four of these are less than the time after which a file is given up.
@@ -125,8 +126,13 @@ def schedules(draw: st.DrawFn, deaths: bool = True, corruption: bool = True) -> 
     notices = {rank: (at, draw(noticed)) for rank, at in dead_at.items()}
     spoilt = st.sampled_from((0.05, 0.3, 0.6, 1.0))
     corrupt = draw(st.dictionaries(ranks, spoilt, max_size=2)) if corruption else {}
+    rates = st.sampled_from((5e4, 2e5, 25e6))
+    hosts = 1 + len(clients)
+    links = st.lists(st.tuples(rates, rates), min_size=hosts, max_size=hosts)
+    delay = draw(st.sampled_from((*DELAYS, None)))
     faults = Faults(
-        delay=draw(st.sampled_from(DELAYS)),
+        delay=delay or none,
+        links=() if delay else draw(links),
         dead_at=dead_at,
         noticed_at={rank: at + later for rank, (at, later) in notices.items() if later is not None},
         dead_take_payloads=draw(st.booleans()),
@@ -139,12 +145,9 @@ def schedules(draw: st.DrawFn, deaths: bool = True, corruption: bool = True) -> 
 # What must be true at the end -------------------------------------------------------------------
 
 
-def broken_rules(swarm: VirtualSwarm) -> list[str]:
-    """What the trace checker finds in the run's journal."""
-    checker = Conformance()
-    for stamped in swarm.journal:
-        checker.see(stamped)
-    return [finding.detail for finding in checker.result() if finding.holds is False]
+def broken_rules(journal: list[Stamped]) -> list[str]:
+    """What the trace checker finds in a run's journal."""
+    return [finding.detail for finding in judged(journal).conformance if finding.holds is False]
 
 
 def check_ending(schedule: Schedule, swarm: VirtualSwarm) -> None:
@@ -162,7 +165,7 @@ def check_ending(schedule: Schedule, swarm: VirtualSwarm) -> None:
                 assert swarm.holds(rank, name), f"{name} is there, but {rank} does not have it"
     lacking = any(swarm.events(ev.FileUnavailable, rank) for rank in living)
     assert swarm.tracker.exit_code in ((1,) if lacking else (0, 1) if swarm.faults.dead_at else (0,))
-    assert not broken_rules(swarm)
+    assert not broken_rules(swarm.journal)
 
 
 def can_be_had(schedule: Schedule, swarm: VirtualSwarm, name: str) -> bool:

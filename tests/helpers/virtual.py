@@ -1,7 +1,7 @@
-"""A whole swarm in one thread: the real machines, and a network whose every delivery a test can bend.
+"""A whole swarm in one thread: the real machines in the simulator, over a network that a test can bend.
 
-Delays, dead clients and corrupt payloads come from the test; time jumps from event to event. What every
-machine was given is kept (``stimuli``), and so is what it made of it (``effects``).
+Delays, dead clients and corrupt payloads come from the test. What every machine was given is kept, and so is
+what it made of it.
 """
 
 from __future__ import annotations
@@ -12,25 +12,20 @@ from itertools import count
 from random import Random
 
 from mpi_core.protocol import messages as msg
-from mpi_core.protocol.errors import RemoteProtocolError
-from mpi_core.protocol.events import Event, NonsenseReceived, RunEnded, RunStarted, Stamped
+from mpi_core.protocol.codec import decode, encode
+from mpi_core.protocol.events import Event, RunEnded, RunStarted, Stamped
 from mpi_core.protocol.manifest import Manifest
 from mpi_core.protocol.roles import TRACKER
 from mpi_core.protocol.units import Rank
+from mpi_core.sim.network import Link, LinkedNetwork, Network
+from mpi_core.sim.simulation import NEVER, Key, Simulation
 from mpi_core.swarm.config import SwarmConfig
 from mpi_core.swarm.downloader import Downloader
-from mpi_core.swarm.machine import Effect, Effects, Emit, Halt, Machine, Send
+from mpi_core.swarm.machine import Effects, Halt, Machine, Send
 from mpi_core.swarm.store import MemoryBacking, SegmentStore
 from mpi_core.swarm.tracker import Tracker
 from mpi_core.swarm.uploader import Uploader
-from tests.helpers.network import VirtualNetwork
-
-Key = tuple[Rank, msg.Port]
-
-#: The message and its sender; None: the machine is woken at its deadline.
-Stimulus = tuple[float, tuple[Rank, msg.Stimulus] | None]
-
-NEVER = float("inf")
+from tests.helpers.network import DrawnNetwork
 
 
 def declared(name: str, segments: int) -> Manifest:
@@ -53,6 +48,8 @@ class Faults:
 
     #: The delay of one message; the default is small and random.
     delay: Callable[[Random, Rank, Rank, msg.Message], float] = lambda rng, a, b, m: rng.random() * 0.002
+    #: Bytes a second up and down, rank by rank: links, on which each message takes what it takes, instead.
+    links: Sequence[tuple[float, float]] = ()
     #: When each of these clients dies: from then on it neither sends nor receives.
     dead_at: Mapping[int, float] = field(default_factory=dict)
     #: When the library under the tracker notices such a death, if it does.
@@ -63,6 +60,40 @@ class Faults:
     corrupt: Mapping[int, float] = field(default_factory=dict)
     #: A sender learns that its payload has left after so many times the payload's own delay.
     sent_after: Callable[[Random], float] = lambda rng: rng.random() * 1.5
+
+
+class Recorded:
+    """A machine, all that it was given and all that it made of it."""
+
+    def __init__(self, machine: Machine, store: SegmentStore | None) -> None:
+        self.machine = machine
+        self._store = store
+        #: When, what its client's uploader said of its load then, and the message and its sender; None: it
+        #: was woken at its deadline.
+        self.stimuli: list[tuple[float, int, tuple[Rank, msg.Stimulus] | None]] = []
+        self.effects: Effects = []
+
+    @property
+    def wake_at(self) -> float | None:
+        return self.machine.wake_at
+
+    def start(self, now: float) -> Effects:
+        return self._made(self.machine.start(now))
+
+    def receive(self, now: float, sender: Rank, message: msg.Stimulus) -> Effects:
+        self._given(now, (sender, message))
+        return self._made(self.machine.receive(now, sender, message))
+
+    def wake(self, now: float) -> Effects:
+        self._given(now, None)
+        return self._made(self.machine.wake(now))
+
+    def _given(self, now: float, delivery: tuple[Rank, msg.Stimulus] | None) -> None:
+        self.stimuli.append((now, self._store.load if self._store else 0, delivery))
+
+    def _made(self, effects: Effects) -> Effects:
+        self.effects += effects
+        return effects
 
 
 class VirtualSwarm:
@@ -79,29 +110,26 @@ class VirtualSwarm:
         self.faults = faults or Faults()
         self.seed = seed
         self.rng = Random(seed)
-        self.now = 0.0
         self.plans = {Rank(rank): plan for rank, plan in enumerate(plans, start=1)}
         self.backings: dict[Rank, MemoryBacking] = {}
         self.stores: dict[Rank, SegmentStore] = {}
         self.machines = self.fresh_machines()
-        self.halted: set[Key] = set()
-        #: Every message as it was sent: when, by whom, to whom.
-        self.sent: list[tuple[float, Rank, Rank, msg.Message]] = []
-        #: Those messages and the events, in one order: when, by whom, what.
+        self.recorded = {key: Recorded(m, self.stores.get(key[0])) for key, m in self.machines.items()}
+        #: Every message as it was sent, and every event, in one order: when, by whom, what.
         self.story: list[tuple[float, Rank, Send | Event]] = []
-        self.stimuli: dict[Key, list[Stimulus]] = {key: [] for key in self.machines}
-        #: What each client's uploader said of its load when its machines were given those.
-        self.loads: dict[Key, list[int]] = {key: [] for key in self.machines}
-        self.effects: dict[Key, list[Effect]] = {key: [] for key in self.machines}
         self.journal: list[Stamped] = []
         self._seqs = {rank: count() for rank in (TRACKER, *self.plans)}
-        self.network = VirtualNetwork(lambda a, b, m: self.faults.delay(self.rng, a, b, m))
+        self.simulation = Simulation(self.recorded, self._tell)
+        self.simulation.connect(self)
+        self._network = self._wire()
+        agenda = self.simulation.agenda
+        for rank, at in self.faults.dead_at.items():
+            agenda.put(at, self.simulation.kill, Rank(rank))
         for rank, at in self.faults.noticed_at.items():
-            self.network.tell(at, TRACKER, msg.Lost(Rank(rank)))
-        self._alarms: dict[Key, float] = {}
+            agenda.put(at, self.simulation.deliver, TRACKER, TRACKER, msg.Lost(Rank(rank)))
         c = self.config
         header = RunStarted(1, len(plans), "virtual", c.strategy, seed, c.swarm_update, c.requests_in_flight)
-        self._tell(TRACKER, header)
+        self._tell(0.0, TRACKER, header)
 
     def fresh_machines(self) -> dict[Key, Machine]:
         """All machines as they are before the run, on stores of their own."""
@@ -120,6 +148,15 @@ class VirtualSwarm:
             machines[rank, "uploader"] = Uploader(rank, clients, store, self.config)
         return machines
 
+    def _wire(self) -> Network:
+        agenda, faults, rng = self.simulation.agenda, self.faults, self.rng
+        if faults.links:
+            links = [Link(up, down) for up, down in faults.links]
+            return LinkedNetwork(agenda, self._arrive, links, latency=0.01, segment_size=5000)
+        return DrawnNetwork(
+            agenda, self._arrive, lambda *where: faults.delay(rng, *where), lambda: faults.sent_after(rng)
+        )
+
     # Running ----------------------------------------------------------------------------------
 
     def run(self, until: float = 3600.0, steps: int = 2_000_000) -> VirtualSwarm:
@@ -133,102 +170,75 @@ class VirtualSwarm:
         return self.end()
 
     def start(self) -> None:
-        for (rank, port), machine in self.machines.items():
-            if not self.is_dead(rank):
-                self._perform((rank, port), machine.start(self.now))
+        for rank in (TRACKER, *self.plans):
+            if self.faults.dead_at.get(rank) == 0.0:
+                self.simulation.kill(0.0, rank)
+            else:
+                self.simulation.start(rank)
 
     def end(self) -> VirtualSwarm:
         assert self.over, f"the swarm stands still at {self.now:.1f} s: {self.unfinished()}"
         outcome = ("complete", "incomplete", "failed", "failed")[self.tracker.exit_code]
-        self._tell(TRACKER, RunEnded(outcome))
+        self._tell(self.now, TRACKER, RunEnded(outcome))
         return self
 
     @property
+    def now(self) -> float:
+        return self.simulation.now
+
+    @property
     def over(self) -> bool:
-        return not self.unfinished()
+        return self.simulation.over
 
     def unfinished(self) -> list[Key]:
-        return [key for key in self.machines if key not in self.halted and not self.is_dead(key[0])]
+        return [
+            key
+            for key, kept in self.recorded.items()
+            if Halt() not in kept.effects and not self.is_dead(key[0])
+        ]
 
     def is_dead(self, rank: int) -> bool:
-        return self.now >= self.faults.dead_at.get(rank, NEVER)
+        return rank in self.simulation.dead
 
     def step(self) -> bool:
-        """The next delivery or deadline; False at the end."""
-        alarm = min(self._alarms.values(), default=NEVER)
-        at = min(self.network.next_at, alarm)
-        if at == NEVER or self.over:
+        """The next thing that happens; False at the end."""
+        if self.over or self.simulation.agenda.next_at == NEVER:
             return False
-        self.now = max(self.now, at)
-        if self.network.next_at <= alarm:
-            _, sender, to, message = self.network.take()
-            self.deliver(sender, to, message)
-        else:
-            key = next(key for key, at in self._alarms.items() if at == alarm)
-            del self._alarms[key]
-            if not self.is_dead(key[0]):
-                self._note(key, None)
-                self._perform(key, self.machines[key].wake(self.now))
+        self.simulation.step()
         return True
 
     def deliver(self, sender: Rank, to: Rank, message: msg.Stimulus) -> None:
         """Hand a message in, as if it had just arrived."""
-        key = (to, message.port)
-        if self.is_dead(to) or key in self.halted:
-            return
+        self.simulation.deliver(self.now, sender, to, message)
+
+    def post(self, now: float, sender: Rank, sends: Sequence[tuple[Rank, msg.Message]]) -> None:
+        """What travels is written down, spoiled, and passes through the codec; then it is the network's."""
+        self.story += [(now, sender, Send(to, message)) for to, message in sends]
+        self._network.post(now, sender, [(to, self._passed(sender, message)) for to, message in sends])
+
+    def _passed(self, sender: Rank, message: msg.Message) -> msg.Message:
+        if not isinstance(message, msg.SendSegment):
+            return decode(message.tag, encode(message))
+        payload = bytes(message.payload)
+        if self.rng.random() < self.faults.corrupt.get(sender, 0.0):
+            payload = payload[:-1] + bytes([payload[-1] ^ 1]) if payload else b"?"
+        return msg.SendSegment(message.ticket, payload)
+
+    def _arrive(self, now: float, sender: Rank, to: Rank, message: msg.Stimulus) -> None:
         if isinstance(message, msg.Sent) and self.is_dead(message.to) and not self.faults.dead_take_payloads:
             return
-        self._note(key, (sender, message))
-        try:
-            effects = self.machines[key].receive(self.now, sender, message)
-        except RemoteProtocolError as error:
-            self._tell(to, NonsenseReceived(sender, str(error)))
-            return
-        self._perform(key, effects)
+        self.simulation.deliver(now, sender, to, message)
 
-    def _note(self, key: Key, delivery: tuple[Rank, msg.Stimulus] | None) -> None:
-        self.stimuli[key].append((self.now, delivery))
-        self.loads[key].append(self.stores[key[0]].load if key[0] in self.stores else 0)
-
-    def _perform(self, key: Key, effects: Effects) -> None:
-        self.effects[key] += effects
-        for effect in effects:
-            match effect:
-                case Send(to, msg.Message() as message):
-                    self._post(key[0], to, message)
-                case Send(_, msg.Local() as message):
-                    self.network.tell(self.now, key[0], message)
-                case Emit(event):
-                    self._tell(key[0], event)
-                case Halt():
-                    self.halted.add(key)
-        wake_at = None if key in self.halted else self.machines[key].wake_at
-        if wake_at is None:
-            self._alarms.pop(key, None)
-        else:
-            self._alarms[key] = wake_at
-
-    def _post(self, sender: Rank, to: Rank, message: msg.Message) -> None:
-        self.sent.append((self.now, sender, to, message))
-        self.story.append((self.now, sender, Send(to, message)))
-        if not isinstance(message, msg.SendSegment):
-            self.network.post(self.now, sender, to, message)
-            return
-        payload = self._spoiled(sender, bytes(message.payload))
-        at = self.network.post(self.now, sender, to, msg.SendSegment(message.ticket, payload))
-        left_at = self.now + (at - self.now) * self.faults.sent_after(self.rng)
-        self.network.tell(left_at, sender, msg.Sent(to, message.ticket))
-
-    def _spoiled(self, sender: Rank, payload: bytes) -> bytes:
-        if self.rng.random() < self.faults.corrupt.get(sender, 0.0):
-            return payload[:-1] + bytes([payload[-1] ^ 1]) if payload else b"?"
-        return payload
-
-    def _tell(self, rank: Rank, event: Event) -> None:
-        self.story.append((self.now, rank, event))
-        self.journal.append(Stamped(self.now, rank, next(self._seqs[rank]), event))  # type: ignore[arg-type]
+    def _tell(self, now: float, rank: Rank, event: Event) -> None:
+        self.story.append((now, rank, event))
+        self.journal.append(Stamped(now, rank, next(self._seqs[rank]), event))  # type: ignore[arg-type]
 
     # Asking -----------------------------------------------------------------------------------
+
+    @property
+    def sent(self) -> list[tuple[float, Rank, Rank, msg.Message]]:
+        """Every message as it was sent: when, by whom, to whom."""
+        return [(at, rank, *what) for at, rank, what in self.story if isinstance(what, Send)]
 
     def events(self, kind: type[Event], rank: int | None = None) -> list[Event]:
         return [s.event for s in self.journal if isinstance(s.event, kind) and rank in (None, s.rank)]

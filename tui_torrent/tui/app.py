@@ -20,7 +20,7 @@ from textual.widget import Widget
 
 from tui_torrent.tui.ascii import InAscii
 from tui_torrent.tui.export import export
-from tui_torrent.tui.pages import LEFT_EARLY, SEEN_TO_THE_END, Page, Source, Stage, TextScreen
+from tui_torrent.tui.pages import LEFT_EARLY, SEEN_TO_THE_END, Page, Source, Stage
 from tui_torrent.tui.palette import ANSI, DARK, THEMES
 from tui_torrent.tui.panels.lines import in_ascii
 from tui_torrent.tui.panels.tabs import NAMES
@@ -35,20 +35,8 @@ from tui_torrent.tui.screens import (
     TrafficScreen,
 )
 
-__all__ = [
-    "LEFT_EARLY",
-    "SEEN_TO_THE_END",
-    "MonitorApp",
-    "OverviewScreen",
-    "ReportScreen",
-    "Source",
-    "TextScreen",
-]
-
 #: Keys are not taken as an answer to the report before it has been there for so long (seconds).
 GRACE = 0.4
-
-OVERVIEW, REPORT = 1, 6
 
 
 def draws_unicode(environment: Mapping[str, str]) -> bool:
@@ -105,7 +93,7 @@ class MonitorApp(App[int]):
         self.stage = Stage(source, title, self.ascii_only, below=self.foot)
         self._reported = False
         #: The screen that the report took the place of at the end.
-        self._before_report = OVERVIEW
+        self._before_report = OverviewScreen.number
         self._mouse = True
         for theme in THEMES:
             self.register_theme(theme)
@@ -119,7 +107,7 @@ class MonitorApp(App[int]):
         pages = (OverviewScreen, ClientScreen, TrafficScreen, LogScreen, TrackerScreen, ReportScreen)
         for page in pages:
             self.install_screen(page(self.stage), NAMES[page.number - 1])
-        return self.get_screen(NAMES[OVERVIEW - 1])
+        return self.get_screen(NAMES[OverviewScreen.number - 1])
 
     def foot(self) -> Iterable[Widget]:
         """Widgets to stand below a screen; each screen asks once."""
@@ -164,7 +152,7 @@ class MonitorApp(App[int]):
         if self._on_over is not None:
             self._on_over()
         self._before_report = self.number
-        self.action_page(REPORT)
+        self.action_page(ReportScreen.number)
         self.set_timer(GRACE, self._may_leave)
 
     def _reopen(self) -> None:
@@ -210,7 +198,7 @@ class MonitorApp(App[int]):
 
     def on_report_screen_exported(self, event: ReportScreen.Exported) -> None:
         """Write the report, as it is shown, into the current folder."""
-        page = self.get_screen(NAMES[REPORT - 1])
+        page = self.get_screen(NAMES[ReportScreen.number - 1])
         assert isinstance(page, ReportScreen)
         lines = page.text(max(60, page.canvas.size.width))
         if self.ascii_only:

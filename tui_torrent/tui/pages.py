@@ -15,12 +15,13 @@ from textual.screen import Screen
 from textual.widget import Widget
 
 from mpi_core.protocol.units import Rank
-from tui_torrent.tui.panels.lines import EMPTY, Line, count_text, crop
+from tui_torrent.tui.panels.lines import EMPTY, Line, crop
 from tui_torrent.tui.panels.tabs import hints, tab_at, tab_line
 from tui_torrent.tui.widgets import Canvas
 from tui_torrent.view.ledger import Finding
 from tui_torrent.view.story import Tail
 from tui_torrent.view.swarm_view import SwarmView
+from tui_torrent.view.words import counted
 
 #: What ``run()`` returns: the report was seen and left, or the monitor was left before the end.
 SEEN_TO_THE_END = 0
@@ -196,7 +197,7 @@ class TextScreen(Page):
         lines = text[self.first : self.first + self._room]
         lines += [crop(EMPTY, width)] * (self._room - len(lines))
         rest = len(text) - self.first - self._room
-        more = f"scroll, {count_text(rest, 'more line')}" if rest > 0 else "scroll"
+        more = f"scroll, {counted(rest, 'more line')}" if rest > 0 else "scroll"
         scrolling = [("↑↓", more)] if rest > 0 or self.first else []
         return [*lines, hints([*self.hints(), *scrolling], width)][:height]
 

@@ -151,16 +151,11 @@ _ANSI = {
 }
 
 
-class Palette:
-    """Style names to styles. Every name has one: a segment without a style crashes under NO_COLOR."""
-
-    def __init__(self, styles: dict[str, str], background: Style) -> None:
-        self.styles = {name: background + Style.parse(text) for name, text in styles.items()}
-
-    def __getitem__(self, name: str) -> Style:
-        return self.styles[name]
+#: Style names to styles. Every name has one: a segment without a style crashes under NO_COLOR.
+Palette = dict[str, Style]
 
 
 def palette_for(theme: Theme, background: Style) -> Palette:
     """The palette that can be read on that theme's background, which ``background`` sets."""
-    return Palette(_ANSI if theme.ansi else _DARK if theme.dark else _LIGHT, background)
+    styles = _ANSI if theme.ansi else _DARK if theme.dark else _LIGHT
+    return {name: background + Style.parse(text) for name, text in styles.items()}

@@ -66,7 +66,7 @@ class OverviewScreen(Page):
     def clicked(self, x: int, y: int) -> None:
         rank = self.overview.rank_at(y)
         if rank is not None and rank == self.stage.chosen:
-            self.post_message(self.Wanted(2))
+            self.post_message(self.Wanted(ClientScreen.number))
         elif rank is not None:
             self.stage.chosen = rank
             self.frame()
@@ -74,7 +74,7 @@ class OverviewScreen(Page):
     def action_open(self) -> None:
         if self.stage.chosen not in self.overview.order:
             self.stage.chosen = next(iter(self.overview.order[self.overview.first :]), None)
-        self.post_message(self.Wanted(2))
+        self.post_message(self.Wanted(ClientScreen.number))
 
     def action_sort(self) -> None:
         self.overview.sort_by_next(self.stage.source.view)
@@ -86,7 +86,16 @@ class OverviewScreen(Page):
 
 
 class BarScreen(Page):
-    """A panel between the bar above and the keys below."""
+    """A panel between the bar above and the keys below; a list in it may scroll."""
+
+    def __init__(self, stage: Stage) -> None:
+        super().__init__(stage)
+        #: The first line of the list that is shown; a panel that shows another says so.
+        self.first = 0
+
+    def action_move(self, lines: int) -> None:
+        self.first += lines
+        self.frame()
 
     @abstractmethod
     def panel(self, width: int, height: int) -> list[Line]:
@@ -118,10 +127,6 @@ class ClientScreen(BarScreen):
         Binding("p,left_square_bracket", "other(-1)", "Previous client", show=False),
     ]
 
-    def __init__(self, stage: Stage) -> None:
-        super().__init__(stage)
-        self.first = 0
-
     def meaning(self) -> tuple[Line, ...]:
         return client.MEANING
 
@@ -151,7 +156,6 @@ class TrafficScreen(BarScreen):
 
     def __init__(self, stage: Stage) -> None:
         super().__init__(stage)
-        self.first = 0
         #: What the lines were made from, and the lines.
         self._view: SwarmView | None = None
         self._key: tuple[object, ...] = ()
@@ -169,13 +173,9 @@ class TrafficScreen(BarScreen):
         key = (width, height, self.first, moment, view.outcome)
         if view is not self._view or key != self._key:
             self._lines, self.first = traffic.traffic_lines(view, width, height, self.first)
-            self._meaning = traffic.meaning(view, width)
+            self._meaning = traffic.meaning(view, width, self._lines)
             self._view, self._key = view, (width, height, self.first, *key[3:])
         return self._lines
-
-    def action_move(self, lines: int) -> None:
-        self.first = max(0, self.first + lines)
-        self.frame()
 
 
 class TrackerScreen(BarScreen):
@@ -184,18 +184,10 @@ class TrackerScreen(BarScreen):
     number = 5
     keys = tracker.KEYS
 
-    def __init__(self, stage: Stage) -> None:
-        super().__init__(stage)
-        self.first = 0
-
     def panel(self, width: int, height: int) -> list[Line]:
         source = self.stage.source
         lines, self.first = tracker.tracker_lines(source.view, source.now, width, height, self.first)
         return lines
-
-    def action_move(self, lines: int) -> None:
-        self.first += lines
-        self.frame()
 
 
 class LogScreen(BarScreen):

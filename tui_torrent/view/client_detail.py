@@ -45,6 +45,8 @@ class Detail:
     expired_from: Counter[Rank] = field(default_factory=Counter)
     #: Who is asked no more, and why; one that was silent leaves with its next segment.
     avoided: dict[Rank, str] = field(default_factory=dict)
+    #: Who was silent at any time. A request may expire at others too: they said that it waits (PENDING).
+    fell_silent: set[Rank] = field(default_factory=set)
     #: Requests in flight: (file, segment) → whom → since when.
     open: dict[tuple[str, int], dict[Rank, float]] = field(default_factory=dict)
     #: When a segment came last, or else when downloading began; None before that.
@@ -85,6 +87,11 @@ class Detail:
     def expired(self, event: ev.RequestExpired) -> None:
         self.answered(event)
         self.expired_from[event.source] += 1
+
+    def avoids(self, event: ev.SourceAvoided) -> None:
+        self.avoided[event.source] = event.reason
+        if event.reason == "silent":
+            self.fell_silent.add(event.source)
 
     def answered(self, event: ev.SegmentDropped | ev.RequestRejected | ev.RequestExpired) -> None:
         """A request is open no more."""

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from mpi_core.protocol import events as ev
 from mpi_core.protocol.events import JOURNAL_VERSION, OLDEST_VERSION, Stamped
+from mpi_core.protocol.roles import TRACKER
 from mpi_core.protocol.units import Rank
 from tui_torrent.view.client_trace import ClientTrace
 from tui_torrent.view.ledger import Breach, Finding, Header, Ledger, Rule, Spot, clip
@@ -90,7 +91,7 @@ class Conformance:
             if isinstance(event, ev.RunAborted):
                 self._aborted = self._aborted or event
         elif isinstance(event, TOLD_BY_OBSERVER):
-            if rank != 0 and self._is_client(rank):
+            if self._is_client(rank):
                 self._ledger.broken(Rule.JOURNAL, spot, "a client cannot tell that")
         elif isinstance(event, TOLD_BY_TRACKER):
             self._follow_tracker(spot, event)
@@ -174,7 +175,7 @@ class Conformance:
         self._ledger.broken(Rule.JOURNAL, spot, what)
         self._loss = self._loss or spot
         rank = spot.stamped.rank
-        if rank == 0:
+        if rank == TRACKER:
             self._tracker.blind = True
         elif self._is_client(rank):
             self._client(rank).blind = True
@@ -199,11 +200,11 @@ class Conformance:
         return True
 
     def _name(self, rank: int) -> str:
-        return "the tracker" if rank == 0 else f"rank {rank}, which is no client"
+        return "the tracker" if rank == TRACKER else f"rank {rank}, which is no client"
 
     def _follow_tracker(self, spot: Spot, event: ev.Event) -> None:
         client = getattr(event, "client", None)
-        if spot.stamped.rank != 0:
+        if spot.stamped.rank != TRACKER:
             self._ledger.broken(Rule.JOURNAL, spot, "only the tracker, rank 0, can tell that")
         elif client is not None and not self._is_client(client):
             self._ledger.broken(Rule.JOURNAL, spot, f"rank {client} is no client")

@@ -15,6 +15,7 @@ from mpi_core.protocol.units import Rank
 from tui_torrent.view.client_detail import Wait
 from tui_torrent.view.scarce import misses_only, scarce
 from tui_torrent.view.swarm_view import ClientView, SwarmView
+from tui_torrent.view.words import counted, some
 
 #: A client that got nothing for so many seconds is told of, and one that waited so long for one holder.
 STARVING = 3.0
@@ -69,8 +70,8 @@ def nobody_may_begin(view: SwarmView, now: float) -> Iterator[Remark]:
         done = 100 * behind[0].hashed_bytes // behind[0].share_bytes
         what = f"client {behind[0].rank} is still hashing its files ({done} %)"
     else:
-        what = f"{some(client.rank for client in behind)} {_has(behind)} not told the tracker what they own"
-        what = what.replace("they own", "it owns") if len(behind) == 1 else what
+        have, they_own = ("has", "it owns") if len(behind) == 1 else ("have", "they own")
+        what = f"{some(client.rank for client in behind)} {have} not told the tracker what {they_own}"
     yield Remark(SLOW, f"nobody may download yet: {what}")
 
 
@@ -106,10 +107,10 @@ def _why_hungry(view: SwarmView, client: ClientView) -> str:
                 else:
                     nobodys += 1
     if nobodys:
-        return f": nobody holds {_segments(nobodys)} that it misses"
+        return f": nobody holds {counted(nobodys, 'segment')} that it misses"
     if alone:
         holder, count = alone.most_common(1)[0]
-        return f": only client {holder} holds {_segments(count)} that it misses"
+        return f": only client {holder} holds {counted(count, 'segment')} that it misses"
     asked = {source for sources in client.detail.open.values() for source in sources}
     if asked:
         return f": it waits for {some(asked)}"
@@ -129,9 +130,8 @@ def one_holds_the_rest(view: SwarmView, now: float) -> Iterator[Remark]:
         if len(waiting) > 1:
             rest = max(misses_only(view, client, held) for client in waiting)
             who = some(client.rank for client in waiting)
-            yield Remark(
-                SLOW, f"{who} wait for client {holder}, the only one with the {_segments(rest)} they miss"
-            )
+            what = f"the only one with the {counted(rest, 'segment')} they miss"
+            yield Remark(SLOW, f"{who} wait for client {holder}, {what}")
 
 
 # Of the run so far ------------------------------------------------------------------------------
@@ -158,7 +158,9 @@ def clients_lost(view: SwarmView, now: float) -> Iterator[Remark]:
             if all(view.client_is_lost(rank) for rank in file.owners):
                 gone[name] = sum(not copies for copies in file.copies[:segments])
         last = "".join(
-            f", and with it the only copy of {_segments(n)} of {name}" for name, n in gone.items() if n
+            f", and with it the only copy of {counted(n, 'segment')} of {name}"
+            for name, n in gone.items()
+            if n
         )
         why = f" ({client.lost_reason})" if client.lost_reason else ""
         yield Remark(LOST, f"client {client.rank} was given up{why}{last}")
@@ -177,30 +179,34 @@ def corrupt_sources(view: SwarmView, now: float) -> Iterator[Remark]:
     for source, count in sorted(sent.items()):
         if not count or (len(suspects) > 1 and source in suspects):
             continue
-        noun = "corrupt segment" if count == 1 else "corrupt segments"
         avoiding = avoided_by.get(source)
         end = f"; {_avoid(avoiding)}" if avoiding else ""
-        yield Remark(WRONG, f"client {source} sent {count} {noun}{end}")
+        yield Remark(WRONG, f"client {source} sent {counted(count, 'corrupt segment')}{end}")
 
 
 def late_sources(view: SwarmView, now: float) -> Iterator[Remark]:
-    owed, avoided_by = Counter[Rank](), dict[Rank, list[Rank]]()
+    """Who kept requests waiting beyond their timeout: silent for as long, or alive and only busy."""
+    owed, silent, avoided_by = Counter[Rank](), set[Rank](), dict[Rank, list[Rank]]()
     for client in _clients(view):
         owed.update(client.detail.expired_from)
+        silent |= client.detail.fell_silent
         for source, reason in client.detail.avoided.items():
             if reason == "silent":
                 avoided_by.setdefault(source, []).append(client.rank)
-    late = sorted(source for source, count in owed.items() if count and source not in avoided_by)
-    if len(late) > EACH:
-        count = sum(owed[source] for source in late)
-        yield Remark(SLOW, f"{some(late)} did not answer {_requests(count)} in time")
-    for source in sorted({*owed, *avoided_by}):
-        count, avoiding = owed[source], avoided_by.get(source)
-        left = f"did not answer {_requests(count)} in time" if count else "is silent"
-        if avoiding:
-            yield Remark(WRONG, f"client {source} {left}; {_avoid(avoiding)}")
-        elif count and len(late) <= EACH:
-            yield Remark(SLOW, f"client {source} {left}")
+    for source, avoiding in sorted(avoided_by.items()):
+        count = owed.pop(source, 0)
+        left = f"did not answer {counted(count, 'request')} in time" if count else "is silent"
+        yield Remark(WRONG, f"client {source} {left}; {_avoid(avoiding)}")
+    for late in (sorted(owed.keys() & silent), sorted(owed.keys() - silent)):
+        for group in [late] if len(late) > EACH else [[source] for source in late]:
+            requests = counted(sum(owed[source] for source in group), "request")
+            text = f"{some(group)} did not answer {requests} in time"
+            if silent.isdisjoint(group):
+                were = "was" if len(group) == 1 else "were"
+                text = (
+                    f"{some(group)} {were} busy, not silent: {requests} waited there longer than the timeout"
+                )
+            yield Remark(SLOW, text)
 
 
 def origin_serves_most(view: SwarmView, now: float) -> Iterator[Remark]:
@@ -264,7 +270,8 @@ def slowest(view: SwarmView) -> list[str]:
         if usual - last.share_done < BEHIND:
             return []
         missing = last.segments_wanted - last.segments_had
-        text = f"client {last.rank} lags behind: it misses {missing} of {_segments(last.segments_wanted)}"
+        share = f"{missing} of {counted(last.segments_wanted, 'segment')}"
+        text = f"client {last.rank} lags behind: it misses {share}"
         text += f", where the median client has {100 * usual:.0f} %"
     else:
         times = [client.finished_at or 0.0 for client in fetching]
@@ -292,13 +299,12 @@ def _reasons(view: SwarmView, client: ClientView, others: Sequence[ClientView]) 
     corrupt = sum(detail.corrupt_from.values())
     if corrupt:
         senders = some(rank for rank, count in detail.corrupt_from.items() if count)
-        texts.append(f"{who} had to fetch {_segments(corrupt)} again: {senders} sent corrupt ones")
+        texts.append(f"{who} had to fetch {counted(corrupt, 'segment')} again: {senders} sent corrupt ones")
     expired = sum(detail.expired_from.values())
     if expired:
         were = "was" if expired == 1 else "were"
         texts.append(f"{expired} of its requests {were} not answered in time, by {some(detail.expired_from)}")
-    needs = [sum(_sizes(view, other)) for other in others]
-    need, usual = sum(_sizes(view, client)), median(needs)
+    need, usual = _to_fetch(view, client), median(_to_fetch(view, other) for other in others)
     if need > 1.1 * usual > 0:
         texts.append(f"{who} had {100 * (need / usual - 1):.0f} % more to fetch than the median client")
     peaks = [other.down_rate.peak for other in others if other.down_rate.peak]
@@ -342,39 +348,16 @@ def _alone(view: SwarmView, wait: Wait) -> float:
     return max(0.0, min(file.first_copy[wait.segment], wait.ended) - (wait.ended - wait.seconds))
 
 
-def _sizes(view: SwarmView, client: ClientView) -> Iterator[int]:
-    for name in client.wanted:
-        if name not in client.owned and name in view.files:
-            yield view.files[name].size
+def _to_fetch(view: SwarmView, client: ClientView) -> int:
+    """The bytes of all that it wants of others."""
+    return sum(view.files[name].size for name in client.fetched if name in view.files)
 
 
 # Words ------------------------------------------------------------------------------------------
 
 
-def some(ranks: Iterable[int]) -> str:
-    """``client 5``, ``clients 5 and 6``, ``clients 5, 6, 7 and 12 more``."""
-    known = sorted(ranks)
-    if len(known) == 1:
-        return f"client {known[0]}"
-    if len(known) > 4:
-        return f"clients {', '.join(map(str, known[:3]))} and {len(known) - 3} more"
-    return f"clients {', '.join(map(str, known[:-1]))} and {known[-1]}"
-
-
-def _segments(number: int) -> str:
-    return "1 segment" if number == 1 else f"{number} segments"
-
-
-def _requests(number: int) -> str:
-    return "1 request" if number == 1 else f"{number} requests"
-
-
 def _avoid(ranks: Sequence[Rank]) -> str:
     return f"{some(ranks)} {'avoids' if len(ranks) == 1 else 'avoid'} it"
-
-
-def _has(clients: Sequence[ClientView]) -> str:
-    return "has" if len(clients) == 1 else "have"
 
 
 def _clients(view: SwarmView) -> list[ClientView]:

@@ -23,6 +23,8 @@ from tui_torrent.view.swarm_view import ClientView, SwarmView
 MEASURED = 1.5
 #: A downlink is slow whose best rate is below this part of the median one, once most are known.
 SLOW_LINK = 0.25
+#: Uplinks that carry this share of their best are all at work. Between windows rates differ by a tenth.
+AT_WORK = 0.85
 
 
 class Limit(NamedTuple):
@@ -34,7 +36,7 @@ class Limit(NamedTuple):
 
 
 class Forecast(NamedTuple):
-    """When the last client will be done at its present rate, or was."""
+    """When the last client will be done, or was."""
 
     client: Rank
     #: Seconds since the run began; infinite where that client stands still.
@@ -82,8 +84,8 @@ def _to_fetch(view: SwarmView, client: ClientView) -> dict[str, int]:
     """The bytes of each file that it must fetch; a file without its bytes known is left out."""
     return {
         name: view.files[name].size
-        for name in client.wanted
-        if name not in client.owned and name not in client.unavailable and name in view.files
+        for name in client.fetched
+        if name not in client.unavailable and name in view.files
     }
 
 
@@ -114,14 +116,19 @@ def _of_seeds(view: SwarmView, uplinks: dict[Rank, float]) -> list[Limit]:
 
 def _of_downlinks(view: SwarmView, to_fetch: dict[Rank, dict[str, int]]) -> list[Limit]:
     """Each client takes in all that it wants."""
-    rates = {rank: view.clients[rank].down_rate.steady for rank, files in to_fetch.items() if files}
-    known = [rate for rate in rates.values() if rate]
-    usual = median(known) if 2 * len(known) > len(rates) else 0.0
+    ranks = [rank for rank, files in to_fetch.items() if files]
     return [
         Limit(sum(to_fetch[rank].values()) / rate, f"the downlink of client {rank}")
-        for rank, rate in rates.items()
-        if 0 < rate < SLOW_LINK * usual
+        for rank, rate in _slow_downlinks(view, ranks).items()
     ]
+
+
+def _slow_downlinks(view: SwarmView, ranks: list[Rank]) -> dict[Rank, float]:
+    """The best rates of those that are plainly slower than the others."""
+    rates = {rank: view.clients[rank].down_rate.steady for rank in ranks}
+    known = [rate for rate in rates.values() if rate]
+    usual = median(known) if 2 * len(known) > len(rates) else 0.0
+    return {rank: rate for rank, rate in rates.items() if 0 < rate < SLOW_LINK * usual}
 
 
 def _of_all(to_fetch: dict[Rank, dict[str, int]], uplinks: dict[Rank, float]) -> list[Limit]:
@@ -137,23 +144,45 @@ def _the_uplink(owners: set[Rank], of_what: str) -> str:
 
 
 def forecast(view: SwarmView, now: float) -> Forecast | None:
-    """The client that will be done last; None where one has too little to judge by, or none wants any."""
-    last: Forecast | None = None
-    for client in view.clients.values():
-        if client.lost or not client.wanted:
-            continue
-        if client.finished_at is not None:
-            found = Forecast(client.rank, client.finished_at, True)
-        else:
-            left = seconds_left(client, now)
-            if left is None:
-                return None
-            found = Forecast(client.rank, now + left, False)
-        if last is None or found.at > last.at:
-            last = found
-    if last is not None and not last.certain:
-        return last._replace(at=max(last.at, now + _first_copies(view)))
-    return last
+    """The client that will be done last; None where one has too little to judge by, or none wants any.
+
+    What bounds a whole job tells when the rest of it will be done: all that is missing, at the rate that all
+    together lately had (who is done leaves its share to the others); each client's part of it, at the best
+    that its downlink has taken; and what a single client holds, over its uplink.
+    """
+    fetching = [client for _, client in sorted(view.clients.items()) if client.wanted and not client.lost]
+    still = [client for client in fetching if client.finished_at is None]
+    if not still:
+        done = [Forecast(client.rank, client.finished_at or 0.0, True) for client in fetching]
+        return max(done, key=lambda end: end.at, default=None)
+    left = {client.rank: seconds_left(client, now) for client in still}
+    known = {rank: seconds for rank, seconds in left.items() if seconds is not None}
+    if len(known) < len(left):
+        return None
+    last = max(known, key=known.__getitem__)
+    if known[last] == inf:
+        return Forecast(last, inf, False)
+    together = sum(map(_missing, still)) / sum(client.down_rate.lately(now) for client in fetching)
+    return Forecast(last, now + max(together, _own_links(view, still, now), _first_copies(view)), False)
+
+
+def _own_links(view: SwarmView, clients: list[ClientView], now: float) -> float:
+    """Seconds until each has taken in all that it misses, at the best that its downlink has shown.
+
+    While all uplinks are at work a downlink cannot show what it can take: only a slow one counts then.
+    """
+    rates = {client.rank: client.down_rate.steady for client in clients if client.down_rate.steady}
+    uplinks = [client.up_rate for client in view.clients.values() if not client.lost]
+    if sum(rate.lately(now) for rate in uplinks) >= AT_WORK * sum(rate.peak for rate in uplinks):
+        rates = _slow_downlinks(view, [rank for rank, client in view.clients.items() if client.wanted])
+    return max(
+        (_missing(client) / rates[client.rank] for client in clients if client.rank in rates), default=0.0
+    )
+
+
+def _missing(client: ClientView) -> float:
+    """The bytes of the segments that it misses, as large as those that came."""
+    return (client.segments_wanted - client.segments_had) * client.bytes_down / max(1, client.downloaded)
 
 
 def _first_copies(view: SwarmView) -> float:
@@ -179,4 +208,4 @@ def seconds_left(client: ClientView, now: float) -> float | None:
     if missing <= 0 or client.downloaded < enough:
         return None
     rate = client.down_rate.lately(now)
-    return missing * (client.bytes_down / client.downloaded) / rate if rate else inf
+    return _missing(client) / rate if rate else inf

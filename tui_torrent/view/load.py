@@ -16,20 +16,13 @@ class Load:
     #: Bins of microseconds, and of waiting messages, by how often (mpi_core.protocol.histogram).
     service: Counter[int] = field(default_factory=Counter)
     waiting: Counter[int] = field(default_factory=Counter)
-    #: When it was last told, and the most that waited in that second.
-    told_at: float | None = None
+    #: The most that waited in the second that was last told of.
     lately: float = 0.0
 
-    def add(self, t: float, event: ev.TrackerLoad) -> None:
+    def add(self, event: ev.TrackerLoad) -> None:
         merge(self.service, event.service)
         merge(self.waiting, event.waiting)
-        self.told_at = t
         self.lately = middle(max((number for number, count in event.waiting if count), default=0))
-
-    @property
-    def served(self) -> int:
-        """How many messages the summaries tell of."""
-        return sum(self.service.values())
 
     def service_s(self, share: float) -> float | None:
         """Seconds that this share (0…1) of the messages took at most; None where nothing is told."""

@@ -14,9 +14,8 @@ from typing import Any, NamedTuple
 
 from mpi_core.protocol import events as ev
 from mpi_core.protocol.events import Event, Stamped
+from mpi_core.protocol.roles import TRACKER
 from tui_torrent.view.story import is_told, sentence
-
-TRACKER = 0
 
 FIELDS = ("from", "to", "seg", "file")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from array import array
-from collections import Counter
 from dataclasses import dataclass, field
 from math import inf
 from typing import Literal
@@ -25,9 +24,9 @@ class FileView:
     #: Clients that held the whole file from the start.
     owners: set[Rank] = field(default_factory=set)
     #: For each segment, how many clients have downloaded it.
-    copies: list[int] = field(default_factory=list)
+    copies: list[int] = field(init=False)
     #: For each segment, when a client first had downloaded it.
-    first_copy: array[float] = field(default_factory=lambda: array("d"))
+    first_copy: array[float] = field(init=False)
 
     def __post_init__(self) -> None:
         self.copies = [0] * self.segments
@@ -50,8 +49,6 @@ class ClientView:
     wanted: tuple[str, ...] = ()
     #: For each file it owns or downloads: one byte a segment, 1 where it holds it.
     held: dict[str, bytearray] = field(default_factory=dict)
-    #: Segments of each wanted file that were verified and stored here.
-    stored: Counter[str] = field(default_factory=Counter)
     completed: dict[str, float] = field(default_factory=dict)
     unavailable: dict[str, str] = field(default_factory=dict)
     #: Segments and bytes.
@@ -79,6 +76,11 @@ class ClientView:
     wanting: frozenset[str] = frozenset()
     #: Whence its segments came, its requests in flight, its waits.
     detail: Detail = field(default_factory=Detail)
+
+    @property
+    def fetched(self) -> list[str]:
+        """The wanted files that it has not owned from the start, each once."""
+        return [name for name in dict.fromkeys(self.wanted) if name not in self.owned]
 
     @property
     def share_done(self) -> float:

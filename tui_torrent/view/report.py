@@ -297,7 +297,7 @@ def fairness(view: SwarmView) -> Fairness:
     #: File → how many clients had to fetch it.
     fetchers: Counter[str] = Counter()
     for client in view.clients.values():
-        fetchers.update(_fetched(client))
+        fetchers.update(client.fetched)
     uploads = [
         c.uploaded for _, c in sorted(view.clients.items()) if c.uploaded or _could_upload(c, fetchers)
     ]
@@ -307,11 +307,7 @@ def fairness(view: SwarmView) -> Fairness:
     return Fairness(round(jain, 4), round(origin / sent, 4))
 
 
-def _fetched(client: ClientView) -> list[str]:
-    return [name for name in dict.fromkeys(client.wanted) if name not in client.owned]
-
-
 def _could_upload(client: ClientView, fetchers: Counter[str]) -> bool:
     """Whether it held a segment of a file that some other client had to fetch."""
-    own = set(_fetched(client))
+    own = set(client.fetched)
     return any(1 in held and fetchers[name] > (name in own) for name, held in client.held.items())

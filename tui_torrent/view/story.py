@@ -18,6 +18,7 @@ from mpi_core.protocol import events as ev
 from mpi_core.protocol.events import AnyEvent, Event, Stamped
 from mpi_core.protocol.units import Rank
 from tui_torrent.view.log import Log
+from tui_torrent.view.words import counted, who
 
 #: What a sentence is about: the run, a step of the protocol, one segment, something achieved, or trouble.
 Kind = Literal["run", "step", "segment", "done", "trouble"]
@@ -41,33 +42,25 @@ class _Form(NamedTuple):
     tell: Callable[[Rank, Any], str]
 
 
-def who(rank: int) -> str:
-    return "tracker" if rank == 0 else f"client {rank}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
 def _segment(event: Any) -> str:
     return f"{event.file} #{event.segment}"
 
 
 def _init(rank: Rank, event: ev.InitSent) -> str:
-    return f"{who(rank)} → tracker  owns {_count(len(event.owned), 'file')}"
+    return f"{who(rank)} → tracker  owns {counted(len(event.owned), 'file')}"
 
 
 def _init_ack(rank: Rank, event: ev.InitAckReceived) -> str:
-    wants = f"it wants {_count(len(event.wanted), 'file')}" if event.wanted else "it wants nothing"
+    wants = f"it wants {counted(len(event.wanted), 'file')}" if event.wanted else "it wants nothing"
     return f"tracker → {who(rank)}  may begin, {wants}"
 
 
 def _swarm_request(rank: Rank, event: ev.SwarmRequested) -> str:
-    return f"{who(rank)} → tracker  {_count(event.unfinished, 'file')} unfinished"
+    return f"{who(rank)} → tracker  {counted(event.unfinished, 'file')} unfinished"
 
 
 def _swarm_response(rank: Rank, event: ev.SwarmServed) -> str:
-    news = _count(event.members, "member") if event.members else "nothing new"
+    news = counted(event.members, "member") if event.members else "nothing new"
     return f"tracker → {who(event.client)}  {news}"
 
 
@@ -78,7 +71,7 @@ def _hashed(rank: Rank, event: ev.ShareHashed) -> str:
 
 def _started(rank: Rank, event: ev.RunStarted) -> str:
     return (
-        f"{_count(event.clients, 'client')}, strategy {event.strategy}, seed {event.seed}: {event.scenario}"
+        f"{counted(event.clients, 'client')}, strategy {event.strategy}, seed {event.seed}: {event.scenario}"
     )
 
 
@@ -141,7 +134,7 @@ _FORMS: dict[type[Event], _Form] = {
         "NONSENSE", "trouble", 2, 1, lambda rank, e: f"{who(rank)} ← {who(e.sender)}: {e.problem}"
     ),
     ev.EventsDropped: _Form(
-        "EVENTS LOST", "trouble", 2, 1, lambda rank, e: f"{_count(e.count, 'status event')} of {who(rank)}"
+        "EVENTS LOST", "trouble", 2, 1, lambda rank, e: f"{counted(e.count, 'status event')} of {who(rank)}"
     ),
 }
 

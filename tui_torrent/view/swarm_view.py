@@ -140,19 +140,11 @@ def _run_aborted(view: SwarmView, rank: Rank, t: float, event: ev.RunAborted) ->
     view.tracker_did("ABORT", t)
 
 
-def _init_received(view: SwarmView, rank: Rank, t: float, event: ev.InitReceived) -> None:
-    view.tracker_did("INIT", t)
-
-
 def _file_registered(view: SwarmView, rank: Rank, t: float, event: ev.FileRegistered) -> None:
     view.file(event.file, event.segments, event.size)
     view.real_bytes |= event.algorithm != "declared"
     if event.members:
         view.bundles[event.file] = event.members
-
-
-def _init_ack_sent(view: SwarmView, rank: Rank, t: float, event: ev.InitAckSent) -> None:
-    view.tracker_did("INIT_ACK", t)
 
 
 def _swarm_listed(view: SwarmView, rank: Rank, t: float, event: ev.SwarmListed) -> None:
@@ -167,25 +159,13 @@ def _swarm_served(view: SwarmView, rank: Rank, t: float, event: ev.SwarmServed) 
     served[1] += event.members
 
 
-def _file_complete_received(view: SwarmView, rank: Rank, t: float, event: ev.FileCompleteReceived) -> None:
-    view.tracker_did("FILE_COMPLETE", t)
-
-
-def _all_complete_received(view: SwarmView, rank: Rank, t: float, event: ev.AllCompleteReceived) -> None:
-    view.tracker_did("ALL_COMPLETE", t)
-
-
-def _stop_sent(view: SwarmView, rank: Rank, t: float, event: ev.StopSent) -> None:
-    view.tracker_did("STOP", t)
-
-
 def _client_lost(view: SwarmView, rank: Rank, t: float, event: ev.ClientLost) -> None:
     client = view.client(event.client)
     client.lost, client.lost_reason = True, event.reason
 
 
 def _tracker_load(view: SwarmView, rank: Rank, t: float, event: ev.TrackerLoad) -> None:
-    view.load.add(t, event)
+    view.load.add(event)
 
 
 def _rank_placed(view: SwarmView, rank: Rank, t: float, event: ev.RankPlaced) -> None:
@@ -246,7 +226,6 @@ def _segment_stored(view: SwarmView, rank: Rank, t: float, event: ev.SegmentStor
     client.downloaded += 1
     client.bytes_down += event.size
     client.down_rate.add(t, event.size)
-    client.stored[event.file] += 1
     held = client.held.get(event.file)
     # A journal made by hand may name what was never started: the checker says so, we just go on.
     if held is not None and 0 <= event.segment < len(held):
@@ -280,7 +259,7 @@ def _request_expired(view: SwarmView, rank: Rank, t: float, event: ev.RequestExp
 
 
 def _source_avoided(view: SwarmView, rank: Rank, t: float, event: ev.SourceAvoided) -> None:
-    view.client(rank).detail.avoided[event.source] = event.reason
+    view.client(rank).detail.avoids(event)
 
 
 def _file_completed(view: SwarmView, rank: Rank, t: float, event: ev.FileCompleted) -> None:
@@ -329,18 +308,23 @@ def _events_dropped(view: SwarmView, rank: Rank, t: float, event: ev.EventsDropp
         client.detail.open.clear()
 
 
+def _tracker_did(tag: str) -> Callable[..., None]:
+    """An event that tells of a message of the tracker's and no more."""
+    return lambda view, rank, t, event: view.tracker_did(tag, t)
+
+
 _HANDLERS: dict[type[Event], Callable[..., None]] = {
     ev.RunStarted: _run_started,
     ev.RunEnded: _run_ended,
     ev.RunAborted: _run_aborted,
-    ev.InitReceived: _init_received,
+    ev.InitReceived: _tracker_did("INIT"),
     ev.FileRegistered: _file_registered,
-    ev.InitAckSent: _init_ack_sent,
+    ev.InitAckSent: _tracker_did("INIT_ACK"),
     ev.SwarmListed: _swarm_listed,
     ev.SwarmServed: _swarm_served,
-    ev.FileCompleteReceived: _file_complete_received,
-    ev.AllCompleteReceived: _all_complete_received,
-    ev.StopSent: _stop_sent,
+    ev.FileCompleteReceived: _tracker_did("FILE_COMPLETE"),
+    ev.AllCompleteReceived: _tracker_did("ALL_COMPLETE"),
+    ev.StopSent: _tracker_did("STOP"),
     ev.ClientLost: _client_lost,
     ev.TrackerLoad: _tracker_load,
     ev.RankPlaced: _rank_placed,

@@ -12,6 +12,7 @@ from typing import Any
 
 from mpi_core.protocol import events as ev
 from mpi_core.protocol.events import Event
+from mpi_core.protocol.roles import TRACKER
 from mpi_core.protocol.units import Rank
 from tui_torrent.view.ledger import Header, Ledger, Rule, Spot, clip
 
@@ -155,7 +156,7 @@ class TrackerTrace:
             self._ledger.doubtful(Rule.STOP, client, spot, f"client {client} is sent STOP again")
         elif missing is not None:
             what = f"client {client} is sent STOP before the ALL_COMPLETE of client {missing} is in"
-            self._ledger.doubtful(Rule.STOP, Rank(0), spot, what)
+            self._ledger.doubtful(Rule.STOP, TRACKER, spot, what)
         self.stops.add(client)
         self.after_stop = None
 

@@ -13,8 +13,9 @@ from itertools import groupby
 from math import ceil
 from typing import NamedTuple
 
-from tui_torrent.tui.panels.lines import Line, Span, clean, count_text, crop, fit_end, right
+from tui_torrent.tui.panels.lines import Line, Span, clean, crop, fit_end, right
 from tui_torrent.view.swarm_view import ClientView, SwarmView
+from tui_torrent.view.words import counted
 
 OWNED, MISSING, ASKED, RARE, NOBODYS, PARTLY, OTHER = "━", "·", "*", "!", "?", ":", "+"
 
@@ -67,8 +68,7 @@ class Grid(NamedTuple):
 
 def grid(view: SwarmView, client: ClientView, name: str, per_cell: int) -> Grid:
     """A file's segments as ``client`` has them, ``per_cell`` of them in a cell."""
-    file, held = view.files.get(name), client.held.get(name)
-    segments = len(held) if held is not None else file.segments if file is not None else 0
+    file, segments = view.files.get(name), _size(view, client, name)
     if name in client.owned:
         return Grid(OWNED * ceil(segments / per_cell), segments, 0, 0)
     sources = client.detail.sources.get(name) or [0] * segments
@@ -159,7 +159,7 @@ def segment_lines(view: SwarmView, client: ClientView, width: int, height: int) 
         missing, rare, nobodys = missing + size - file.had, rare + file.rare, nobodys + file.nobodys
         lines += _file_lines(client, name, file, size, room)
     if len(shown) < len(names):
-        lines.append((Span(f" and {count_text(len(names) - len(shown), 'more file')}", "dim"),))
+        lines.append((Span(f" and {counted(len(names) - len(shown), 'more file')}", "dim"),))
     text = f" {missing} missing" if missing else " nothing is missing"
     if rare:
         text += f", {rare} of them held by one client only"

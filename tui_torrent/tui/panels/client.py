@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from math import inf
 
 from mpi_core.protocol.units import Rank
 from tui_torrent.tui.panels.cells import letter, letter_style, segment_lines
@@ -14,8 +15,9 @@ from tui_torrent.tui.panels.lines import (
     bytes_text,
     cells,
     clean,
-    count_text,
     crop,
+    dashed,
+    filled,
     fit,
     fit_end,
     right,
@@ -23,7 +25,9 @@ from tui_torrent.tui.panels.lines import (
     time_text,
 )
 from tui_torrent.tui.panels.table import STATES, eta_text, percent, state_of
+from tui_torrent.view.limit import forecast
 from tui_torrent.view.swarm_view import ClientView, SwarmView
+from tui_torrent.view.words import counted
 
 KEYS = (("n p", "next, previous"), ("↑↓", "scroll"))
 
@@ -86,10 +90,10 @@ def peer_lines(
         texts = {
             "peer": ("", ""),
             "state": (fit(f"{glyph} {word}", 9), style),
-            "got": (right(_number(got), 6), "text" if got else "dim"),
-            "sent": (right(_number(sent), 6), "text" if sent else "dim"),
-            "has that I need": (right(_number(need), 15), "strong" if need else "dim"),
-            "asked": (right(_number(asked[rank]), 5), "busy" if asked[rank] else "dim"),
+            "got": (right(dashed(got), 6), "text" if got else "dim"),
+            "sent": (right(dashed(sent), 6), "text" if sent else "dim"),
+            "has that I need": (right(dashed(need), 15), "strong" if need else "dim"),
+            "asked": (right(dashed(asked[rank]), 5), "busy" if asked[rank] else "dim"),
         }
         line: Line = (Span(f" {letter(rank)}", letter_style(rank)), Span(fit(f" rank {rank}", 9)))
         for name, _ in columns[1:]:
@@ -99,10 +103,6 @@ def peer_lines(
     return [crop(line, width) for line in lines]
 
 
-def _number(number: int) -> str:
-    return str(number) if number else "–"
-
-
 def flight_lines(client: ClientView, now: float, width: int, height: int) -> list[Line]:
     """The requests in flight, the oldest first."""
     requests = sorted(
@@ -110,7 +110,7 @@ def flight_lines(client: ClientView, now: float, width: int, height: int) -> lis
         for (name, segment), sources in client.detail.open.items()
         for rank, since in sources.items()
     )
-    head = f"{count_text(len(requests), 'request')} in flight" if requests else "no request in flight"
+    head = f"{counted(len(requests), 'request')} in flight" if requests else "no request in flight"
     lines: list[Line] = [(Span(head, "head"),)]
     room = max(1, height - 1)
     shown = requests if len(requests) <= room else requests[: max(0, room - 1)]
@@ -139,7 +139,7 @@ def client_lines(
     """The screen of one client, without its keys; ``scrolled`` is the first of the others that is shown."""
     client = view.clients.get(rank) if rank is not None else None
     if client is None:
-        return _filled([crop((Span(" no client yet", "dim"),), width)], width, height)
+        return filled([crop((Span(" no client yet", "dim"),), width)], width, height)
     lines = [*_head(view, client, now, width)[: max(1, height - 1)]]
     others = len(view.clients)
     below = min(others, max(4, (height - len(lines)) // 2))
@@ -152,7 +152,7 @@ def client_lines(
             crop(rule("peers and requests", "", width), width),
             *_tables(view, client, now, width, room, scrolled),
         ]
-    return _filled(lines, width, height)
+    return filled(lines, width, height)
 
 
 def _tables(
@@ -190,7 +190,8 @@ def _head(view: SwarmView, client: ClientView, now: float, width: int) -> list[L
         figures.append(Span(f"{client.segments_had}/{client.segments_wanted}", "text"))
     if client.lost and client.lost_reason:
         figures.append(Span(clean(client.lost_reason), "trouble"))
-    eta = eta_text(client, now)
+    last = forecast(view, now) if client.finished_at is None else None
+    eta = eta_text(client, now, last.at if last is not None else inf)
     if eta != "–":
         figures.append(Span(f"done {eta}", "text"))
     if view.real_bytes:
@@ -199,7 +200,7 @@ def _head(view: SwarmView, client: ClientView, now: float, width: int) -> list[L
     if corrupt:
         figures.append(Span(f"{corrupt} corrupt", "trouble"))
     if rejects:
-        figures.append(Span(count_text(rejects, "reject"), "rare"))
+        figures.append(Span(counted(rejects, "reject"), "rare"))
     if client.expired:
         figures.append(Span(f"{client.expired} unanswered", "trouble"))
     letter_of = Span(f" {letter(client.rank)} ", letter_style(client.rank))
@@ -210,7 +211,3 @@ def _head(view: SwarmView, client: ClientView, now: float, width: int) -> list[L
             break
         line = longer
     return [crop(line, width)]
-
-
-def _filled(lines: list[Line], width: int, height: int) -> list[Line]:
-    return [*lines[:height], *[crop(EMPTY, width)] * (height - len(lines))]

@@ -57,7 +57,7 @@ COLUMNS = (
     ("down/s, up/s", "bytes a second, in and out, over the last 3 seconds"),
     ("sent", "segments it has served to others"),
     ("rej", "requests refused by it or to it; a few are harmless"),
-    ("ETA", "'in 12s' at the present rate; 'at 8.1s': it is done since"),
+    ("ETA", "'in 12s' at the present rate, or with the last one; 'at 8.1s': it is done since"),
     ("map", "all files side by side, on one scale for all clients"),
 )
 

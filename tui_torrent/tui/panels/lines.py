@@ -79,6 +79,11 @@ def crop(line: Line, width: int, fill: str = "text") -> Line:
     return tuple(spans)
 
 
+def filled(lines: Sequence[Line], width: int, height: int) -> list[Line]:
+    """Exactly ``height`` lines: cut at the end, or blank ones below."""
+    return [*lines[:height], *[crop(EMPTY, width)] * (height - len(lines))]
+
+
 def spread(left: Line, other: Line, width: int, fill: str = "text") -> Line:
     """``left`` at the left edge and ``other`` at the right one, which gives way."""
     room = width - cells(left) - cells(other)
@@ -129,6 +134,11 @@ def ascii_text(text: str) -> str:
     return text if text.isascii() else "".join(c if c.isascii() else "?" * cell_len(c) for c in text)
 
 
+def dashed(number: int) -> str:
+    """The number; a dash for none."""
+    return str(number) if number else "–"
+
+
 def bytes_text(count: float) -> str:
     """Bytes in at most six characters: ``999 B``, ``1.2 MB``, ``123 MB``."""
     for unit in ("B", "kB", "MB", "GB"):
@@ -155,7 +165,3 @@ def moment_text(seconds: float) -> str:
         if number < 999.5:
             return f"{number:.1f} {unit}" if number < 9.95 else f"{number:.0f} {unit}"
     return f"{seconds:.1f} s"
-
-
-def count_text(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

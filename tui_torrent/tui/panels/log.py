@@ -10,7 +10,7 @@ from bisect import bisect_left
 from collections import deque
 
 from mpi_core.protocol.events import Stamped
-from tui_torrent.tui.panels.lines import EMPTY, Line, Span, cells, clean, crop, fit, right, time_text
+from tui_torrent.tui.panels.lines import EMPTY, Line, Span, cells, clean, crop, filled, fit, right, time_text
 from tui_torrent.tui.panels.overview import KIND_STYLES
 from tui_torrent.view.log import Log
 from tui_torrent.view.log_filter import Filter, parse
@@ -22,8 +22,6 @@ FRAME_BUDGET = 3_000
 NEW_BUDGET = 10_000
 
 KEYS = (("/", "filter"), ("f", "follow"), ("↑↓", "line"), ("PgUp PgDn", ""), ("esc", "no filter"))
-
-
 #: In a replay.
 GO = ("enter", "go there")
 
@@ -131,7 +129,7 @@ class LogPanel:
         lines += self._drawn_lines(log, shown, at - top, width)
         if not shown:
             lines.append(crop((Span(" nothing matches" if self.text else " no message yet", "dim"),), width))
-        return [*lines, *[crop(EMPTY, width)] * (height - len(lines))][:height]
+        return filled(lines, width, height)
 
     def _head(self, log: Log, top: int, count: int, width: int) -> Line:
         """The filter, and how much of the log it takes."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 
 from mpi_core.protocol.units import Rank
 from tui_torrent.tui.panels.axis import NO_AXIS, Axis, copies_map, make_axis
@@ -18,7 +19,6 @@ from tui_torrent.tui.panels.lines import (
     bytes_text,
     cells,
     clean,
-    count_text,
     crop,
     fit,
     right,
@@ -29,9 +29,11 @@ from tui_torrent.tui.panels.spark import limit_line, pulse_line
 from tui_torrent.tui.panels.table import Layout, heading, in_order, make_layout, row, sort_title, sorts
 from tui_torrent.tui.panels.tabs import hints, title_bar
 from tui_torrent.view.health import health
+from tui_torrent.view.limit import forecast
 from tui_torrent.view.rates import BUCKET
 from tui_torrent.view.story import TAG_WIDTH, Kind, Tail, Told
 from tui_torrent.view.swarm_view import SwarmView
+from tui_torrent.view.words import counted
 
 #: Pieces of segment maps that are drawn anew in one frame; what is left over has its turn in the next.
 #: Measured: some 40 rows of 90 pieces, 5 ms.
@@ -96,12 +98,12 @@ def header(view: SwarmView, segments: int, title: str, now: float, width: int) -
     figures: list[Span] = [Span(f"{int(1000 * share + 1e-9) / 10:.1f}%", "strong")]
     figures.append(Span(f"done {view.done}/{len(view.clients)}", "text"))
     if view.dropped:
-        figures.append(Span(f"{count_text(view.dropped, 'event')} lost", "alarm"))
-    optional = [count_text(view.file_count, "file"), count_text(segments, "segment")]
+        figures.append(Span(f"{counted(view.dropped, 'event')} lost", "alarm"))
+    optional = [counted(view.file_count, "file"), counted(segments, "segment")]
     rate = sum(client.down_rate.at(now) for client in view.clients.values())
     if rate and view.real_bytes:
         optional.append(f"{bytes_text(rate)}/s")
-    optional.append(count_text(len(view.clients), "client"))
+    optional.append(counted(len(view.clients), "client"))
     gap = 3 if width >= 110 else 2
     for text in optional:
         if sum(len(f.text) + gap for f in figures) + len(text) + gap + 12 <= width:
@@ -209,6 +211,8 @@ class Overview:
         self.remarks: list[str] = []
         self._looked: tuple[object, ...] = ()
         self._pulse: list[Line] = []
+        #: When the last client will be done.
+        self._last = inf
         self._view: SwarmView | None = None
         self._shape: tuple[int, ...] = ()
         self._layout = Layout((), 1, 0)
@@ -286,7 +290,9 @@ class Overview:
             self._looked = key
             self.order = in_order(view, self.sort, self.reverse, now)
             self.remarks = health(view, now)
-            self._pulse = [limit_line(view, now, width), pulse_line(view, now, width)]
+            last = forecast(view, now)
+            self._last = last.at if last is not None else inf
+            self._pulse = [limit_line(view, last, now, width), pulse_line(view, now, width)]
 
     def _lay_out(self, view: SwarmView, width: int) -> None:
         shape = (len(view.files), len(view.clients), width, view.real_bytes)
@@ -314,7 +320,7 @@ class Overview:
                 self._turn = at if self._turn < 0 else self._turn
                 continue
             budget -= cost
-            drawn = row(client, self._layout, self._axis, now, width)
+            drawn = row(client, self._layout, self._axis, now, width, self._last)
             # An equal row stays the same object, so that comparing frames is cheap.
             self._drawn[client.rank] = (key, known[1] if known is not None and known[1] == drawn else drawn)
         self._turn = max(0, self._turn)

@@ -13,8 +13,8 @@ from tui_torrent.tui.panels.lines import (
     Span,
     bytes_text,
     clean,
-    count_text,
     crop,
+    dashed,
     moment_text,
     right,
     rule,
@@ -25,6 +25,7 @@ from tui_torrent.tui.panels.text import definition, wrapped
 from tui_torrent.view.ledger import Finding
 from tui_torrent.view.report import ClientReport, Report, tally
 from tui_torrent.view.swarm_view import SwarmView
+from tui_torrent.view.words import counted
 
 #: Which column goes first when the width shrinks; the bar at the end goes before all of them.
 DROPPED = ("corrupt", "rejects", "down", "up", "sent")
@@ -84,7 +85,7 @@ def report_lines(
 
 
 def _so_far(view: SwarmView) -> str:
-    done = f"{view.done} of {count_text(len(view.clients), 'client')}"
+    done = f"{view.done} of {counted(len(view.clients), 'client')}"
     share = int(1000 * view.share_done + 1e-9) / 10
     have = "has" if view.done == 1 else "have"
     return f"So far {share:.1f}% of all that is wanted is there, and {done} {have} all."
@@ -103,7 +104,7 @@ def _verdict(report: Report) -> str:
 
 
 def _totals(report: Report, view: SwarmView) -> str:
-    text = f"{count_text(report.segments_moved, 'segment')} moved"
+    text = f"{counted(report.segments_moved, 'segment')} moved"
     if view.real_bytes:
         text += f", {bytes_text(sum(client.bytes_down for client in report.clients))}"
     return text
@@ -161,7 +162,7 @@ def _cells(client: ClientReport, so_far: bool, owner: bool) -> dict[str, tuple[s
 
 
 def _or_dash(number: int, style: str) -> tuple[str, str]:
-    return (str(number), style) if number else ("–", "dim")
+    return dashed(number), style if number else "dim"
 
 
 def _balance(report: Report, view: SwarmView, width: int) -> list[Line]:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from math import inf
 
 from tui_torrent.tui.panels.axis import LEVELS
-from tui_torrent.tui.panels.lines import EMPTY, Line, Span, bytes_text, cells, clean, crop, time_text
-from tui_torrent.view.limit import forecast, limit
+from tui_torrent.tui.panels.lines import EMPTY, Line, Span, bytes_text, cells, clean, crop, runs, time_text
+from tui_torrent.view.limit import Forecast, limit
 from tui_torrent.view.rates import BUCKET
 from tui_torrent.view.swarm_view import SwarmView
 
@@ -20,25 +20,8 @@ def sparkline(values: Sequence[float], width: int, style: str) -> Line:
     values = values[-width:] if width > 0 else []
     most = max(values, default=0.0)
     glyphs = [LEVELS[max(0, min(7, int(8 * value / most + 0.999) - 1))] if value else "·" for value in values]
-    dots = "·" * (width - len(values))
-    return (Span(dots, "missing-text"), *_bars("".join(glyphs), style))
-
-
-def _bars(glyphs: str, style: str) -> Line:
-    spans: list[Span] = []
-    for part in _split(glyphs):
-        spans.append(Span(part, "missing-text" if part[0] == "·" else style))
-    return tuple(spans)
-
-
-def _split(glyphs: str) -> list[str]:
-    parts: list[str] = []
-    for glyph in glyphs:
-        if parts and (parts[-1][0] == "·") == (glyph == "·"):
-            parts[-1] += glyph
-        else:
-            parts.append(glyph)
-    return parts
+    glyphs = ["·"] * (width - len(values)) + glyphs
+    return runs(glyphs, ["missing-text" if glyph == "·" else style for glyph in glyphs])
 
 
 def pulse_line(view: SwarmView, now: float, width: int) -> Line:
@@ -66,9 +49,9 @@ def pulse_line(view: SwarmView, now: float, width: int) -> Line:
     return crop((*line, Span(span, "dim")) if cells(line) + len(span) < width else line, width)
 
 
-def limit_line(view: SwarmView, now: float, width: int) -> Line:
+def limit_line(view: SwarmView, last: Forecast | None, now: float, width: int) -> Line:
     """What no schedule can beat, what binds, and when the last client will be done."""
-    bound, last = limit(view, now), forecast(view, now)
+    bound = limit(view, now)
     if bound is None or view.began is None:
         return crop((Span(" limit ", "head"), Span("measuring the links …", "dim")), width)
     head: Line = (Span(" limit ", "head"), Span(f"≈{time_text(view.began + bound.seconds)}", "limit"))

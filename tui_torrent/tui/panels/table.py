@@ -6,13 +6,12 @@ cells, and what is left over is the map's. State is a glyph and a word, never a 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from math import inf
 
 from mpi_core.protocol.units import Rank
 from tui_torrent.tui.panels.axis import Axis, ruler, segment_map
-from tui_torrent.tui.panels.lines import Line, Span, bytes_text, crop, fit, right, time_text
+from tui_torrent.tui.panels.lines import Line, Span, bytes_text, crop, fit, right, runs, time_text
 from tui_torrent.view.limit import seconds_left
 from tui_torrent.view.swarm_view import ClientView, SwarmView
 
@@ -153,25 +152,28 @@ def percent(share: float) -> int:
     return int(100 * share + 1e-9)
 
 
-def eta_text(client: ClientView, now: float) -> str:
-    """When it finished (``at 8.1s``), or when it will at the present rate (``in 12s``)."""
+def eta_text(client: ClientView, now: float, last: float) -> str:
+    """When it finished (``at 8.1s``), or when it will at the present rate (``in 12s``).
+
+    That is not after the ``last`` one's end: who is done before leaves it a larger share.
+    """
     if client.finished_at is not None:
         return f"at {time_text(client.finished_at)}"
     seconds = None if client.lost else seconds_left(client, now)
     if seconds is None or seconds == inf:
         return "–"
+    seconds = min(seconds, last - now)
     return "in " + (f"{max(1, round(seconds))}s" if seconds < 59.5 else time_text(seconds))
 
 
-def row(client: ClientView, layout: Layout, axis: Axis, now: float, width: int) -> Line:
-    """One client."""
+def row(client: ClientView, layout: Layout, axis: Axis, now: float, width: int, last: float = inf) -> Line:
+    """One client; ``last`` is when all will be done."""
     state = state_of(client, now)
     glyph, word, style = STATES[state]
     calm = "dim" if state in ("stopped", "starting") else "text"
     wanted, had = client.segments_wanted, client.segments_had
     down, up = client.down_rate.at(now), client.up_rate.at(now)
-    # As ClientView.share_done says it, from what is counted already.
-    share = had / wanted if wanted else client.share_done
+    share = client.share_done
     only_seed = client.finished_at is not None and not client.wanted
     if state == "hashing":
         share = client.hashed_bytes / client.share_bytes if client.share_bytes else 0.0
@@ -185,15 +187,15 @@ def row(client: ClientView, layout: Layout, axis: Axis, now: float, width: int) 
         "sent": (str(client.uploaded), calm),
         "rejects": _count(client.rejects_sent + client.rejects_received),
         "eta": (
-            eta_text(client, now) if not only_seed else "–",
+            eta_text(client, now, last) if not only_seed else "–",
             _calm_if(client.finished_at is not None),
         ),
     }
-    spans = []
-    for name, room in layout.widths:
-        text, style = texts[name]
-        spans.append(Span((fit if name in _LEFT else right)(text, room) + " " * layout.gap, style))
-    line = (*_merged(spans), *segment_map(client, axis))
+    shown = [
+        (fit if name in _LEFT else right)(texts[name][0], room) + " " * layout.gap
+        for name, room in layout.widths
+    ]
+    line = (*runs(shown, [texts[name][1] for name, _ in layout.widths]), *segment_map(client, axis))
     # What is as wide as it should be need not be measured.
     return line if layout.left + len(axis.columns) == width else crop(line, width)
 
@@ -218,13 +220,3 @@ def _rate(rate: float) -> str:
 
 def _count(number: int) -> tuple[str, str]:
     return (str(number) if number < 1000 else "1k+", "rare") if number else ("–", "dim")
-
-
-def _merged(spans: Iterable[Span]) -> Line:
-    merged: list[Span] = []
-    for span in spans:
-        if merged and merged[-1].style == span.style:
-            merged[-1] = Span(merged[-1].text + span.text, span.style)
-        else:
-            merged.append(span)
-    return tuple(merged)

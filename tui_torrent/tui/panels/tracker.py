@@ -9,8 +9,9 @@ from tui_torrent.tui.panels.lines import (
     Line,
     Span,
     clean,
-    count_text,
     crop,
+    dashed,
+    filled,
     fit_end,
     moment_text,
     right,
@@ -18,6 +19,7 @@ from tui_torrent.tui.panels.lines import (
 )
 from tui_torrent.tui.panels.spark import sparkline
 from tui_torrent.view.swarm_view import SwarmView
+from tui_torrent.view.words import counted
 
 KEYS = (("↑↓", "scroll the swarms"),)
 
@@ -56,8 +58,7 @@ def tracker_lines(
         swarms, first = _swarms(view, width, room, first)
         body = [*messages, *swarms]
         body += _asking(view, width, height - len(head) - len(body))
-    lines = [crop(line, width) for line in [*head, *body][:height]]
-    return [*lines, *[crop(EMPTY, width)] * (height - len(lines))], first
+    return filled([crop(line, width) for line in [*head, *body]], width, height), first
 
 
 def _head(view: SwarmView, now: float, width: int) -> list[Line]:
@@ -65,7 +66,7 @@ def _head(view: SwarmView, now: float, width: int) -> list[Line]:
     total = sum(view.tracker_messages.values())
     rate = sum(rate.at(now) for rate in view.tracker_rates.values())
     lines = _load(view)
-    text = f" {count_text(total, 'message')}, {rate:.1f} a second  "
+    text = f" {counted(total, 'message')}, {rate:.1f} a second  "
     if total and view.clients:
         each = total / len(view.clients)
         text += f"({each:.0f} a client)  " if width >= 70 else ""
@@ -110,7 +111,7 @@ def _messages(view: SwarmView, now: float, width: int) -> list[Line]:
         line: Line = (
             Span(f" {tag:<15} ", style if count else "dim"),
             Span(f"{arrow} {way:<3}", "dim"),
-            Span(right(str(count) if count else "–", 7), "strong" if count else "dim"),
+            Span(right(dashed(count), 7), "strong" if count else "dim"),
             Span(right(f"{rate:.1f}" if rate else "–", 8), "text" if rate else "dim"),
         )
         if bar >= 4 and count:
@@ -141,7 +142,7 @@ def _swarms(view: SwarmView, width: int, height: int, first: int) -> tuple[list[
                     right(str(seeds) if listed else "–", 7),
                     "own" if seeds else "trouble" if listed else "dim",
                 ),
-                Span(right(str(peers) if peers else "–", 7), "text" if peers else "dim"),
+                Span(right(dashed(peers), 7), "text" if peers else "dim"),
             )
         )
     if not names:

@@ -8,6 +8,7 @@ its name above their rows and a border between the columns of two.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from math import ceil
 from operator import itemgetter
 from typing import NamedTuple
@@ -15,14 +16,13 @@ from typing import NamedTuple
 from mpi_core.protocol.units import Rank
 from tui_torrent.tui.panels.axis import LEVELS
 from tui_torrent.tui.panels.lines import (
-    EMPTY,
     Line,
     Span,
     bytes_text,
     cells,
     clean,
-    count_text,
     crop,
+    filled,
     right,
     rule,
     runs,
@@ -30,6 +30,7 @@ from tui_torrent.tui.panels.lines import (
 from tui_torrent.view.hosts import by_host, client_hosts, split
 from tui_torrent.view.report import fairness
 from tui_torrent.view.swarm_view import SwarmView
+from tui_torrent.view.words import counted
 
 #: From a little to the most; nothing is a dot.
 SHADES = "░▒▓█"
@@ -94,11 +95,12 @@ def _matrix(view: SwarmView, ranks: list[Rank], columns: int) -> Matrix:
     return Matrix(ranks, groups, segments, [sum(line) for line in segments], received, hosts)
 
 
-def meaning(view: SwarmView, width: int) -> tuple[Line, ...]:
-    """What the glyphs mean, of those that a picture of that width may show."""
+def meaning(view: SwarmView, width: int, lines: Sequence[Line]) -> tuple[Line, ...]:
+    """What the glyphs in ``traffic_lines`` of that width mean."""
     layout, _ = _lay_out(view, width)
-    border = (BORDER,) if len(client_hosts(view)) > 1 else ()
-    return (OWNS, NONE, MUCH if layout.numbers else SHADED, *border)
+    nothing = [NONE] if any(NOTHING in span.text for line in lines for span in line) else []
+    border = [BORDER] if len(client_hosts(view)) > 1 else []
+    return (OWNS, *nothing, MUCH if layout.numbers else SHADED, *border)
 
 
 class _Layout(NamedTuple):
@@ -149,15 +151,11 @@ def _rows(table: Matrix) -> list[int | str]:
     return rows
 
 
-def _highest(table: Matrix) -> int:
-    return max(map(max, table.cells), default=0)
-
-
 def traffic_lines(view: SwarmView, width: int, height: int, first: int = 0) -> tuple[list[Line], int]:
     """Exactly ``height`` lines, and the first row that is shown: ``first``, or as near as there is."""
     layout, columns_of_clients = _lay_out(view, width)
     table = matrix(view, columns_of_clients)
-    head = [*_head(view, width), *_by_host(view, width)]
+    head = [*_head(view, width), *_host_lines(view, width)]
     room = max(1, height - len(head) - 3)
     shown = _rows(table)
     rows = len(shown)
@@ -170,7 +168,7 @@ def traffic_lines(view: SwarmView, width: int, height: int, first: int = 0) -> t
     if note and len(title) + len(note) + 8 > width:
         title = f"segments sent{columns}"
     lines = [*head, rule(title, note, width), _titles(table, layout)]
-    highest = _highest(table)
+    highest = max(map(max, table.cells), default=0)
     usual = sum(table.sent) / max(1, len(view.traffic))
     longest, everything = max(table.sent, default=0), max(1, sum(table.sent))
     for at in shown[first : first + room]:
@@ -189,8 +187,7 @@ def traffic_lines(view: SwarmView, width: int, height: int, first: int = 0) -> t
             line.append(Span(f" {100 * sent / everything:.0f}%", "dim"))
         lines.append(tuple(line))
     lines.append(_sums(table, layout) if rows else (Span(" no client yet", "dim"),))
-    lines = [crop(line, width) for line in lines[:height]]
-    return [*lines, *[crop(EMPTY, width)] * (height - len(lines))], first
+    return filled([crop(line, width) for line in lines], width, height), first
 
 
 def _head(view: SwarmView, width: int) -> list[Line]:
@@ -198,7 +195,7 @@ def _head(view: SwarmView, width: int) -> list[Line]:
     balance = fairness(view)
     if balance.jain is None or balance.origin_share is None:
         return [(Span(" No segment was sent yet.", "dim"),)]
-    moved = count_text(_sent(view), "segment")
+    moved = counted(_sent(view), "segment")
     if view.real_bytes:
         moved += f", {bytes_text(sum(client.bytes_up for client in view.clients.values()))}"
     share, jain = f"{100 * balance.origin_share:.0f}%", f"{balance.jain:.2f}"
@@ -218,7 +215,7 @@ def _head(view: SwarmView, width: int) -> list[Line]:
     return [line]
 
 
-def _by_host(view: SwarmView, width: int) -> list[Line]:
+def _host_lines(view: SwarmView, width: int) -> list[Line]:
     """What stayed within a host, and what crossed the network."""
     hosts = client_hosts(view)
     if not hosts or not view.clients.keys() <= view.hosts.keys():
