@@ -28,7 +28,6 @@ from mpi_core.runtime.transport import Delivery
 
 #: So many ranks before this one and after it are connected to at the start.
 HANDSHAKES = 16
-
 _PORTS: tuple[msg.Port, ...] = ("tracker", "downloader", "uploader", "observer")
 
 
@@ -130,12 +129,11 @@ class World:
             raise MpiError("this MPI does not offer MPI_THREAD_MULTIPLE, which the clients' two threads need")
 
     def _shake_hands(self) -> None:
-        """Connect to the ranks nearby before anything is urgent: on a network, a send to a rank never spoken
-        to holds every thread of this one up for two round trips."""
+        """Connect to the ranks nearby: the first send to one far away holds all threads up for two trips."""
         near = min(self.size // 2, HANDSHAKES)
         ranks = [(self.rank + step) % self.size for step in range(-near, near + 1) if step]
-        calls = (self._comm.Irecv, self._comm.Isend)
-        requests = [call([bytearray(), MPI.BYTE], rank) for rank in ranks for call in calls]
+        both = self._comm.Irecv, self._comm.Isend
+        requests = [call([bytearray(), MPI.BYTE], rank) for rank in ranks for call in both]
         wait_until(lambda: bool(MPI.Request.Testall(requests)), timeout=None)
 
     def endpoint(self, port: msg.Port) -> MpiEndpoint:
