@@ -6,7 +6,7 @@ Deadlines come after everything else of their time: a message that arrives just 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from itertools import count
 from typing import Any
 
@@ -45,3 +45,12 @@ class Agenda:
         self.now = at
         act(at, *arguments)
         return at
+
+    def run(self, awaited: Sized, until: float = float("inf")) -> None:
+        """Make one call after the other up to that time, for as long as anything is awaited."""
+        heap, pop = self._heap, heapq.heappop
+        while awaited and heap and heap[0][0] <= until:
+            at, _, act, arguments = pop(heap)
+            self.done += 1
+            self.now = at
+            act(at, *arguments)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from mpi_core.protocol.units import MAX_TICKETS
 from mpi_core.swarm.machine import Effects
 from mpi_core.swarm.picker import lowest_key
-from mpi_core.swarm.requests import NEVER, Requests
+from mpi_core.swarm.requests import LONGER, NEVER, Requests
 
 #: Patience with the stripes of others: at least so many seconds, and so many times the usual time of an
 #: answer.
@@ -28,9 +28,6 @@ EXTRA = 0.5
 
 #: So many requests at a time are asked back from the queues in which they wait.
 MOST_WITHDRAWN = 2
-
-#: A queue is far longer than another when it is so many times as long.
-LONGER = 2
 
 
 class Asking(Requests):
@@ -120,7 +117,7 @@ class Asking(Requests):
             wanted, most = picker.unheld & picker.todo, FIRST_COPIES
         if not wanted or self._config.strategy == "classic":
             return
-        for source in self._sources.ready(now, most):
+        for source in self._sources.ready_seeds(now, most):
             keys = source.seed_keys & wanted & ~(source.asked | source.barred)
             while keys and source.outstanding < most and len(self._open) < MAX_TICKETS:
                 key = picker.any_of(keys)
