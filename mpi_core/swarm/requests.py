@@ -276,7 +276,7 @@ class Requests:
             source.seed_keys &= ~bit
             self._sources.changed()
         elif reason == "busy":
-            source.paused(now)
+            self._sources.paused(source, now)
         self._need(request.key)
 
     def pending(self, now: float, sender: Rank) -> None:

@@ -136,6 +136,8 @@ class Sources:
         self._usable: list[Source] | None = None
         #: Those of them that held anything as a seed then.
         self._seeds: list[Source] = []
+        #: Until then some source is paused, or was.
+        self._paused_until = 0.0
         #: Whether any source has a strike.
         self._any_strikes = False
 
@@ -193,6 +195,11 @@ class Sources:
         """The sources that may be asked now, in the order in which to ask them."""
         return sorted(self.ready(now, window), key=lambda source: self.turn(source, now, usual))
 
+    def paused(self, source: Source, now: float) -> None:
+        """It is busy: leave it alone for a while."""
+        source.paused(now)
+        self._paused_until = max(self._paused_until, source.paused_until)
+
     def struck(self, source: Source, key: int) -> None:
         """It sent a corrupt payload."""
         self._any_strikes = True
@@ -238,5 +245,7 @@ class Sources:
         source.asked &= ~(1 << key)
 
     def next_pause_end(self, now: float) -> float | None:
+        if self._paused_until <= now:
+            return None
         ends = [s.paused_until for s in self._sources.values() if s.paused_until > now]
         return min(ends, default=None)
