@@ -155,7 +155,7 @@ class Asking(Requests):
 
     @property
     def _is_endgame(self) -> bool:
-        """All is here or asked for. The window of one in a crowd is so small that its last requests fill it."""
+        """All is here or asked for, and the window has room; in a crowd it is small, and the last fill it."""
         return not self._picker.todo and (self.window.in_crowd or self._has_room)
 
     @property
