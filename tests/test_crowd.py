@@ -90,6 +90,19 @@ def test_who_has_nothing_to_do_tells_the_next_ones_sooner(load: int) -> None:
     assert len(told(client, since)) == (0 if load else 11 - AT_A_TIME)
 
 
+def test_with_a_payload_on_the_way_and_nothing_behind_it_twice_in_its_time() -> None:
+    client = among(12, announce_interval=0.001)
+    for _ in range(8):
+        client.now += 0.01
+        client.gain()
+    client.wait(1.0)
+    client.store.sending = True
+    client.gain()
+    since = len(client.sent)
+    client.wait(0.0101)
+    assert len(told(client, since)) == 2 * AT_A_TIME
+
+
 # Who is asked -------------------------------------------------------------------------------------
 
 
@@ -116,6 +129,18 @@ def test_few_need_no_more_than_the_window() -> None:
     client = among(FEW)
     hears(client, 3, load=0)
     assert [to for to, _ in client.asked()] == [2]
+
+
+def test_the_last_requests_go_to_who_is_idle_after_one_segments_time_though_nothing_comes() -> None:
+    client = among(12)
+    for _ in range(SEGMENTS - 2):
+        client.now += 0.01
+        client.gain()
+    client.hear(3, msg.Announce(announce("file1", SEGMENTS - 1).gains, 0))
+    client.hear(4, msg.Announce(announce("file1", *range(SEGMENTS)).gains, 0))
+    assert not client.messages(msg.Cancel)
+    client.wait(0.0101)
+    assert client.messages(msg.Cancel, to=2)
 
 
 def test_the_classic_strategy_keeps_its_one_request_in_flight() -> None:

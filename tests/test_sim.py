@@ -8,6 +8,8 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mpi_core.protocol import messages as msg
 from mpi_core.protocol.manifest import Manifest
@@ -111,6 +113,31 @@ def test_deadlines_come_after_what_happens_at_their_time() -> None:
     agenda.put(1.0, lambda now: seen.append("message"))
     agenda.step(), agenda.step()
     assert seen == ["message", "deadline"]
+
+
+@given(st.lists(st.tuples(st.floats(0.0, 1e-3), st.booleans(), st.floats(0.0, 1e-3)), max_size=60))
+def test_the_earliest_is_called_first_whatever_calls_put_down_meanwhile(
+    plan: list[tuple[float, bool, float]],
+) -> None:
+    agenda, called, ahead = Agenda(), [], []
+
+    def put(at: float, late: bool, then: float | None) -> None:
+        place = (at, late, len(called) + len(ahead))
+        ahead.append(place)
+        (agenda.put_late if late else agenda.put)(at, act, place, then)
+
+    def act(now: float, place: tuple[float, bool, int], then: float | None) -> None:
+        assert (now, place) == (place[0], min(ahead))
+        ahead.remove(place)
+        called.append(place)
+        if then is not None:
+            put(now + then, False, None)
+
+    for at, late, then in plan:
+        put(at, late, then)
+    while agenda.next_at < float("inf"):
+        agenda.step()
+    assert len(called) == 2 * len(plan)
 
 
 # What the policy promises, where F/B is the bound -------------------------------------------------

@@ -126,7 +126,7 @@ def test_who_takes_far_longer_than_usual_comes_last() -> None:
 def test_a_busy_source_is_left_alone_for_a_while_and_then_for_longer() -> None:
     known, now, pauses = sources(1, 2), 10.0, []
     for _ in range(8):
-        source(known, 1).paused(now)
+        known.paused(source(known, 1), now)
         assert turns(known, now) == [2]
         end = known.next_pause_end(now)
         assert end is not None
@@ -135,7 +135,7 @@ def test_a_busy_source_is_left_alone_for_a_while_and_then_for_longer() -> None:
         now = end
     assert pauses == [pytest.approx(min(FIRST_PAUSE * 2**n, LAST_PAUSE)) for n in range(8)]
     source(known, 1).delivered("file1", 0.1, 1.0)
-    source(known, 1).paused(now)
+    known.paused(source(known, 1), now)
     assert known.next_pause_end(now) == pytest.approx(now + FIRST_PAUSE)
 
 
@@ -146,7 +146,7 @@ def test_a_silent_source_is_not_asked_until_it_speaks() -> None:
     assert known.hopeful_keys() == ALL
     source(known, 2).silent = True
     assert (turns(known), known.hopeful_keys()) == ([], 0)
-    source(known, 1).heard(3.0)
+    source(known, 1).silent = False
     assert turns(known) == [1]
 
 

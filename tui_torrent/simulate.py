@@ -94,12 +94,12 @@ def run_simulate(options: SimulateOptions, write: Callable[[str], object]) -> in
     """Run and report; the exit code: 0 where everybody who lives has everything, else 1."""
     journal = None if options.journal is None else _Journal(options)
     plot = None if options.plot is None else _open(options.plot)
-    crowd = _crowd(options, journal)
     collecting = gc.isenabled()
     # Ten thousand clients are millions of objects that live to the end; none of them is in a cycle that ends.
     gc.disable()
-    began = time.process_time()
     try:
+        crowd = _crowd(options, journal)
+        began = time.process_time()
         crowd.run()
         cost = time.process_time() - began
         if journal is not None:

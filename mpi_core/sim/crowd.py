@@ -101,9 +101,7 @@ class Crowd:
             simulation.start(rank)
             if member.dies_at != NEVER:
                 agenda.put(member.dies_at, simulation.kill, rank)
-        step, awaited = simulation.step, self._awaited
-        while awaited and (at := agenda.next_at) <= until and at != NEVER:
-            step()
+        agenda.run(self._awaited, until)
 
     def finish(self) -> None:
         """Go on until the tracker has told everybody to stop and all have."""

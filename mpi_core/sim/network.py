@@ -132,7 +132,7 @@ class LinkedNetwork:
             link.lane_free = max(now, link.lane_free) + total / link.up
             self._agenda.put(link.lane_free + self._latency, self._arrive, sender, parcel)
 
-    def _arrive(self, now: float, sender: Rank, parcel: list[tuple[Rank, msg.Message]]) -> None:
+    def _arrive(self, now: float, sender: Rank, parcel: Sequence[tuple[Rank, msg.Stimulus]]) -> None:
         deliver = self._deliver
         for to, message in parcel:
             deliver(now, sender, to, message)
@@ -157,6 +157,10 @@ class LinkedNetwork:
         link.up_free = now + size / link.up
         theirs.down_free = max(now + latency, theirs.down_free) + size / theirs.down
         arrives = max(link.up_free + latency, theirs.down_free)
-        self._agenda.put(arrives, self._deliver, sender, to, message)
         left = max(link.up_free, arrives - latency - BUFFERED / theirs.down)
-        self._agenda.put(left, self._deliver, sender, sender, msg.Sent(to, message.ticket))
+        sent = msg.Sent(to, message.ticket)
+        if left == arrives:
+            self._agenda.put(left, self._arrive, sender, [(to, message), (sender, sent)])
+        else:
+            self._agenda.put(arrives, self._deliver, sender, to, message)
+            self._agenda.put(left, self._deliver, sender, sender, sent)

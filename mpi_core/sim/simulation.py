@@ -73,20 +73,19 @@ class Simulation:
     @property
     def over(self) -> bool:
         """Whether every machine has halted, or its client is dead."""
-        return all(
-            place.halted or rank in self.dead
-            for places in self._places.values()
-            for rank, place in places.items()
-        )
+        return all(place.halted for places in self._places.values() for place in places.values())
 
     def kill(self, now: float, rank: Rank) -> None:
         """That client is no more."""
         self.dead.add(rank)
+        for places in self._places.values():
+            if rank in places:
+                places[rank].halted = True
 
     def deliver(self, now: float, sender: Rank, to: Rank, stimulus: msg.Stimulus) -> None:
         """Hand a message to its machine, unless there is nobody to take it."""
         place = self._places[stimulus.port].get(to)
-        if place is None or place.halted or to in self.dead:
+        if place is None or place.halted:
             return
         try:
             effects = place.machine.receive(now, sender, stimulus)
@@ -103,7 +102,7 @@ class Simulation:
         if now != place.rings_at:
             return  # An alarm that another one has replaced.
         place.rings_at = NEVER
-        if place.halted or place.rank in self.dead:
+        if place.halted:
             return
         wake_at = place.machine.wake_at
         if wake_at is not None and wake_at <= now:

@@ -13,7 +13,7 @@ from math import ceil
 from mpi_core.protocol.units import MAX_TICKETS
 from mpi_core.swarm.machine import Effects
 from mpi_core.swarm.picker import lowest_key
-from mpi_core.swarm.requests import NEVER, Requests
+from mpi_core.swarm.requests import LONGER, NEVER, Requests
 
 #: Patience with the stripes of others: at least so many seconds, and so many times the usual time of an
 #: answer.
@@ -30,9 +30,6 @@ EXTRA = 0.5
 
 #: So many requests at a time are asked back from the queues in which they wait.
 MOST_WITHDRAWN = 2
-
-#: A queue is far longer than another when it is so many times as long.
-LONGER = 2
 
 
 class Asking(Requests):
@@ -127,7 +124,7 @@ class Asking(Requests):
             unheld = picker.unheld & ~self._stored
             share = (unheld & picker.mine).bit_count() / unheld.bit_count()
             most = max(most, ceil(share * self.window.link_holds))
-        for source in self._sources.ready(now, most):
+        for source in self._sources.ready_seeds(now, most):
             keys = source.seed_keys & wanted & ~(source.asked | source.barred)
             while keys and source.outstanding < most and len(self._open) < MAX_TICKETS:
                 key = picker.any_of(keys)
@@ -163,17 +160,28 @@ class Asking(Requests):
             effects += self._ask(now, source, key)
         return key is not None
 
+    @property
+    def _is_endgame(self) -> bool:
+        """All is here or asked for, and the window has room; in a crowd it is small, and the last fill it."""
+        return not self._picker.todo and (self.window.in_crowd or self._has_room)
+
+    @property
+    def _bearable(self) -> float:
+        """In the endgame, seconds that a request may wait while another source is idle: the usual time of an
+        answer; in a crowd, where an answer takes longer than a payload by far, that between two."""
+        return self.window.least_gap if self.window.in_crowd else self.window.usual or 0.0
+
     def _withdraw_queued(self, now: float, effects: Effects) -> None:
         """What waits in a long queue, and has just come to be held by another with a far shorter one that has
         nothing to do for us, is to be had from that one. So is, in the endgame, whatever waits longer than
         usual while such a source is idle."""
         news, self._news = self._news, 0
-        endgame = self._has_room and not self._picker.todo
+        endgame = self._is_endgame
         room = MOST_WITHDRAWN - self._withdrawn
         if room <= 0 or not (news or endgame) or self._config.strategy == "classic":
             return
         usual = self.window.usual
-        since = now - (usual or 0.0)
+        since = now - self._bearable
         idle = None
         for request in self._open.values():
             bit = 1 << request.key
@@ -206,4 +214,11 @@ class Asking(Requests):
             if pause is not None:
                 at = min(at, pause)
                 self._stirred = True
+        if self.window.in_crowd and self._is_endgame:
+            # With all asked for, nothing may come for long but the time to look for shorter queues.
+            for request in self._open.values():
+                if not (request.reopened or request.withdrawn):
+                    late_at = request.asked_at + self._bearable
+                    at = min(at, late_at if late_at > now else now + self._bearable)
+                    self._stirred = True
         self._wake_at = at if now < at < NEVER else None

@@ -14,8 +14,9 @@ once, and so makes work for itself; who has enough takes its time. Nobody is tol
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import deque
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from random import Random
 
 from mpi_core.protocol.bitfield import Bitfield
@@ -25,16 +26,16 @@ from mpi_core.swarm.config import SwarmConfig
 from mpi_core.swarm.machine import Effects, Send
 from mpi_core.swarm.picker import Picker, PickerFile, lowest_key
 from mpi_core.swarm.requests import Requests
-from mpi_core.swarm.sources import Sources
+from mpi_core.swarm.sources import Source, Sources
 from mpi_core.swarm.store import SegmentStore
 
 #: So many neighbours hear of each gain at once; of more, so many at a time.
 FEW = 8
 AT_A_TIME = 2
 
-#: Of a crowd, the next ones hear after so many times the usual time between two segments; if nothing waits to
-#: be sent, at once.
-PAUSE = 1.0
+#: Of a crowd, the next ones hear after so many times the usual time between two segments: while the uploader
+#: has nothing to send, while a payload is on the way with nothing behind it, and while requests wait.
+IDLE, SENDING, LOADED = 0.0, 0.5, 1.0
 
 #: Members known by name alone that a client remembers for one file, times the neighbours that it may have.
 RESERVE = 2
@@ -45,6 +46,17 @@ ROUNDS = 2
 #: A downloader that holds so much less than so many times what its median neighbour holds is far behind.
 FAR_BEHIND = 0.33
 FEW_SEGMENTS = 8
+
+
+@dataclass(eq=False, slots=True)
+class Hearer:
+    """A neighbour that is to hear what we gain."""
+
+    source: Source
+    #: What was stored here when it was told last.
+    heard: int
+    #: The keys of the files that it is still fetching.
+    keys: int = 0
 
 
 class Neighbours:
@@ -77,10 +89,9 @@ class Neighbours:
         self._round = 0
         #: Members whom we may seek yet. A dict for its order.
         self._reserve: dict[str, dict[Rank, None]] = {}
-        #: Neighbours → the keys of the files that they are still fetching. Who was told longest ago is first.
-        self._audience: OrderedDict[Rank, int] = OrderedDict()
-        #: Neighbours → what was stored here when they were told last.
-        self._heard: dict[Rank, int] = {}
+        #: Neighbours that are still fetching; and in turn: who was told longest ago is first.
+        self._audience: dict[Rank, Hearer] = {}
+        self._turns: deque[Hearer] = deque()
         #: (rank, file) pairs that the tracker named as seeds. Named again, they bring no new hope.
         self._seeds: set[tuple[Rank, str]] = set()
         #: Keys that are stored here.
@@ -88,9 +99,9 @@ class Neighbours:
         self._flushed_at = float("-inf")
         #: When somebody is to be told of gains; as of the last ``flush``.
         self.flush_at: float | None = None
-        #: Whether that may have changed since; and whether something waited to be sent then.
+        #: Whether that may have changed since; and how many usual times the next of a crowd had to wait then.
         self._stale = False
-        self._loaded = False
+        self._pause = IDLE
 
     # Members, by the tracker's word -----------------------------------------------------------
 
@@ -200,9 +211,7 @@ class Neighbours:
 
     def forget(self, rank: Rank, unfinished: Iterable[str]) -> None:
         """That client is lost."""
-        self._audience.pop(rank, None)
-        self._heard.pop(rank, None)
-        self._stale = True
+        self._dismiss(rank)
         for name in unfinished:
             file = self._picker.file(name)
             if file is not None:
@@ -246,7 +255,7 @@ class Neighbours:
             if file is None or own is None:
                 continue
             if not held.is_full and fetching:
-                self._enrol(rank, file, own.bits & ~before if before is not None else 0)
+                self._enrol(rank, file, own.bits & ~before if before is not None else 0, now)
             if fetching:
                 self.holds(rank, file, held.bits << file.base, now)
         effects = self.greet(rank, answers, now)
@@ -254,14 +263,18 @@ class Neighbours:
             self._unanswered.pop((name, rank), None)
         return effects
 
-    def _enrol(self, rank: Rank, file: PickerFile, missed: int) -> None:
+    def _enrol(self, rank: Rank, file: PickerFile, missed: int, now: float) -> None:
         """``rank`` is to hear what we gain of a file, and of those segments that we gained lately."""
-        self._audience[rank] = self._audience.get(rank, 0) | file.mask
+        hearer = self._audience.get(rank)
+        if hearer is None:
+            hearer = self._audience[rank] = Hearer(self._sources.of(rank, now), self._stored)
+            self._turns.append(hearer)
+        hearer.keys |= file.mask
+        hearer.heard &= ~(missed << file.base)
+        if hearer.heard != self._stored:
+            self._turns.remove(hearer)
+            self._turns.appendleft(hearer)
         self._stale = True
-        heard = self._heard.get(rank, self._stored) & ~(missed << file.base)
-        self._heard[rank] = heard
-        if heard != self._stored:
-            self._audience.move_to_end(rank, last=False)
         if len(self._audience) > FEW:
             self._requests.window.enter_crowd()
 
@@ -286,12 +299,18 @@ class Neighbours:
 
     def completed(self, rank: Rank, file: PickerFile) -> None:
         """``rank`` has the whole file and needs to hear nothing more of it."""
-        keys = self._audience.get(rank)
-        if keys is not None:
-            self._audience[rank] = keys & ~file.mask
-            if not self._audience[rank]:
-                del self._audience[rank], self._heard[rank]
-                self._stale = True
+        hearer = self._audience.get(rank)
+        if hearer is not None:
+            hearer.keys &= ~file.mask
+            if not hearer.keys:
+                self._dismiss(rank)
+
+    def _dismiss(self, rank: Rank) -> None:
+        """``rank`` is to hear no more."""
+        hearer = self._audience.pop(rank, None)
+        if hearer is not None:
+            self._turns.remove(hearer)
+            self._stale = True
 
     # Gains ------------------------------------------------------------------------------------
 
@@ -300,40 +319,37 @@ class Neighbours:
         self._stale = True
 
     def _next_flush(self) -> float | None:
-        audience = self._audience
-        if not audience or self._heard[next(iter(audience))] == self._stored:
+        turns = self._turns
+        if not turns or turns[0].heard == self._stored:
             return None
         pause = self._interval
-        if self._loaded and len(audience) > FEW:
-            pause = max(pause, PAUSE * self._requests.window.least_gap)
+        if len(turns) > FEW:
+            pause = max(pause, self._pause * self._requests.window.least_gap)
         return self._flushed_at + pause
 
     def flush(self, now: float) -> Effects:
         """Tell some neighbours what was gained since they were told last, if it is time."""
-        loaded = self._store.load > 0
-        if self._stale or loaded is not self._loaded:
-            self._stale, self._loaded = False, loaded
+        store = self._store
+        pause = LOADED if store.load else SENDING if store.sending else IDLE
+        if self._stale or pause != self._pause:
+            self._stale, self._pause = False, pause
             self.flush_at = self._next_flush()
         if self.flush_at is None or now < self.flush_at:
             return []
         self._flushed_at = now
-        audience, stored, heard = self._audience, self._stored, self._heard
-        get = self._sources.get
+        turns, stored = self._turns, self._stored
         news: dict[Rank, int] = {}
-        most = len(audience) if len(audience) <= FEW else AT_A_TIME
+        most = len(turns) if len(turns) <= FEW else AT_A_TIME
         while len(news) < most:
-            rank = next(iter(audience))
-            missed = stored & ~heard[rank]
+            hearer = turns[0]
+            missed = stored & ~hearer.heard
             if not missed:
                 break  # Nor has any of the others missed something.
-            heard[rank] = stored
-            audience.move_to_end(rank)
-            source = get(rank)
-            new = missed & audience[rank]
-            if source is not None:
-                new &= ~source.peer_keys
+            hearer.heard = stored
+            turns.rotate(-1)
+            new = missed & hearer.keys & ~hearer.source.peer_keys
             if new:
-                news[rank] = new
+                news[hearer.source.rank] = new
         self.flush_at = self._next_flush()
         return self._announce(news)
 

@@ -33,6 +33,9 @@ MOST_DOUBLINGS = 4
 #: A segment's requests are withdrawn so many times at the most: nothing wanders from queue to queue for ever.
 MOST_MOVES = 3
 
+#: A queue is far longer than another when it is so many times as long.
+LONGER = 2
+
 NEVER = float("inf")
 
 
@@ -273,7 +276,7 @@ class Requests:
             source.seed_keys &= ~bit
             self._sources.changed()
         elif reason == "busy":
-            source.paused(now)
+            self._sources.paused(source, now)
         self._need(request.key)
 
     def pending(self, now: float, sender: Rank) -> None:
@@ -295,9 +298,10 @@ class Requests:
     def heard(self, source: Source, now: float) -> None:
         """It said something: it lives."""
         if source.silent:
+            source.silent = False
             self._stirred = True
             self._sources.changed()
-        source.heard(now)
+        source.last_heard = now
 
     # What the sources hold --------------------------------------------------------------------
 
@@ -314,11 +318,24 @@ class Requests:
             source.seed_keys &= ~new
         # Of what is here, nobody needs to know how rare it is.
         self._picker.gained(new & ~self._stored)
-        if new & self._asked and (not source.outstanding or new & self._first_copies):
-            self._news |= new & self._asked
+        news = new & self._asked
+        if news and (news & self._first_copies or (not source.outstanding and self._may_wait(news))):
+            self._news |= news
             self._stirred = True
         elif new & self._picker.todo and self._has_room:
             self._stirred = True
+
+    def _may_wait(self, keys: int) -> bool:
+        """Whether a request for one of those keys may wait behind others. In the endgame each may."""
+        if not self._picker.todo:
+            return True
+        while keys:
+            for request in self._by_key[lowest_key(keys)]:
+                source = self._sources.get(request.source)
+                if source is not None and max(source.load, source.outstanding) >= LONGER:
+                    return True
+            keys &= keys - 1
+        return False
 
     def is_free(self, source: Source) -> None:
         """``source`` says that what it is asked for now it sends at once."""

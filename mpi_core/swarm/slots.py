@@ -50,8 +50,9 @@ class Slots:
 
     def __init__(self, least: int) -> None:
         self._least = least
-        #: Of each payload of late: how many a second left while it was on the way.
-        self._rates: deque[float] = deque(maxlen=RECENT)
+        #: How many payloads a second left while one was on the way: the highest of late, and behind it those
+        #: that will be the highest when all before them are no longer of late; each with its payload's place.
+        self._rates: deque[tuple[float, int]] = deque()
         #: The least seconds on the way of those of about the largest size, and that size in bytes.
         self._quickest = inf
         self._largest = 1
@@ -84,7 +85,12 @@ class Slots:
         """A payload of so many bytes has left after so many seconds; when it set out ``left_before`` had."""
         self.left += 1
         took = max(took, 1e-6)
-        self._rates.append((self.left - left_before) / took)
+        rates, rate = self._rates, (self.left - left_before) / took
+        while rates and rates[-1][0] <= rate:
+            rates.pop()
+        rates.append((rate, self.left))
+        if rates[0][1] <= self.left - RECENT:
+            rates.popleft()
         if size > 2 * self._largest:
             self._quickest, self._largest = took, size
         elif 2 * size >= self._largest:
@@ -92,5 +98,5 @@ class Slots:
         sharing = min(SHARING, self._least + self.opened + self.left // LEAVING)
         if self._is_crowd:
             sharing = self._least
-        wanted = int(GAIN * self._quickest * max(self._rates)) if self._quickest >= SHORT else 0
+        wanted = int(GAIN * self._quickest * rates[0][0]) if self._quickest >= SHORT else 0
         self.size = max(self._least, min(max(sharing, wanted), MOST_SLOTS, MOST_BYTES // self._largest))

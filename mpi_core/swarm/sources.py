@@ -99,10 +99,6 @@ class Source:
     def keys(self) -> int:
         return (self.peer_keys | self.seed_keys) & ~self.barred
 
-    def heard(self, now: float) -> None:
-        self.last_heard = now
-        self.silent = False
-
     def is_slow(self, now: float, bearable: float) -> bool:
         """Whether its answers take longer than that, and it is not yet to be given another chance."""
         if self.usual is None or self.usual <= bearable:
@@ -138,6 +134,10 @@ class Sources:
         self._asked = 0
         #: Those that hold anything and are not silent; None: to be found anew.
         self._usable: list[Source] | None = None
+        #: Those of them that held anything as a seed then.
+        self._seeds: list[Source] = []
+        #: Until then some source is paused, or was.
+        self._paused_until = 0.0
         #: Whether any source has a strike.
         self._any_strikes = False
 
@@ -164,6 +164,7 @@ class Sources:
     def _usable_now(self) -> list[Source]:
         if self._usable is None:
             self._usable = [s for s in self._sources.values() if s.keys and not s.silent]
+            self._seeds = [s for s in self._usable if s.seed_keys]
         return self._usable
 
     def ready(self, now: float, window: int) -> list[Source]:
@@ -173,6 +174,11 @@ class Sources:
         if len(usable) > 1:
             share = max(LEAST_SHARE, -(-window // len(usable)))
         return [s for s in usable if s.outstanding < share and s.paused_until <= now]
+
+    def ready_seeds(self, now: float, most: int) -> list[Source]:
+        """Those of them that hold anything as a seed, with fewer than ``most`` requests outstanding."""
+        self._usable_now()
+        return [s for s in self._seeds if s.outstanding < most and s.paused_until <= now]
 
     def load(self, source: Source, now: float, usual: float | None) -> int:
         """Requests that wait at its uploader, as far as is known; ``usual`` is the time that answers take."""
@@ -188,6 +194,11 @@ class Sources:
     def in_turn(self, now: float, window: int, usual: float | None = None) -> list[Source]:
         """The sources that may be asked now, in the order in which to ask them."""
         return sorted(self.ready(now, window), key=lambda source: self.turn(source, now, usual))
+
+    def paused(self, source: Source, now: float) -> None:
+        """It is busy: leave it alone for a while."""
+        source.paused(now)
+        self._paused_until = max(self._paused_until, source.paused_until)
 
     def struck(self, source: Source, key: int) -> None:
         """It sent a corrupt payload."""
@@ -234,5 +245,7 @@ class Sources:
         source.asked &= ~(1 << key)
 
     def next_pause_end(self, now: float) -> float | None:
+        if self._paused_until <= now:
+            return None
         ends = [s.paused_until for s in self._sources.values() if s.paused_until > now]
         return min(ends, default=None)

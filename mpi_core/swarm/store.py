@@ -71,6 +71,8 @@ class SegmentStore:
         #: Requests that wait at the uploader; 0: who asks now is served at once. Its word to the downloader,
         #: who tells the neighbours.
         self.load = 0
+        #: Whether it has a payload on the way.
+        self.sending = False
 
     def add_owned(self, manifest: Manifest) -> None:
         """A file that the client has had from the start."""

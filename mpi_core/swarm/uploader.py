@@ -57,12 +57,14 @@ class Uploader:
         #: What each requester waits for; requesters with nothing waiting are not in it. The first has waited
         #: longest for its turn.
         self._queues: dict[Rank, deque[Waiting]] = {}
-        #: How often each segment was served; what never was is not in it.
         self._owned = {manifest.name for manifest in store.manifests}
-        self._served: dict[tuple[str, SegmentIndex], int] = {}
+        #: How often each segment of a file was served; what never was is not in it.
+        self._served: dict[str, dict[SegmentIndex, int]] = {}
         self._queued = 0
-        #: Payloads on the way, by receiver, the oldest first; receivers without one are not in it.
+        #: Payloads on the way, by receiver, the oldest first; receivers without one are not in it. And how
+        #: many these are.
         self._sending: dict[Rank, list[Waiting]] = {}
+        self._on_the_way = 0
         self._slots = Slots(config.slots)
         #: The usual time that a payload is on the way, seconds; None until the first has left.
         self._usual: float | None = None
@@ -153,6 +155,7 @@ class Uploader:
         for waiting in sending:
             if waiting.request.ticket == ticket:
                 sending.remove(waiting)
+                self._on_the_way -= 1
                 self._slots.leaves(now - waiting.since, waiting.left_before, waiting.size)
                 # One slow receiver makes the others no slower.
                 took, usual = now - waiting.since, self._usual
@@ -167,12 +170,12 @@ class Uploader:
         if not self._queued:
             return None
         stuck = self._stuck(now)
-        busy = sum(len(sending) for rank, sending in self._sending.items() if rank not in stuck)
+        busy = self._on_the_way - sum(len(self._sending[rank]) for rank in stuck)
         for_others = 0 if self._slots.left else self._slots.opened
         if busy >= self._slots.size + for_others:
             return None
         served, owned = self._served, self._owned
-        usual = self._usual or 0.0
+        usual, never = self._usual or 0.0, dict[SegmentIndex, int]()
         found, first = None, (False, 0.0)
         for rank, queue in self._queues.items():
             # A link is filled by several receivers sooner than by one, whose own link may be the slower.
@@ -181,7 +184,7 @@ class Uploader:
                 continue
             for waiting in queue:
                 request = waiting.request
-                times = served.get((request.name, request.index), 0)
+                times = served.get(request.name, never).get(request.index, 0)
                 handicap = times * usual * (OWN if request.name in owned else PEER)
                 due = again, waiting.since + handicap
                 if found is None or due < first:
@@ -198,13 +201,14 @@ class Uploader:
     def _stuck(self, now: float) -> set[Rank]:
         """Who has not taken a payload for far longer than usual. It is slow or dead: it holds no slot and no
         place in the queue, and gets no more, until that payload has left."""
-        return {rank for rank, sending in self._sending.items() if now >= self._stuck_at(sending)}
+        longest = self._longest
+        return {rank for rank, sending in self._sending.items() if now >= sending[0].since + longest}
 
-    def _stuck_at(self, sending: list[Waiting]) -> float:
+    @property
+    def _longest(self) -> float:
+        """How long a payload is on the way before its receiver is stuck."""
         longest = self._config.request_timeout
-        if self._usual is not None:
-            longest = min(longest, max(STUCK[0], STUCK[1] * self._usual))
-        return sending[0].since + longest
+        return longest if self._usual is None else min(longest, max(STUCK[0], STUCK[1] * self._usual))
 
     def _take(self, sender: Rank, waiting: Waiting) -> msg.RequestSegment:
         """Take a request of a requester, who then goes to the end."""
@@ -239,8 +243,9 @@ class Uploader:
                 effects += self._refuse(to, request, "unreadable")
                 continue
             self._sending.setdefault(to, []).append(Waiting(request, now, len(payload), self._slots.left))
-            segment = request.name, request.index
-            self._served[segment] = self._served.get(segment, 0) + 1
+            self._on_the_way += 1
+            served = self._served.setdefault(request.name, {})
+            served[request.index] = served.get(request.index, 0) + 1
             if self._config.rate:
                 # A late wake-up is made good by the next payloads, up to a tenth of a second.
                 start = max(self._free_at, now - 0.1)
@@ -254,11 +259,12 @@ class Uploader:
 
     def _set_alarm(self, now: float) -> None:
         # What fills the first slots does not wait; who asks before the last is free is served in time.
-        on_the_way = sum(map(len, self._sending.values()))
-        self._store.load = max(0, self._queued + on_the_way + 1 - self._config.slots)
+        self._store.load = max(0, self._queued + self._on_the_way + 1 - self._config.slots)
+        self._store.sending = self._on_the_way > 0
         alarms = [self._pending_at] if self._queued or self._sending else []
         if self._queued:
-            alarms += [self._free_at, *map(self._stuck_at, self._sending.values())]
+            longest = self._longest
+            alarms += [self._free_at, *(sending[0].since + longest for sending in self._sending.values())]
             opens_at = self._opens_at()
             alarms += [] if opens_at is None else [opens_at]
         if self._early:
