@@ -153,17 +153,17 @@ class RealFiles(Backing):
             except OutputError:
                 raise
             except OSError as error:
-                raise OutputError(f"cannot write {self._path(name)!r}: {reason(error)}") from error
+                what = "a folder is there" if isinstance(error, IsADirectoryError) else reason(error)
+                raise OutputError(f"cannot write {self._path(name)!r}: {what}") from error
 
     def _put_below(self, below: int, member: Member, content: memoryview) -> None:
-        name, mode = member.name, member.mode
+        name = member.name
         self._reserve(name, below)
         partial, fd = self._create_partial(name, below)
         try:
             write_all(fd, content, 0)
-            os.fchmod(fd, mode)
-            places = _last(partial), _last(name)
-            os.replace(*places, src_dir_fd=below, dst_dir_fd=below)
+            os.fchmod(fd, member.mode)
+            os.replace(_last(partial), _last(name), src_dir_fd=below, dst_dir_fd=below)
         except BaseException:
             self._partials[partial] = name
             raise
@@ -242,15 +242,22 @@ class RealFiles(Backing):
         """Claim a name in a folder that is made; ``below`` is its descriptor, if it is open."""
         if name in self._folders:
             raise self._clash(name)
+        # A small file that no share can be hurt by is put in place at once: the system says what is there.
+        if below is None or self._shares:
+            self._look(name)
+        self._files.add(name)
+        if name in self._partials:
+            self._move_partial(name)
+
+    def _look(self, name: str) -> None:
+        """Raise if what bears that name on the disk must not be replaced."""
         with suppress(FileNotFoundError):
-            status = os.lstat(self._path(name) if below is None else _last(name), dir_fd=below)
+            status = os.lstat(self._path(name))
             if name not in self._partials:
                 if stat.S_ISDIR(status.st_mode):
                     raise OutputError(f"cannot write {self._path(name)!r}: a folder is there")
                 if self._is_share(status):
                     raise OutputError(f"cannot write {self._path(name)!r}: a file that is shared is there")
-        self._files.add(name)
-        self._move_partial(name)
 
     def _folder(self, folder: str) -> None:
         """Make a folder below ``out``, and prove that no link leads from it to elsewhere."""
@@ -295,9 +302,10 @@ class RealFiles(Backing):
             if partial in self._files or partial in self._folders or partial in self._partials:
                 continue
             path = self._path(partial) if below is None else _last(partial)
-            with suppress(FileExistsError):
+            try:
                 return partial, os.open(path, CREATE, 0o600, dir_fd=below)
-            status = os.lstat(path, dir_fd=below)
+            except FileExistsError:
+                status = os.lstat(path, dir_fd=below)
             if not stat.S_ISDIR(status.st_mode) and not self._is_share(status):
                 # Left over from an earlier run.
                 os.unlink(path, dir_fd=below)
