@@ -24,7 +24,7 @@ from mpi_core.protocol.bundle import (
 from mpi_core.protocol.errors import RemoteProtocolError
 from mpi_core.protocol.manifest import Algorithm, Manifest, Member, segment_hasher
 from mpi_core.protocol.units import Rank
-from mpi_core.runtime.files import RealFiles
+from mpi_core.runtime.files import OutputError, RealFiles
 from mpi_core.swarm.bundles import group
 from tests.helpers.disk import mode_of, tree_of
 from tests.helpers.mpirun import mpirun, needs_mpirun
@@ -182,6 +182,34 @@ def test_an_owner_reads_the_members_where_they_are(tmp_path: Path) -> None:
     os.truncate(tmp_path / "x", 2)
     with pytest.raises(OSError, match="shorter"):
         store.read(manifest, 0)
+
+
+def test_members_named_like_partial_files_are_not_clobbered(tmp_path: Path) -> None:
+    names = ["a", "a.part", "a.part.part", "b.part", "d/x.part", "d/x"]
+    contents = {name: f"this is {name}".encode() for name in names}
+    begun = small("b", b"begun before")
+    store = RealFiles(tmp_path, {})
+    store.begin(begun)
+    assert tree_of(tmp_path) == {"b.part": bytes(begun.size)}
+    store.write(bundle("all", [small(n, c) for n, c in contents.items()]), 0, b"".join(contents.values()))
+    store.write(begun, 0, b"begun before")
+    store.finish(begun)
+    assert tree_of(tmp_path) == contents | {"b": b"begun before"}
+
+
+def test_members_replace_what_an_earlier_run_left_but_no_share_and_no_folder(tmp_path: Path) -> None:
+    for name in ("a", "a.part", "share"):
+        (tmp_path / name).write_bytes(b"old and longer")
+    (tmp_path / "folder").mkdir()
+    store = RealFiles(tmp_path, {"other": tmp_path / "share"})
+    store.write(bundle("all", [small("a", b"new")]), 0, b"new")
+    for name, problem in (("share", "a file that is shared is there"), ("folder", "a folder is there")):
+        with pytest.raises(OutputError, match=rf"^cannot write '.*/{name}': {problem}$"):
+            store.write(bundle("more", [small(name, b"new")]), 0, b"new")
+    with pytest.raises(OutputError, match=r"^cannot write '.*/y{300}': File name too long$"):
+        store.write(bundle("long", [small("x", b"new"), small("y" * 300, b"")]), 0, b"new")
+    store.close(remove_partial=True)
+    assert tree_of(tmp_path) == {"a": b"new", "share": b"old and longer", "x": b"new"}
 
 
 # Under mpirun ---------------------------------------------------------------------------------

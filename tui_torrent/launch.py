@@ -7,6 +7,7 @@ which stops everyone: nobody waits for a client that cannot take part.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -136,12 +137,20 @@ def _take_part(world: World, roles: Roles, options: Options) -> int:
     if role == "client":
         from tui_torrent.client import run_client
 
+        _spare_the_collector()
         return run_client(world, roles, options, scenario, problem)
     if role == "monitor":
         from tui_torrent.monitor import run_monitor
 
         return run_monitor(world, roles, options, scenario)
     return _run_tracker(world, roles, options, scenario, problem)
+
+
+def _spare_the_collector() -> None:
+    """What is loaded stays, and so do the thousands of small objects that stand for a large share: Python's
+    collector would go over them again and again, and find nothing."""
+    gc.freeze()
+    gc.set_threshold(20_000)
 
 
 def _open_scenario(options: Options, roles: Roles) -> tuple[Scenario | None, str | None]:
@@ -160,6 +169,7 @@ def _run_tracker(
     from mpi_core.swarm.tracker import Tracker
     from tui_torrent.observer import Observer
 
+    _spare_the_collector()
     clock = Clock()
     reporter = Reporter(world.rank, clock)
     endpoint = Inbox(world.endpoint("tracker"))

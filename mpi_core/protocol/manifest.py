@@ -28,6 +28,9 @@ MAX_SEGMENT_LENGTH = 4 * 1024 * 1024
 LONGEST_SEGMENT = 64 * 1024 * 1024
 
 
+_NO_COMPONENTS = frozenset(("", ".", ".."))
+
+
 def segment_length_for(size: int) -> int:
     """The segment length, in bytes, that every owner of a real file of ``size`` bytes uses."""
     length = MIN_SEGMENT_LENGTH
@@ -56,12 +59,12 @@ def name_problem(name: str) -> str | None:
         return "a name with a NUL in it"
     if name.startswith("/"):
         return f"an absolute name: {name!r}"
-    if any(part in ("", ".", "..") for part in name.split("/")):
+    if not _NO_COMPONENTS.isdisjoint(name.split("/")):
         return f"a name that could leave its folder: {name!r}"
     return None
 
 
-class Member(msgspec.Struct, frozen=True, array_like=True):
+class Member(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A small file in a bundle."""
 
     name: str
@@ -71,7 +74,7 @@ class Member(msgspec.Struct, frozen=True, array_like=True):
     mode: int
 
 
-class Manifest(msgspec.Struct, frozen=True, array_like=True):
+class Manifest(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What every client must agree on about one file. Validated on arrival."""
 
     name: str
@@ -157,11 +160,12 @@ class Manifest(msgspec.Struct, frozen=True, array_like=True):
 
     def parts(self, index: int, payload: Payload) -> list[tuple[Member, memoryview]]:
         """The members in segment ``index`` of a bundle, each with its bytes."""
-        view = memoryview(payload)
+        view, start = memoryview(payload), 0
         parts = []
         for member in self.members[index]:
-            parts.append((member, view[: member.size]))
-            view = view[member.size :]
+            end = start + member.size
+            parts.append((member, view[start:end]))
+            start = end
         return parts
 
     def same_content(self, other: Manifest) -> bool:

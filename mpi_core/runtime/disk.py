@@ -23,6 +23,8 @@ MAX_COMPONENT = 255
 READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
 #: How a file is made that must not be there.
 CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+#: How a folder is opened to reach what is in it: where that is possible, without the right to list it.
+FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 class OutputError(OSError):
@@ -96,6 +98,16 @@ def write_all(fd: int, payload: bytes | bytearray | memoryview, offset: int) -> 
         written = os.pwrite(fd, view, offset)
         view = view[written:]
         offset += written
+
+
+@contextmanager
+def opened(path: str, flags: int) -> Iterator[int]:
+    """A descriptor of a file or a folder, for as long as the block lasts."""
+    fd = os.open(path, flags)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
 
 
 def identity(status: os.stat_result) -> tuple[int, int]:

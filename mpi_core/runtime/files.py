@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from itertools import groupby
 from pathlib import Path
 from threading import Lock
 
@@ -23,14 +24,17 @@ from mpi_core.protocol.manifest import Manifest, Member
 from mpi_core.protocol.units import Payload
 from mpi_core.runtime.disk import (
     CREATE,
+    FOLDER,
     PART,
     READ,
     OpenFiles,
     OutputError,
     identity,
+    opened,
     partial_names,
     plainly,
     read_all,
+    read_into,
     reason,
     write_all,
 )
@@ -89,16 +93,15 @@ class RealFiles(Backing):
 
     def write(self, manifest: Manifest, index: int, payload: Payload) -> None:
         if manifest.members:
-            for member, part in manifest.parts(index, payload):
-                self._put(member, part)
+            self._put(manifest.members[index], memoryview(payload))
             return
         name = manifest.name
         with plainly("write", self._path(name)):
             write_all(self._writer(name), payload, index * manifest.segment_length)
 
-    def read(self, manifest: Manifest, index: int) -> bytes:
+    def read(self, manifest: Manifest, index: int) -> bytes | bytearray:
         if manifest.members:
-            return b"".join(map(self._get, manifest.members[index]))
+            return self._get(manifest.members[index])
         name = manifest.name
         fd = self._readers.get(name)
         if fd is None:
@@ -133,28 +136,61 @@ class RealFiles(Backing):
                     os.rmdir(folder)
             self._made.clear()
 
-    def _put(self, member: Member, content: memoryview) -> None:
-        """Write a small file, whole and verified, and put it in its place."""
-        name = member.name
-        with plainly("write", self._path(name)):
-            self._claim(name)
-            partial, fd = self._create_partial(name)
-            self._partials[partial] = name
-            try:
-                write_all(fd, content, 0)
-                os.fchmod(fd, member.mode)
-            finally:
-                os.close(fd)
-            self._places[name] = partial
-            self._rename(name, name)
+    # Small files: their system calls cost more than their bytes, so each names but a file in an open folder.
 
-    def _get(self, member: Member) -> bytes:
-        """A small file, of a share or put in its place."""
-        fd = self._open(member.name)
+    def _put(self, members: Sequence[Member], payload: memoryview) -> None:
+        """Write small files, whole and verified, and put each in its place."""
+        start = 0
+        for folder, group in groupby(members, lambda member: member.name.rpartition("/")[0]):
+            name = folder
+            try:
+                self._folder(folder)
+                with opened(self._path(folder), FOLDER) as below:
+                    for member in group:
+                        name, end = member.name, start + member.size
+                        self._put_below(below, member, payload[start:end])
+                        start = end
+            except OutputError:
+                raise
+            except OSError as error:
+                what = "a folder is there" if isinstance(error, IsADirectoryError) else reason(error)
+                raise OutputError(f"cannot write {self._path(name)!r}: {what}") from error
+
+    def _put_below(self, below: int, member: Member, content: memoryview) -> None:
+        name = member.name
+        self._reserve(name, below)
+        partial, fd = self._create_partial(name, below)
         try:
-            return read_all(fd, member.size, 0)
+            write_all(fd, content, 0)
+            os.fchmod(fd, member.mode)
+            os.replace(_last(partial), _last(name), src_dir_fd=below, dst_dir_fd=below)
+        except BaseException:
+            self._partials[partial] = name
+            raise
         finally:
             os.close(fd)
+
+    def _get(self, members: Sequence[Member]) -> bytearray:
+        """Small files, of a share or put in their places."""
+        payload = bytearray(sum(member.size for member in members))
+        view, start = memoryview(payload), 0
+        for folder, group in groupby(map(self._whereabouts, members), lambda found: found[0]):
+            with opened(folder or ".", FOLDER) as below:
+                for _, name, size in group:
+                    fd = os.open(name, READ, dir_fd=below)
+                    try:
+                        read_into(fd, view[start : start + size], 0)
+                    finally:
+                        os.close(fd)
+                    start += size
+        return payload
+
+    def _whereabouts(self, member: Member) -> tuple[str, str, int]:
+        """A small file's folder, with a slash behind it, its name there, and its size."""
+        share = self._shares.get(member.name)
+        path = self._path(member.name) if share is None else str(share)
+        name = _last(path)
+        return path[: -len(name)], name, member.size
 
     def _open(self, name: str) -> int:
         """A descriptor to read a share or a download by."""
@@ -199,9 +235,22 @@ class RealFiles(Backing):
 
     def _claim(self, name: str) -> None:
         """Reserve ``name`` for a file: its folder is made, and no partial file stands in its way."""
+        self._folder(name.rpartition("/")[0])
+        self._reserve(name)
+
+    def _reserve(self, name: str, below: int | None = None) -> None:
+        """Claim a name in a folder that is made; ``below`` is its descriptor, if it is open."""
         if name in self._folders:
             raise self._clash(name)
-        self._folder(name.rpartition("/")[0])
+        # A small file that no share can be hurt by is put in place at once: the system says what is there.
+        if below is None or self._shares:
+            self._look(name)
+        self._files.add(name)
+        if name in self._partials:
+            self._move_partial(name)
+
+    def _look(self, name: str) -> None:
+        """Raise if what bears that name on the disk must not be replaced."""
         with suppress(FileNotFoundError):
             status = os.lstat(self._path(name))
             if name not in self._partials:
@@ -209,8 +258,6 @@ class RealFiles(Backing):
                     raise OutputError(f"cannot write {self._path(name)!r}: a folder is there")
                 if self._is_share(status):
                     raise OutputError(f"cannot write {self._path(name)!r}: a file that is shared is there")
-        self._files.add(name)
-        self._move_partial(name)
 
     def _folder(self, folder: str) -> None:
         """Make a folder below ``out``, and prove that no link leads from it to elsewhere."""
@@ -249,19 +296,20 @@ class RealFiles(Backing):
             raise OutputError(f"cannot make the folder {self._out!r}: a file is there") from None
         self._made += reversed(missing)
 
-    def _create_partial(self, name: str) -> tuple[str, int]:
+    def _create_partial(self, name: str, below: int | None = None) -> tuple[str, int]:
         """A new file of a partial name that nothing else bears, and its descriptor."""
         for partial in partial_names(name):
             if partial in self._files or partial in self._folders or partial in self._partials:
                 continue
-            path = self._path(partial)
-            with suppress(FileExistsError):
-                return partial, os.open(path, CREATE, 0o600)
-            status = os.lstat(path)
+            path = self._path(partial) if below is None else _last(partial)
+            try:
+                return partial, os.open(path, CREATE, 0o600, dir_fd=below)
+            except FileExistsError:
+                status = os.lstat(path, dir_fd=below)
             if not stat.S_ISDIR(status.st_mode) and not self._is_share(status):
                 # Left over from an earlier run.
-                os.unlink(path)
-                return partial, os.open(path, CREATE, 0o600)
+                os.unlink(path, dir_fd=below)
+                return partial, os.open(path, CREATE, 0o600, dir_fd=below)
         raise LocalProtocolError("partial names never end")
 
     def _move_partial(self, partial: str) -> None:
@@ -302,6 +350,11 @@ class RealFiles(Backing):
 
     def _clash(self, name: str) -> OutputError:
         return OutputError(f"cannot write {self._path(name)!r}: it is a file and a folder at once")
+
+
+def _last(name: str) -> str:
+    """The last component of a name."""
+    return name.rpartition("/")[2]
 
 
 class DeclaredFiles(MemoryBacking):

@@ -13,12 +13,13 @@ import stat
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from mpi_core.protocol.errors import LocalProtocolError
 from mpi_core.protocol.manifest import Algorithm, Manifest, segment_hasher, segment_length_for
-from mpi_core.runtime.disk import READ, HashingStopped, plainly, read_into
+from mpi_core.protocol.units import Digest, Payload
+from mpi_core.runtime.disk import READ, HashingStopped, OutputError, plainly, read_into, reason
 
 #: A stretch is of about so many bytes, or of so many files.
 STRETCH_BYTES = 32 * 1024 * 1024
@@ -28,8 +29,7 @@ STRETCH_FILES = 256
 TICK = 0.05
 
 
-@dataclass(frozen=True)
-class HashJob:
+class HashJob(NamedTuple):
     """A real file to be hashed. The size is what was seen; one that has changed since is an error."""
 
     name: str
@@ -38,8 +38,7 @@ class HashJob:
     mode: int
 
 
-@dataclass(frozen=True)
-class _Piece:
+class _Piece(NamedTuple):
     """Some segments of one file: bytes ``start`` to ``end``."""
 
     job: HashJob
@@ -77,8 +76,11 @@ def hash_files(
     halt = threading.Event()
     hashed: queue.SimpleQueue[int] = queue.SimpleQueue()
 
-    def stretch(pieces: Sequence[_Piece]) -> list[tuple[_Version, list[bytes]]]:
-        return [_hash_piece(piece, algorithm, hashed.put, halt) for piece in pieces]
+    def stretch(pieces: Sequence[_Piece]) -> list[tuple[_Version, list[Digest]]]:
+        # Many pieces are small: whatever can be made once for all of them is.
+        digest_of = segment_hasher(algorithm)
+        buffer = memoryview(bytearray(max(min(piece.length, piece.end - piece.start) for piece in pieces)))
+        return [_hash_piece(piece, digest_of, buffer, hashed.put, halt) for piece in pieces]
 
     stretches = list(_stretches(jobs, segment_length))
     with ThreadPoolExecutor(workers or usable_cores(), thread_name_prefix="hash") as pool:
@@ -112,7 +114,7 @@ def _stretches(jobs: Sequence[HashJob], segment_length: int | None) -> Iterator[
 
 
 def _oversee(
-    stretches: Sequence[Future[list[tuple[_Version, list[bytes]]]]],
+    stretches: Sequence[Future[list[tuple[_Version, list[Digest]]]]],
     hashed: queue.SimpleQueue[int],
     on_progress: Callable[[int], None],
     should_stop: Callable[[], bool],
@@ -135,26 +137,32 @@ def _oversee(
 
 
 def _hash_piece(
-    piece: _Piece, algorithm: Algorithm, hashed: Callable[[int], None], halt: threading.Event
-) -> tuple[_Version, list[bytes]]:
-    digest_of = segment_hasher(algorithm)
+    piece: _Piece,
+    digest_of: Callable[[Payload], Digest],
+    buffer: memoryview,
+    hashed: Callable[[int], None],
+    halt: threading.Event,
+) -> tuple[_Version, list[Digest]]:
+    job, length, at, end = piece
     digests = []
-    with plainly("read", str(piece.job.path)):
-        fd = os.open(piece.job.path, READ)
+    try:
+        fd = os.open(job.path, READ)
         try:
             before = _version(fd)
-            buffer = memoryview(bytearray(min(piece.length, piece.end - piece.start)))
-            for start in range(piece.start, piece.end, piece.length):
+            while at < end:
                 if halt.is_set():
                     raise HashingStopped("hashing stopped")
-                payload = buffer[: min(piece.length, piece.end - start)]
-                read_into(fd, payload, start)
+                payload = buffer[: min(length, end - at)]
+                read_into(fd, payload, at)
                 digests.append(digest_of(payload))
+                at += len(payload)
                 hashed(len(payload))
-            if not before == _version(fd) or before[0] != piece.job.size:
+            if not before == _version(fd) or before[0] != job.size:
                 raise OSError("changed while it was hashed")
         finally:
             os.close(fd)
+    except OSError as error:
+        raise OutputError(f"cannot read {str(job.path)!r}: {reason(error)}") from error
     return before, digests
 
 
@@ -168,7 +176,7 @@ def _version(fd: int) -> _Version:
 def _joined(
     jobs: Sequence[HashJob],
     pieces: Sequence[_Piece],
-    results: Sequence[tuple[_Version, list[bytes]]],
+    results: Sequence[tuple[_Version, list[Digest]]],
     algorithm: Algorithm,
 ) -> Iterator[Manifest]:
     at = 0

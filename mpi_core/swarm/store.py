@@ -26,7 +26,7 @@ class Backing(Protocol):
     def write(self, manifest: Manifest, index: int, payload: Payload) -> None:
         """Keep the payload of one segment; the memory is the caller's again afterwards."""
 
-    def read(self, manifest: Manifest, index: int) -> bytes:
+    def read(self, manifest: Manifest, index: int) -> bytes | bytearray:
         """The payload of a segment that was written or is owned."""
 
     def finish(self, manifest: Manifest) -> None:
@@ -106,7 +106,7 @@ class SegmentStore:
         self._bitfields[name] = self._bitfields[name].plus(index)
         return digest
 
-    def read(self, name: str, index: int) -> bytes | None:
+    def read(self, name: str, index: int) -> bytes | bytearray | None:
         """The payload of a segment, or None where it is not here or can no longer be read."""
         bitfield = self._bitfields.get(name)
         if bitfield is None or not 0 <= index < bitfield.length or not bitfield.has(index):

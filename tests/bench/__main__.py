@@ -73,7 +73,7 @@ def race(case: Case, contenders: list[str], options: argparse.Namespace) -> bool
     failed = False
     with (
         tempfile.TemporaryDirectory(dir=options.where) as folder,
-        Ground(case, Path(folder), shlex.split(options.swarm)) as ground,
+        Ground(case, Path(folder), shlex.split(options.swarm), options.cold) as ground,
     ):
         for number in range(options.rounds):
             for contender in contenders:
@@ -103,6 +103,7 @@ def main() -> int:
     parser.add_argument("--swarm", default="", help="more options for tui_torrent, as one word")
     parser.add_argument("--keep", type=Path, help="a folder for the swarm's reports")
     parser.add_argument("--in", dest="where", type=Path, help="a folder for the files (default: temporary)")
+    parser.add_argument("--cold", action="store_true", help="with memory that nobody has touched lately")
     options = parser.parse_args()
     if mpirun.missing():
         print(mpirun.missing(), file=sys.stderr)

@@ -12,6 +12,7 @@ import stat
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from mpi_core.protocol.errors import ScenarioError
 from mpi_core.protocol.manifest import Manifest
@@ -20,8 +21,7 @@ from mpi_core.protocol.manifest import Manifest
 QUOTED = 60
 
 
-@dataclass(frozen=True)
-class Share:
+class Share(NamedTuple):
     """A real file that a client owns."""
 
     #: The relative POSIX path by which the swarm knows it.

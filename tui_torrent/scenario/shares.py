@@ -17,6 +17,9 @@ from pathlib import Path
 from mpi_core.protocol.patterns import Parts, glob_regex, has_magic, pattern_parts
 from tui_torrent.scenario.plan import Share, quoted, why
 
+#: Whether the system can be asked who we are, not who we were.
+_EFFECTIVE = os.access in os.supports_effective_ids
+
 
 class ShareError(Exception):
     """One line without file and line of the scenario."""
@@ -120,7 +123,9 @@ def _share(root: str, name: str) -> Share:
         status = os.stat(path)
         if not stat.S_ISREG(status.st_mode):
             raise ShareError(f"{path!r}: expected a regular file, found a device, pipe or socket")
-        os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC))
+        if not os.access(path, os.R_OK, effective_ids=_EFFECTIVE):
+            # Said by the error that it gives.
+            os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC))
     except FileNotFoundError:
         raise ShareError(f"{path!r}: expected a file, found a link that leads nowhere") from None
     except OSError as error:
