@@ -214,4 +214,4 @@ class Asking(Requests):
                     late_at = request.asked_at + self._bearable
                     at = min(at, late_at if late_at > now else now + self._bearable)
                     self._stirred = True
-        self._wake_at = at if now < at < NEVER else None
+        self.wake_at = at if now < at < NEVER else None
