@@ -167,7 +167,7 @@ class Asking(Requests):
     def _withdraw_queued(self, now: float, effects: Effects) -> None:
         """What waits in a long queue, and has just come to be held by another with a far shorter one that has
         nothing to do for us, is to be had from that one. So is, in the endgame, whatever waits longer than
-        usual while such a source is idle."""
+        is bearable while such a source is idle."""
         news, self._news = self._news, 0
         endgame = self._is_endgame
         room = MOST_WITHDRAWN - self._withdrawn
