@@ -14,7 +14,7 @@ from mpi_core.protocol.events import Event, NonsenseReceived
 from mpi_core.protocol.units import Rank
 from mpi_core.sim.agenda import Agenda
 from mpi_core.sim.network import Network
-from mpi_core.swarm.machine import Effects, Emit, Halt, Machine
+from mpi_core.swarm.machine import Effects, Halt, Machine, Send
 
 #: A machine's address.
 Key = tuple[Rank, msg.Port]
@@ -114,15 +114,16 @@ class Simulation:
         sends: list[tuple[Rank, msg.Message]] = []
         now, rank, tell = self.agenda.now, place.rank, self._tell
         for effect in effects:
-            if isinstance(effect, Emit):
-                if tell is not None:
-                    tell(now, rank, effect.event)
+            if isinstance(effect, Send):
+                to, message = effect
+                if isinstance(message, msg.Local):
+                    self.agenda.put(now, self.deliver, rank, to, message)
+                else:
+                    sends.append((to, message))
             elif isinstance(effect, Halt):
                 place.halted = True
-            elif isinstance(effect.message, msg.Message):
-                sends.append((effect.to, effect.message))
-            else:
-                self.agenda.put(now, self.deliver, rank, rank, effect.message)
+            elif tell is not None:
+                tell(now, rank, effect.event)
         if sends:
             assert self._network is not None
             self._network.post(now, rank, sends)

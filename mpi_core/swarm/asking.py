@@ -174,7 +174,7 @@ class Asking(Requests):
     def _withdraw_queued(self, now: float, effects: Effects) -> None:
         """What waits in a long queue, and has just come to be held by another with a far shorter one that has
         nothing to do for us, is to be had from that one. So is, in the endgame, whatever waits longer than
-        usual while such a source is idle."""
+        is bearable while such a source is idle."""
         news, self._news = self._news, 0
         endgame = self._is_endgame
         room = MOST_WITHDRAWN - self._withdrawn
@@ -221,4 +221,4 @@ class Asking(Requests):
                     late_at = request.asked_at + self._bearable
                     at = min(at, late_at if late_at > now else now + self._bearable)
                     self._stirred = True
-        self._wake_at = at if now < at < NEVER else None
+        self.wake_at = at if now < at < NEVER else None

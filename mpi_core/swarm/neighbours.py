@@ -9,7 +9,8 @@ grow with the swarm.
 Gains are gathered and told together. Few neighbours hear of each at once. In a crowd the news go round, to
 two neighbours at a time: if all heard together, all would ask the same holder for what is new, and wait
 there, while those whom it serves first have it to give too. Whoever has nothing to do tells the next two at
-once, and so makes work for itself; who has enough takes its time. Nobody is told of what it is known to hold.
+once, and so makes work for itself; who has a payload on the way does not hurry, and who has enough takes its
+time. Nobody is told of what it is known to hold.
 """
 
 from __future__ import annotations

@@ -78,11 +78,8 @@ class Requests:
         #: Since when the window had room and patience forbade to fill it; how many requests may break it.
         self._waiting_since: float | None = None
         self._credit = 1
-        self._wake_at: float | None = None
-
-    @property
-    def wake_at(self) -> float | None:
-        return self._wake_at
+        #: The next deadline.
+        self.wake_at: float | None = None
 
     def add(self, manifest: Manifest) -> None:
         """A file that the picker has just been given."""
@@ -106,7 +103,7 @@ class Requests:
 
     def is_due(self, now: float) -> bool:
         """Whether ``fill`` could do anything."""
-        return self._stirred or (self._wake_at is not None and now >= self._wake_at)
+        return self._stirred or (self.wake_at is not None and now >= self.wake_at)
 
     @property
     def _has_room(self) -> bool:

@@ -71,17 +71,13 @@ class Uploader:
         #: When the rate allows the next payload.
         self._free_at = 0.0
         self._pending_at = 0.0
-        self._wake_at: float | None = None
+        self.wake_at: float | None = None
         #: Requests for a bundle of which our own INIT_ACK has yet to tell.
         self._early: list[tuple[Rank, msg.RequestSegment]] = []
         self._halted = False
 
     def start(self, now: float) -> Effects:
         return []
-
-    @property
-    def wake_at(self) -> float | None:
-        return self._wake_at
 
     def receive(self, now: float, sender: Rank, message: msg.Stimulus) -> Effects:
         if self._halted:
@@ -269,7 +265,7 @@ class Uploader:
             alarms += [] if opens_at is None else [opens_at]
         if self._early:
             alarms.append(now + EARLY_INTERVAL)
-        self._wake_at = min((at for at in alarms if at > now), default=None)
+        self.wake_at = min((at for at in alarms if at > now), default=None)
 
     def _tell_pending(self, now: float) -> Effects:
         interval = self._config.pending_interval
