@@ -76,31 +76,27 @@ def test_one_message_tells_all_that_was_missed() -> None:
     assert sorted(map(len, gains.values())) == [1] * AT_A_TIME + [2] * (11 - AT_A_TIME)
 
 
-@pytest.mark.parametrize("load", [0, 1])
-def test_who_has_nothing_to_do_tells_the_next_ones_sooner(load: int) -> None:
+@pytest.mark.parametrize(
+    ("load", "sending", "wait", "hearers"),
+    [
+        pytest.param(0, False, 0.01, 11 - AT_A_TIME, id="nothing to do: all at once"),
+        pytest.param(0, True, 0.0101, 2 * AT_A_TIME, id="a payload on the way: twice in its time"),
+        pytest.param(1, False, 0.01, 0, id="requests wait: once in its time"),
+    ],
+)
+def test_who_has_less_to_do_tells_the_next_ones_sooner(
+    load: int, sending: bool, wait: float, hearers: int
+) -> None:
     client = among(12, announce_interval=0.001)
     for _ in range(8):
         client.now += 0.01
         client.gain()
     client.wait(1.0)
-    client.store.load = load
+    client.store.load, client.store.sending = load, sending
     client.gain()
     since = len(client.sent)
-    client.wait(0.01)
-    assert len(told(client, since)) == (0 if load else 11 - AT_A_TIME)
-
-
-def test_with_a_payload_on_the_way_and_nothing_behind_it_twice_in_its_time() -> None:
-    client = among(12, announce_interval=0.001)
-    for _ in range(8):
-        client.now += 0.01
-        client.gain()
-    client.wait(1.0)
-    client.store.sending = True
-    client.gain()
-    since = len(client.sent)
-    client.wait(0.0101)
-    assert len(told(client, since)) == 2 * AT_A_TIME
+    client.wait(wait)
+    assert len(told(client, since)) == hearers
 
 
 # Who is asked -------------------------------------------------------------------------------------
