@@ -6,6 +6,7 @@ import pytest
 
 from mpi_core.protocol import messages as msg
 from mpi_core.protocol.units import Rank, Ticket
+from mpi_core.swarm import requests
 from mpi_core.swarm.neighbours import AT_A_TIME, FEW
 from tests.helpers.alone import Leecher, announce, holding, leecher, payload, request, seed
 
@@ -106,12 +107,26 @@ def hears(client: Leecher, rank: int, load: int) -> None:
     client.hear(rank, msg.Announce(announce("file1", 4, 5).gains, load))
 
 
+@pytest.fixture
+def nothing_is_rare(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(requests, "RARE", 0)
+
+
+@pytest.mark.usefixtures("nothing_is_rare")
 @pytest.mark.parametrize("load", [0, 1])
 def test_who_has_nothing_to_do_is_asked_beside_the_window(load: int) -> None:
     client = among(12)
     assert [to for to, _ in client.asked()] == [2]
     hears(client, 3, load)
     assert [to for to, _ in client.asked()] == ([2] if load else [2, 3])
+
+
+@pytest.mark.parametrize("rare", [1, 2])
+def test_so_is_who_holds_something_that_few_others_hold(rare: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(requests, "RARE", rare)
+    client = among(12)
+    hears(client, 3, load=1)  # Of what 2 holds already.
+    assert [to for to, _ in client.asked()] == ([2] if rare < 2 else [2, 3])
 
 
 def test_but_for_one_segment_and_of_one_alone() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from mpi_core.protocol.units import Rank
 from mpi_core.swarm.slots import (
     FEW,
@@ -98,10 +100,25 @@ def test_a_crowd_opens_one_slot_at_a_time() -> None:
     assert slots.opens_at(1.0) is None
 
 
-def test_in_a_crowd_there_are_few() -> None:
+def in_crowd() -> Slots:
     slots = Slots(2)
     for receiver in range(FEW + 1):
         slots.asked_by(Rank(receiver))
+    return slots
+
+
+@pytest.mark.parametrize(("each", "size"), [(SHORT, 1), (SHORT / 2, 2)])
+def test_in_a_crowd_a_payload_leaves_alone_unless_the_next_would_follow_with_a_gap(
+    each: float, size: int
+) -> None:
+    slots = in_crowd()
+    assert slots.size == 1
     for number in range(100):
-        slots.leaves(SHORT / 2, max(0, number - 2), 256 * KIB)
-    assert slots.size == 2
+        slots.leaves(each, number, 256 * KIB)
+    assert slots.size == size
+
+
+def test_a_crowd_may_be_known_before_its_members_ask() -> None:
+    slots = Slots(2)
+    slots.asked_by(Rank(1), in_crowd=True)
+    assert slots.size == 1

@@ -31,6 +31,9 @@ ENVELOPE = 90
 #: Bytes that sockets and switches buffer between two hosts.
 BUFFERED = 512 * 1024
 
+#: What a host sends in one go arrives as one, unless it takes longer than this to leave, in seconds.
+BREATH = 1e-4
+
 
 class Network(Protocol):
     """What carries messages between ranks."""
@@ -109,7 +112,7 @@ class LinkedNetwork:
     def post(self, now: float, sender: Rank, sends: Sequence[tuple[Rank, msg.Message]]) -> None:
         link = self._links[sender]
         parcel: list[tuple[Rank, msg.Message]] = []
-        total, last, size = 0, None, 0
+        total, last, size, breath = 0, None, 0, BREATH * link.up
         for to, message in sends:
             tag = message.tag
             self.messages[tag] += 1
@@ -123,14 +126,22 @@ class LinkedNetwork:
                 if size > self.largest.get(tag, 0):
                     self.largest[tag] = size
             self.bytes[tag] += size
+            if parcel and total + size > breath:
+                self._leave(now, link, sender, parcel, total)
+                parcel, total = [], 0
             total += size
             parcel.append((to, message))
         if parcel:
-            if sender == TRACKER:
-                self.tracker_sent += [now] * len(parcel)
-            # Sent in one breath, they travel as one: a host announces to all its neighbours at once.
-            link.lane_free = max(now, link.lane_free) + total / link.up
-            self._agenda.put(link.lane_free + self._latency, self._arrive, sender, parcel)
+            self._leave(now, link, sender, parcel, total)
+
+    def _leave(
+        self, now: float, link: Link, sender: Rank, parcel: Sequence[tuple[Rank, msg.Message]], size: int
+    ) -> None:
+        """Messages that travel as one: a host announces to all its neighbours at once."""
+        if sender == TRACKER:
+            self.tracker_sent += [now] * len(parcel)
+        link.lane_free = max(now, link.lane_free) + size / link.up
+        self._agenda.put(link.lane_free + self._latency, self._arrive, sender, parcel)
 
     def _arrive(self, now: float, sender: Rank, parcel: Sequence[tuple[Rank, msg.Stimulus]]) -> None:
         deliver = self._deliver

@@ -19,7 +19,8 @@ from mpi_core.swarm.requests import LONGER, NEVER, Requests
 #: answer.
 PATIENCE = (0.1, 2.0)
 
-#: Requests for first copies that a seed has outstanding beside the window.
+#: Requests for first copies that a seed has outstanding beside the window; in a crowd one: what is alone on
+#: its host is passed on at once.
 FIRST_COPIES = 2
 
 #: Of so many sources, drawn from those that could be asked, it is asked whose turn is first.
@@ -91,8 +92,8 @@ class Asking(Requests):
         return True
 
     def _ask_free(self, now: float, effects: Effects) -> None:
-        """Who has just told us what it holds and that it has nothing to do is asked, though the window be
-        full: it has told few, and idles until one of them asks."""
+        """Who has just told us that it has nothing to do, or of something rare, is asked though the window be
+        full: it has told few, and idles until one of them asks; and many are to have soon what is rare."""
         free, self._free = self._free, []
         if self._config.strategy == "classic":
             return
@@ -112,11 +113,11 @@ class Asking(Requests):
         for at once; of the others', in a swarm that is only partly known and when the own one is done, one:
         somebody may have been told of no seed."""
         picker = self._picker
-        wanted, most = picker.stripe, FIRST_COPIES
-        if not wanted:
-            wanted, most = picker.strange, 1
+        wanted, most = picker.stripe, 1 if self.window.in_crowd else FIRST_COPIES
         if self._is_new:
-            wanted, most = picker.unheld & picker.todo, FIRST_COPIES
+            wanted = picker.unheld & picker.todo
+        elif not wanted:
+            wanted, most = picker.strange, 1
         if not wanted or self._config.strategy == "classic":
             return
         if self.window.link_holds > most and not self.window.in_crowd:

@@ -121,6 +121,8 @@ class Neighbours:
                 continue
             hopeless = swarm.name in lacking
             file.partly_known = file.partly_known or len(swarm.members) >= self._cap
+            if sum(member.role == "peer" for member in swarm.members) > FEW + 1:
+                self._enter_crowd()
             reserve = self._reserve.setdefault(swarm.name, {})
             for member in swarm.members:
                 if member.rank == self._rank:
@@ -277,7 +279,11 @@ class Neighbours:
             self._turns.appendleft(hearer)
         self._stale = True
         if len(self._audience) > FEW:
-            self._requests.window.enter_crowd()
+            self._enter_crowd()
+
+    def _enter_crowd(self) -> None:
+        self._requests.window.enter_crowd()
+        self._store.in_crowd = True
 
     def holds(self, rank: Rank, file: PickerFile, keys: int, now: float) -> None:
         """``rank`` holds those keys of a file that is being fetched here, as a peer."""

@@ -183,6 +183,11 @@ class Picker:
         """The keys of which no peer holds a copy."""
         return self._levels[0]
 
+    def held_by_few(self, most: int) -> int:
+        """The keys that some peers hold, but no more than so many."""
+        # No key is in two levels.
+        return sum(self._levels[1 : most + 1])
+
     def rarest_among(self, keys: int) -> int:
         """Those of some keys that fewest peers hold."""
         for level in self._levels:

@@ -36,6 +36,9 @@ MOST_MOVES = 3
 #: A queue is far longer than another when it is so many times as long.
 LONGER = 2
 
+#: In a crowd, what so few neighbours hold, or fewer, is asked for as soon as one of them tells of it.
+RARE = 4
+
 NEVER = float("inf")
 
 
@@ -59,7 +62,7 @@ class Requests:
         self._asked = 0
         self._first_copies = 0
         self._news = 0
-        #: Sources that have just said that they have nothing else to do.
+        #: Sources that have just said that they have nothing else to do, or that they hold something rare.
         self._free: list[Source] = []
         self._spare: list[Ticket] = []
         self._tickets = 0
@@ -315,6 +318,8 @@ class Requests:
             source.seed_keys &= ~new
         # Of what is here, nobody needs to know how rare it is.
         self._picker.gained(new & ~self._stored)
+        if self.window.in_crowd and new & self._picker.todo & self._picker.held_by_few(RARE):
+            self._beside(source)
         news = new & self._asked
         if news and (news & self._first_copies or (not source.outstanding and self._may_wait(news))):
             self._news |= news
@@ -336,7 +341,12 @@ class Requests:
 
     def is_free(self, source: Source) -> None:
         """``source`` says that what it is asked for now it sends at once."""
-        if self.window.in_crowd and source.peer_keys & self._picker.todo and not source.outstanding:
+        if self.window.in_crowd and source.peer_keys & self._picker.todo:
+            self._beside(source)
+
+    def _beside(self, source: Source) -> None:
+        """``source`` is to be asked though the window be full."""
+        if not source.outstanding:
             self._free.append(source)
             self._stirred = True
 

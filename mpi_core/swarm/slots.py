@@ -4,7 +4,9 @@ It begins with few, so that the first segments are finished, and passed on, one 
 shared: whoever sends to few at once, while each of these hears many, does not fill its own link. So once it
 has sent a while, an uploader has several payloads on the way; or sooner, where the first payload takes long:
 on a long link each new connection starts slowly. Not so in a crowd, whose members ask for little at a time,
-of whoever is free: there, a segment is to go on from hand to hand soon.
+of whoever is free: there, a segment is to go on from hand to hand soon, and whatever leaves with it, or was
+begun before it came, keeps it. So a crowd has one slot, if only a payload takes long enough for the next to
+follow without a gap.
 
 And it has enough to keep a long link full. As BBR does for bytes (Cardwell et al. 2016), two extremes are
 kept: the least time that a payload was on the way, which is that of an empty link, and the highest rate of
@@ -57,18 +59,20 @@ class Slots:
         self._quickest = inf
         self._largest = 1
         self._receivers: set[Rank] = set()
+        self._is_crowd = False
         #: Payloads that have left so far.
         self.left = 0
+        #: How many there are now.
         self.size = least
         #: Slots beside these for receivers that have none on the way, until the first payload has left.
         self.opened = self._openings = 0
 
-    def asked_by(self, receiver: Rank) -> None:
+    def asked_by(self, receiver: Rank, in_crowd: bool = False) -> None:
+        """Somebody asks; ``in_crowd``: it is known to be one of many."""
         self._receivers.add(receiver)
-
-    @property
-    def _is_crowd(self) -> bool:
-        return len(self._receivers) > FEW
+        self._is_crowd = self._is_crowd or in_crowd or len(self._receivers) > FEW
+        if self._is_crowd and not self.left:
+            self.size = 1
 
     def opens_at(self, since: float) -> float | None:
         """When there will be more slots for others although none has left, if the first payload set out at
@@ -95,8 +99,9 @@ class Slots:
             self._quickest, self._largest = took, size
         elif 2 * size >= self._largest:
             self._quickest, self._largest = min(took, self._quickest), max(size, self._largest)
-        sharing = min(SHARING, self._least + self.opened + self.left // LEAVING)
+        least = self._least
+        sharing = min(SHARING, least + self.opened + self.left // LEAVING)
         if self._is_crowd:
-            sharing = self._least
+            sharing = least = 1 if self._quickest >= SHORT else least
         wanted = int(GAIN * self._quickest * rates[0][0]) if self._quickest >= SHORT else 0
-        self.size = max(self._least, min(max(sharing, wanted), MOST_SLOTS, MOST_BYTES // self._largest))
+        self.size = max(least, min(max(sharing, wanted), MOST_SLOTS, MOST_BYTES // self._largest))

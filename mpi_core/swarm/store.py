@@ -73,6 +73,8 @@ class SegmentStore:
         self.load = 0
         #: Whether it has a payload on the way.
         self.sending = False
+        #: Whether more fetch than hear of each gain at once: the downloader's word to the uploader.
+        self.in_crowd = False
 
     def add_owned(self, manifest: Manifest) -> None:
         """A file that the client has had from the start."""

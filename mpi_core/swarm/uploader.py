@@ -27,9 +27,9 @@ EARLY_INTERVAL = 0.005
 #: A receiver is stuck when a payload is on its way for at least so many seconds, and so many times as long as
 #: usual; for the request timeout where nothing is usual yet.
 STUCK = (0.05, 4.0)
-
-OWN = 32.0
-PEER = 1.0
+#: What has left already waits behind what has not: for each time, so many times the usual time of a payload.
+#: Of a file that is owned, as if for ever: a second copy before one of everything keeps all waiting.
+OWN, PEER = 64.0, 1.0
 
 #: The weight of the newest payload in that average.
 SMOOTHING = 0.1
@@ -120,7 +120,7 @@ class Uploader:
             return self._refuse(sender, request, "busy")
         if not self._queued and not self._sending:
             self._pending_at = now + self._config.pending_interval
-        self._slots.asked_by(sender)
+        self._slots.asked_by(sender, self._store.in_crowd)
         self._queues.setdefault(sender, deque()).append(Waiting(request, now))
         self._queued += 1
         return []
