@@ -36,7 +36,7 @@ MOST_MOVES = 3
 #: A queue is far longer than another when it is so many times as long.
 LONGER = 2
 
-#: In a crowd, what so few neighbours hold, or fewer, is asked for as soon as one of them tells of it.
+#: What so few of a new crowd hold, or fewer, is asked for as soon as one of them tells of it.
 RARE = 4
 
 NEVER = float("inf")
@@ -318,7 +318,7 @@ class Requests:
             source.seed_keys &= ~new
         # Of what is here, nobody needs to know how rare it is.
         self._picker.gained(new & ~self._stored)
-        if self.window.in_crowd and new & self._picker.todo & self._picker.held_by_few(RARE):
+        if self.window.is_crowd_new and new & self._picker.todo & self._picker.held_by_few(RARE):
             self._beside(source)
         news = new & self._asked
         if news and (news & self._first_copies or (not source.outstanding and self._may_wait(news))):

@@ -4,9 +4,9 @@ It begins with few, so that the first segments are finished, and passed on, one 
 shared: whoever sends to few at once, while each of these hears many, does not fill its own link. So once it
 has sent a while, an uploader has several payloads on the way; or sooner, where the first payload takes long:
 on a long link each new connection starts slowly. Not so in a crowd, whose members ask for little at a time,
-of whoever is free: there, a segment is to go on from hand to hand soon, and whatever leaves with it, or was
-begun before it came, keeps it. So a crowd has one slot, if only a payload takes long enough for the next to
-follow without a gap.
+of whoever is free: there, a segment is to go on from hand to hand soon. In its beginning, when what there is
+must double and double again, a payload leaves alone: whatever was begun before it keeps it; unless payloads
+take so little time that the next would follow with a gap.
 
 And it has enough to keep a long link full. As BBR does for bytes (Cardwell et al. 2016), two extremes are
 kept: the least time that a payload was on the way, which is that of an empty link, and the highest rate of
@@ -28,8 +28,9 @@ GAIN = 1.5
 LEAVING = 5
 SHARING = 6
 
-#: More receivers than these are a crowd.
+#: More receivers than these are a crowd; its first payloads, so many, leave alone.
 FEW = 8
+ALONE = 16
 
 #: Until the first payload has left, there are as many slots again for others after each so many seconds, till
 #: each of a few has one; in a crowd one more, up to what a shared link has.
@@ -102,6 +103,6 @@ class Slots:
         least = self._least
         sharing = min(SHARING, least + self.opened + self.left // LEAVING)
         if self._is_crowd:
-            sharing = least = 1 if self._quickest >= SHORT else least
+            sharing = least = 1 if self._quickest >= SHORT and self.left < ALONE else least
         wanted = int(GAIN * self._quickest * rates[0][0]) if self._quickest >= SHORT else 0
         self.size = max(least, min(max(sharing, wanted), MOST_SLOTS, MOST_BYTES // self._largest))

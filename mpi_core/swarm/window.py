@@ -36,6 +36,9 @@ MOST_BYTES = 64 * 1024 * 1024
 SMOOTHING = 0.1
 FEW = 8
 
+#: A crowd is new until so many answers have come.
+NEW = 16
+
 #: What the best rate is worth one answer later.
 FORGETTING = 1.002
 
@@ -66,6 +69,11 @@ class Window:
     @property
     def is_fixed(self) -> bool:
         return self._fixed is not None
+
+    @property
+    def is_crowd_new(self) -> bool:
+        """Whether this is a crowd, and hardly anything has come yet."""
+        return self.in_crowd and self._answers < NEW
 
     @property
     def link_holds(self) -> float:
