@@ -28,11 +28,16 @@ from mpi_core.runtime.journal import JournalWriter
 from mpi_core.sim.crowd import Crowd, Member
 from mpi_core.swarm.config import SwarmConfig
 from tui_torrent.curves import Curves, draw
+from tui_torrent.large_pages import use_large_pages
 
 SCHEMA = "tui_torrent.simulation/1"
 
 #: A slow client's link has so many times the others' rate.
 SLOW_RATE = 0.1
+
+#: When, in shares of the bound, memory has grown: when the clients are made, have met, and have most of what
+#: they keep.
+GROWING = (0.0, 0.05, 0.15, 0.4)
 
 #: Events that are handed to the journal at once.
 BATCH = 5000
@@ -99,6 +104,8 @@ def run_simulate(options: SimulateOptions, write: Callable[[str], object]) -> in
     gc.disable()
     try:
         crowd = _crowd(options, journal)
+        for share in GROWING:
+            crowd.simulation.agenda.put(share * options.bound, _grown)
         began = time.process_time()
         crowd.run()
         cost = time.process_time() - began
@@ -114,6 +121,10 @@ def run_simulate(options: SimulateOptions, write: Callable[[str], object]) -> in
             plot.write(draw(_curves(options, crowd)))
     write(msgspec.json.encode(result).decode() + "\n" if options.json else plain(options, result))
     return 1 if crowd.waiting else 0
+
+
+def _grown(now: float) -> None:
+    use_large_pages()
 
 
 def members_of(options: SimulateOptions) -> list[Member]:
