@@ -30,7 +30,7 @@ SHARING = 6
 
 #: More receivers than these are a crowd; its first payloads, so many, leave alone.
 FEW = 8
-ALONE = 16
+ALONE = 32
 
 #: Until the first payload has left, there are as many slots again for others after each so many seconds, till
 #: each of a few has one; in a crowd one more, up to what a shared link has.

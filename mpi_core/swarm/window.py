@@ -37,7 +37,7 @@ SMOOTHING = 0.1
 FEW = 8
 
 #: A crowd is new until so many answers have come.
-NEW = 16
+NEW = 32
 
 #: What the best rate is worth one answer later.
 FORGETTING = 1.002
