@@ -235,3 +235,17 @@ def test_what_a_source_said_of_its_load_grows_old() -> None:
     assert known.load(told, now=10.1, usual=None) == 7
     assert known.load(told, now=10.3, usual=None) == 0
     assert known.load(told, now=10.3, usual=1.0) == 7
+
+
+def test_of_seeds_that_are_named_one_after_the_other_not_all_ask_the_first() -> None:
+    known = sources(1, 2, 3, keys=0)
+    for rank in (1, 2, 3):
+        source(known, rank).seed_keys = ALL
+    asked = []
+    for key in range(3):
+        known.changed()
+        seed = known.ready_seeds(0.0, 1)[0]
+        known.asked(seed, key)
+        known.answered(seed, key)  # It was withdrawn: the next asked is another.
+        asked.append(seed.rank)
+    assert asked == [1, 2, 3]

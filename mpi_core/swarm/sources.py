@@ -176,9 +176,11 @@ class Sources:
         return [s for s in usable if s.outstanding < share and s.paused_until <= now]
 
     def ready_seeds(self, now: float, most: int) -> list[Source]:
-        """Those of them that hold anything as a seed, with fewer than ``most`` requests outstanding."""
+        """Those of them that hold anything as a seed, with fewer than ``most`` requests outstanding, in turn:
+        a whole crowd hears at one time who is the first of it to have all."""
         self._usable_now()
-        return [s for s in self._seeds if s.outstanding < most and s.paused_until <= now]
+        ready = [s for s in self._seeds if s.outstanding < most and s.paused_until <= now]
+        return sorted(ready, key=lambda source: self.turn(source, now, None)) if len(ready) > 1 else ready
 
     def load(self, source: Source, now: float, usual: float | None) -> int:
         """Requests that wait at its uploader, as far as is known; ``usual`` is the time that answers take."""
