@@ -160,6 +160,14 @@ def test_the_classic_strategy_keeps_its_one_request_in_flight() -> None:
     assert len(client.asked()) == 1
 
 
+@pytest.mark.parametrize(("peers", "crowd", "first_copies"), [(FEW, False, 2), (FEW + 1, True, 1)])
+def test_a_crowd_is_known_from_the_trackers_first_answer(peers: int, crowd: bool, first_copies: int) -> None:
+    client = leecher({"file1": SEGMENTS}, clients=2 + peers)
+    client.joins({"file1": [2]}, {"file1": range(3, 3 + peers)})
+    assert client.store.in_crowd == crowd
+    assert len(client.requests(to=2)) == first_copies
+
+
 # What an uploader says of itself ------------------------------------------------------------------
 
 

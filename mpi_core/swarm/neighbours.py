@@ -121,7 +121,7 @@ class Neighbours:
                 continue
             hopeless = swarm.name in lacking
             file.partly_known = file.partly_known or len(swarm.members) >= self._cap
-            if sum(member.role == "peer" for member in swarm.members) > FEW + 1:
+            if sum(member.role == "peer" for member in swarm.members) > FEW:
                 self._enter_crowd()
             reserve = self._reserve.setdefault(swarm.name, {})
             for member in swarm.members:
