@@ -6,11 +6,11 @@ client seeks so many neighbours for a file, lets others make it twice as many, a
 and puts somebody else in the place of one that does not answer. So what a client hears and tells does not
 grow with the swarm.
 
-Gains are gathered and told together. Few neighbours hear of each at once. In a crowd the news go round, to
-two neighbours at a time: if all heard together, all would ask the same holder for what is new, and wait
-there, while those whom it serves first have it to give too. Whoever has nothing to do tells the next two at
-once, and so makes work for itself; who has a payload on the way does not hurry, and who has enough takes its
-time. Nobody is told of what it is known to hold.
+Gains are gathered and told together. Whoever has nothing to do tells at once, and so makes work for itself;
+who has a payload on the way does not hurry, and who has enough takes its time. Few neighbours hear together.
+In a crowd the news go round, to two neighbours at a time: if all heard together, all would ask the same
+holder for what is new, and wait there, while those whom it serves first have it to give too. Nobody is told
+of what it is known to hold.
 """
 
 from __future__ import annotations
@@ -37,6 +37,10 @@ AT_A_TIME = 2
 #: Of a crowd, the next ones hear after so many times the usual time between two segments: while the uploader
 #: has nothing to send, while a payload is on the way with nothing behind it, and while requests wait.
 IDLE, SENDING, LOADED = 0.0, 0.5, 1.0
+
+#: Few, who hear together, hear after so many times that: whoever has enough to send gathers its gains into
+#: one message, since many of one each cost all of them more than old news do. But never later than this.
+GATHERED, LATEST = 6.0, 0.1
 
 #: Members known by name alone that a client remembers for one file, times the neighbours that it may have.
 RESERVE = 2
@@ -329,10 +333,10 @@ class Neighbours:
         turns = self._turns
         if not turns or turns[0].heard == self._stored:
             return None
-        pause = self._interval
-        if len(turns) > FEW:
-            pause = max(pause, self._pause * self._requests.window.least_gap)
-        return self._flushed_at + pause
+        pause = self._pause * self._requests.window.least_gap
+        if len(turns) <= FEW:
+            pause = min(GATHERED * pause, LATEST)
+        return self._flushed_at + max(pause, self._interval)
 
     def flush(self, now: float) -> Effects:
         """Tell some neighbours what was gained since they were told last, if it is time."""
