@@ -7,7 +7,7 @@ import pytest
 from mpi_core.protocol import messages as msg
 from mpi_core.protocol.units import Rank, Ticket
 from mpi_core.swarm import requests
-from mpi_core.swarm.neighbours import AT_A_TIME, FEW
+from mpi_core.swarm.neighbours import AT_A_TIME, FEW, GATHERED, LOADED, SENDING
 from tests.helpers.alone import Leecher, announce, holding, leecher, payload, request, seed
 
 SEGMENTS = 40
@@ -100,6 +100,33 @@ def test_who_has_less_to_do_tells_the_next_ones_sooner(
     assert len(told(client, since)) == hearers
 
 
+@pytest.mark.parametrize(
+    ("load", "sending", "times"),
+    [
+        pytest.param(0, False, 0.0, id="nothing to do: at once"),
+        pytest.param(0, True, SENDING, id="a payload on the way: soon"),
+        pytest.param(1, False, LOADED, id="requests wait: later"),
+    ],
+)
+def test_few_too_hear_of_many_gains_together_from_who_has_enough_to_do(
+    load: int, sending: bool, times: float
+) -> None:
+    client = among(FEW, announce_interval=0.0)
+    for _ in range(8):
+        client.now += 0.01
+        client.gain()
+    client.wait(1.0)
+    client.store.load, client.store.sending = load, sending
+    client.gain()
+    since = len(client.sent)
+    heard = client.gain()
+    assert len(heard) == (0 if times else FEW - 1)
+    client.wait(0.99 * times * GATHERED * 0.01)
+    assert not told(client, since) if times else told(client, since)
+    client.wait(0.02 * times * GATHERED * 0.01)
+    assert len(told(client, since)) == FEW - 1
+
+
 # Who is asked -------------------------------------------------------------------------------------
 
 
@@ -152,6 +179,15 @@ def test_the_last_requests_go_to_who_is_idle_after_one_segments_time_though_noth
     assert not client.messages(msg.Cancel)
     client.wait(0.0101)
     assert client.messages(msg.Cancel, to=2)
+
+    # It goes on to who is idle, however much oftener that one was asked.
+    known = client.machine._sources  # type: ignore[attr-defined]
+    known.get(Rank(2)).times_asked, known.get(Rank(4)).times_asked = 0, 99
+    since = len(client.asked())
+    for rank in (2, 3):
+        for withdrawn in client.messages(msg.Cancel, to=rank):
+            client.hear(rank, msg.Reject(withdrawn.ticket, "cancelled"))
+    assert [to for to, _ in client.asked()[since:]] == [4]
 
 
 def test_the_classic_strategy_keeps_its_one_request_in_flight() -> None:

@@ -201,6 +201,9 @@ class Asking(Requests):
                     continue
                 if self._sources.load(source, now, usual) <= most:
                     effects += self._withdraw(request)
+                    if late:
+                        # Something waits there, whatever it said last: who has all says nothing more.
+                        asked.load, asked.load_told_at = max(asked.load, LONGER), now
                     idle.remove(source)
                     room -= 1
                     break
