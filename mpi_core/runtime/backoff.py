@@ -8,9 +8,9 @@ from collections.abc import Callable
 from mpi_core.runtime.launcher import leave_if_orphaned
 
 #: Seconds between two tests: the first; after that this part of the quiet time so far, up to the longest
-#: while there is traffic. So a wait of any length costs a few tests.
-FIRST_PAUSE = 10e-6
-QUIET_PART = 0.5
+#: while there is traffic. So a wait of any length costs a few tests, and is never more than doubled.
+FIRST_PAUSE = 50e-6
+QUIET_PART = 1.0
 BUSY_PAUSE = 1e-3
 #: After so many seconds without a message a pause may be this part of the quiet time, up to so many seconds.
 IDLE_AFTER = 0.1
