@@ -332,10 +332,8 @@ class MpiEndpoint:
             self._own.put((self._rank, msg.Lost(Rank(rank))))
 
     def _has_arrived(self, to: Rank, ticket: Ticket) -> bool:
-        """Whether a payload of that ticket is on the way to a rank that uses the ticket again.
-
-        Then it is there, though MPI does not say so yet; the machine must hear that first.
-        """
+        """Whether a payload of that ticket is on the way to a rank that uses the ticket again: then it is
+        there, though MPI does not say so yet, and the machine must hear that first."""
         for place, (receiver, used, request, payload) in enumerate(self._leaving):
             if (receiver, used) == (to, ticket):
                 del self._leaving[place]
@@ -357,21 +355,23 @@ class MpiEndpoint:
             return None
         # All in one call: a test of each would look at every connection each time.
         receives = [receive for _, receive, _ in self._posted.values()]
-        size: int | None = 0
         try:
             place, has_come = MPI.Request.Testany(receives, self._status)
             if not has_come:
                 return None
             size = self._status.Get_count(MPI.BYTE)
         except MPI.Exception as error:
-            # A dead sender; or more came than was asked for, and no digest will match what is left of it.
-            if error.Get_error_class() not in (*_DEATHS, MPI.ERR_TRUNCATE):
+            if error.Get_error_class() in _DEATHS:
+                # All that was asked of the dead one has failed at once.
+                self._posted = {t: p for t, p in self._posted.items() if p[1] != MPI.REQUEST_NULL}
+                return None
+            if error.Get_error_class() != MPI.ERR_TRUNCATE:
                 raise
-            place = receives.index(MPI.REQUEST_NULL)
-            size = None if error.Get_error_class() in _DEATHS else 0
+            # More came than was asked for: no digest will match what is left of it.
+            place, size = receives.index(MPI.REQUEST_NULL), 0
         ticket, (source, _, self._lent) = list(self._posted.items())[place]
         del self._posted[ticket]
-        return None if size is None else (source, msg.SendSegment(ticket, memoryview(self._lent)[:size]))
+        return source, msg.SendSegment(ticket, memoryview(self._lent)[:size])
 
     def _poll_leaving(self) -> Delivery | None:
         for place, (to, ticket, request, _) in enumerate(self._leaving):
@@ -384,7 +384,7 @@ class MpiEndpoint:
         """Receive and drop what still comes; the machine has halted."""
         while message := _probe(self._inbox, self._status):
             message.Recv([bytearray(self._status.Get_count(MPI.BYTE)), MPI.BYTE])
-        while self._posted and self._poll_payloads():
+        while self._poll_payloads():
             pass
 
     def reap(self) -> bool:
