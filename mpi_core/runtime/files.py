@@ -96,8 +96,11 @@ class RealFiles(Backing):
             self._put(manifest.members[index], memoryview(payload))
             return
         name = manifest.name
-        with plainly("write", self._path(name)):
+        try:
             write_all(self._writer(name), payload, index * manifest.segment_length)
+        except OSError:
+            with plainly("write", self._path(name)):
+                raise
 
     def read(self, manifest: Manifest, index: int) -> bytes | bytearray:
         if manifest.members:
