@@ -11,7 +11,7 @@ from mpi_core.runtime.launcher import leave_if_orphaned
 #: while there is traffic. So a wait of any length costs a few tests, and is never more than doubled.
 FIRST_PAUSE = 50e-6
 QUIET_PART = 1.0
-BUSY_PAUSE = 1e-3
+BUSY_PAUSE = 3e-3
 #: After so many seconds without a message a pause may be this part of the quiet time, up to so many seconds.
 IDLE_AFTER = 0.1
 IDLE_PART = 0.04
