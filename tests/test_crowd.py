@@ -12,6 +12,9 @@ from tests.helpers.alone import Leecher, announce, holding, leecher, payload, re
 
 SEGMENTS = 40
 
+#: Seconds between two segments of who is at work.
+GAP = 0.01
+
 
 class Member(Leecher):
     """A client with a neighbour, 2, that holds all but one segment; the others, from 3 on, hold nothing."""
@@ -39,6 +42,16 @@ def among(neighbours: int, **choices: object) -> Member:
     for rank in range(3, 2 + neighbours):
         client.hear(rank, holding("file1", "." * SEGMENTS))
     client.wait(1.0)
+    return client
+
+
+def at_work(client: Member, load: int, sending: bool) -> Member:
+    """It has told all that it gained, a segment every GAP; its uploader has so much to do."""
+    for _ in range(8):
+        client.now += GAP
+        client.gain()
+    client.wait(1.0)
+    client.store.load, client.store.sending = load, sending
     return client
 
 
@@ -88,12 +101,7 @@ def test_one_message_tells_all_that_was_missed() -> None:
 def test_who_has_less_to_do_tells_the_next_ones_sooner(
     load: int, sending: bool, wait: float, hearers: int
 ) -> None:
-    client = among(12, announce_interval=0.001)
-    for _ in range(8):
-        client.now += 0.01
-        client.gain()
-    client.wait(1.0)
-    client.store.load, client.store.sending = load, sending
+    client = at_work(among(12, announce_interval=0.001), load, sending)
     client.gain()
     since = len(client.sent)
     client.wait(wait)
@@ -111,19 +119,13 @@ def test_who_has_less_to_do_tells_the_next_ones_sooner(
 def test_few_too_hear_of_many_gains_together_from_who_has_enough_to_do(
     load: int, sending: bool, times: float
 ) -> None:
-    client = among(FEW, announce_interval=0.0)
-    for _ in range(8):
-        client.now += 0.01
-        client.gain()
-    client.wait(1.0)
-    client.store.load, client.store.sending = load, sending
+    client = at_work(among(FEW, announce_interval=0.0), load, sending)
     client.gain()
     since = len(client.sent)
-    heard = client.gain()
-    assert len(heard) == (0 if times else FEW - 1)
-    client.wait(0.99 * times * GATHERED * 0.01)
-    assert not told(client, since) if times else told(client, since)
-    client.wait(0.02 * times * GATHERED * 0.01)
+    client.gain()
+    client.wait(0.99 * times * GATHERED * GAP)
+    assert len(told(client, since)) == (0 if times else FEW - 1)
+    client.wait(0.02 * times * GATHERED * GAP)
     assert len(told(client, since)) == FEW - 1
 
 
