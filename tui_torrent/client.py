@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from mpi_core.protocol import events as ev
 from mpi_core.protocol.errors import ScenarioError
-from mpi_core.protocol.manifest import Manifest
+from mpi_core.protocol.manifest import Algorithm, Manifest, segment_hasher
 from mpi_core.protocol.messages import Abort, Alive, Shutdown, Stop, Tag
 from mpi_core.protocol.roles import TRACKER, Roles
 from mpi_core.runtime.clock import Clock
@@ -42,6 +42,8 @@ def run_client(
     reporter = Reporter(world.rank, clock)
     downloads, uploads = world.endpoint("downloader"), world.endpoint("uploader")
     tell = world.sender(roles.observer, Tag.STATUS)
+    if scenario is not None and not scenario.declared:
+        _load(options.digest)
     world.meet()
     clock.start()
     reporter.tell(ev.RankPlaced(world.host))
@@ -69,6 +71,13 @@ def run_client(
         if scenario is not None:
             scenario.cleanup()
     return 3 if crew.failed else 0
+
+
+def _load(digest: Algorithm) -> None:
+    """Load what real files need while the ranks are still coming; declared ones should not pay for it."""
+    from mpi_core.runtime import hashing  # noqa: F401
+
+    segment_hasher(digest)
 
 
 def _crew(
@@ -141,7 +150,6 @@ class _Hashing:
     def manifests(self, plan: ClientPlan, options: Options) -> tuple[Manifest, ...]:
         if not plan.shares:
             return ()
-        # Imported here: a pool of threads is more than a client without shares should pay for.
         from mpi_core.runtime.hashing import HashJob, hash_files
 
         jobs = [HashJob(share.name, share.path, share.size, share.mode) for share in plan.shares]

@@ -7,6 +7,7 @@ segment for each thread. What the disk refuses is an OutputError, and so is a fi
 
 from __future__ import annotations
 
+import mmap
 import os
 import queue
 import stat
@@ -79,7 +80,9 @@ def hash_files(
     def stretch(pieces: Sequence[_Piece]) -> list[tuple[_Version, list[Digest]]]:
         # Many pieces are small: whatever can be made once for all of them is.
         digest_of = segment_hasher(algorithm)
-        buffer = memoryview(bytearray(max(min(piece.length, piece.end - piece.start) for piece in pieces)))
+        size = max(min(piece.length, piece.end - piece.start) for piece in pieces)
+        # On a page: some processors copy four times slower to 16 bytes behind one, where bytearrays begin.
+        buffer = memoryview(mmap.mmap(-1, max(size, 1)))
         return [_hash_piece(piece, digest_of, buffer, hashed.put, halt) for piece in pieces]
 
     stretches = list(_stretches(jobs, segment_length))
