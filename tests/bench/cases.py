@@ -50,7 +50,7 @@ class Case:
 
     def lacks(self, client: int) -> int:
         """Bytes that a client has to get."""
-        return sum(size for name, size in self.files.items() if name not in self.owns[client])
+        return self.size - sum(self.files[name] for name in self.owns[client])
 
     @property
     def demand(self) -> int:
