@@ -26,7 +26,7 @@ from mpi_core.protocol.manifest import Algorithm, Manifest, Member, segment_hash
 from mpi_core.protocol.units import Rank
 from mpi_core.runtime.files import OutputError, RealFiles
 from mpi_core.swarm.bundles import group
-from tests.helpers.disk import mode_of, tree_of
+from tests.helpers.disk import mode_of, owning, tree_of
 from tests.helpers.mpirun import mpirun, needs_mpirun
 from tests.helpers.trees import Tree, client_tables, grow, link_below, wrong_files
 
@@ -177,7 +177,7 @@ def test_an_owner_reads_the_members_where_they_are(tmp_path: Path) -> None:
     (tmp_path / "y").write_bytes(b"second")
     shares = {"a": tmp_path / "x", "b": tmp_path / "y"}
     manifest = bundle("all", [small("a", b"first"), small("b", b"second")])
-    store = RealFiles(tmp_path / "out", shares)
+    store = owning(tmp_path / "out", shares)
     assert store.read(manifest, 0) == b"firstsecond"
     os.truncate(tmp_path / "x", 2)
     with pytest.raises(OSError, match="shorter"):
@@ -201,7 +201,7 @@ def test_members_replace_what_an_earlier_run_left_but_no_share_and_no_folder(tmp
     for name in ("a", "a.part", "share"):
         (tmp_path / name).write_bytes(b"old and longer")
     (tmp_path / "folder").mkdir()
-    store = RealFiles(tmp_path, {"other": tmp_path / "share"})
+    store = owning(tmp_path, {"other": tmp_path / "share"})
     store.write(bundle("all", [small("a", b"new")]), 0, b"new")
     for name, problem in (("share", "a file that is shared is there"), ("folder", "a folder is there")):
         with pytest.raises(OutputError, match=rf"^cannot write '.*/{name}': {problem}$"):

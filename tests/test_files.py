@@ -22,7 +22,7 @@ from mpi_core.runtime.files import (
 )
 from mpi_core.runtime.hashing import HashJob, hash_files
 from mpi_core.swarm.store import SegmentStore
-from tests.helpers.disk import LENGTH, download, manifest_of, mode_of, segments_of, shared, tree_of
+from tests.helpers.disk import LENGTH, download, manifest_of, mode_of, owning, segments_of, shared, tree_of
 
 
 @pytest.fixture
@@ -238,7 +238,7 @@ def test_what_stands_in_the_way_is_named(out: Path) -> None:
 
 def test_a_shared_file_is_never_written_over(out: Path) -> None:
     shares = shared(out, {"x": b"precious", "y.part": b"precious"})
-    files = RealFiles(out, {"other": shares["x"], "another": shares["y.part"]})
+    files = owning(out, {"other": shares["x"], "another": shares["y.part"]})
     with pytest.raises(OutputError, match=r"^cannot write '.*/x': a file that is shared is there$"):
         files.begin(manifest_of("x", b"1"))
     download(files, "y", b"new")
@@ -250,7 +250,7 @@ def test_a_shared_file_is_never_written_over(out: Path) -> None:
 
 def test_an_owned_file_is_read_where_it_is_and_copied_when_wanted(tmp_path: Path, out: Path) -> None:
     shares = shared(tmp_path / "home", {"d/a": b"123456789", "empty": b""})
-    files = RealFiles(out, shares)
+    files = owning(out, shares)
     for name, mode in (("d/a", 0o750), ("empty", 0o400)):
         manifest = manifest_of(name, shares[name].read_bytes(), mode)
         assert all(files.read(manifest, index) for index in range(manifest.segments))
@@ -263,7 +263,7 @@ def test_an_owned_file_is_read_where_it_is_and_copied_when_wanted(tmp_path: Path
 def test_an_owned_file_that_is_in_place_is_left_alone(out: Path) -> None:
     shares = shared(out, {"a": b"1234"})
     before = (out / "a").stat()
-    RealFiles(out, shares).finish(manifest_of("a", b"1234", 0o600))
+    owning(out, shares).finish(manifest_of("a", b"1234", 0o600))
     assert (out / "a").stat() == before
 
 
@@ -277,7 +277,7 @@ def test_an_owned_file_that_changed_is_not_copied(
     shares = shared(tmp_path, {"a": b"12345678"})
     manifest = manifest_of("a", b"12345678")
     shares["a"].unlink() if now is None else shares["a"].write_bytes(now)
-    files = RealFiles(out, shares)
+    files = owning(out, shares)
     with pytest.raises(OutputError, match=rf"^cannot read '{shares['a']}': {problem}"):
         files.finish(manifest)
     assert tree_of(out) == {}
@@ -285,7 +285,7 @@ def test_an_owned_file_that_changed_is_not_copied(
 
 def test_a_read_that_comes_short_is_an_error(tmp_path: Path, out: Path) -> None:
     shares = shared(tmp_path, {"a": b"12345"})
-    files = RealFiles(out, shares)
+    files = owning(out, shares)
     manifest = manifest_of("a", b"12345678")
     assert files.read(manifest, 0) == b"1234"
     with pytest.raises(OSError, match="shorter than it was"):
@@ -300,7 +300,7 @@ def test_a_read_that_comes_short_is_an_error(tmp_path: Path, out: Path) -> None:
 def test_few_files_are_open_however_many_are_begun(tmp_path: Path, out: Path) -> None:
     before = len(os.listdir("/proc/self/fd"))
     shares = shared(tmp_path / "home", {f"s{i}": b"12345678" for i in range(3 * OPEN_FILES)})
-    files = RealFiles(out, shares)
+    files = owning(out, shares)
     manifests = [manifest_of(f"d{i}", b"12345678") for i in range(3 * OPEN_FILES)]
     for manifest in manifests:
         files.begin(manifest)
@@ -338,9 +338,9 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path, out: Path) -> None:
         file.truncate(64 * MIN_SEGMENT_LENGTH)
     tracemalloc.start()
     try:
-        job = HashJob("big", path, path.stat().st_size, 0o644)
+        job = HashJob("big", str(path), path.stat().st_size, 0o644)
         (manifest,) = hash_files([job], "blake3", workers=1)
-        files = RealFiles(out, {"big": path})
+        files = owning(out, {"big": path})
         files.finish(manifest)
         assert tracemalloc.get_traced_memory()[1] < 4 * MIN_SEGMENT_LENGTH
     finally:

@@ -20,7 +20,7 @@ from tests.helpers.disk import LENGTH, segments_of
 
 def job_of(path: Path, content: bytes, name: str = "n/f", mode: int = 0o644) -> HashJob:
     path.write_bytes(content)
-    return HashJob(name, path, len(content), mode)
+    return HashJob(name, str(path), len(content), mode)
 
 
 def verified(manifest: Manifest, content: bytes) -> bool:
@@ -109,7 +109,7 @@ def test_what_cannot_be_hashed_is_named(tmp_path: Path) -> None:
     kinds = {"pipe": "not a regular file", "nothing": "No such file or directory", ".": "not a regular file"}
     for name, problem in kinds.items():
         with pytest.raises(OutputError, match=rf"^cannot read '.*': {problem}$"):
-            hash_files([HashJob("f", tmp_path / name, 0, 0o644)], "sha256")
+            hash_files([HashJob("f", str(tmp_path / name), 0, 0o644)], "sha256")
     with pytest.raises(LocalProtocolError):
         hash_files([], "declared")
 

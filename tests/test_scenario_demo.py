@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -26,7 +27,7 @@ def test_the_demo_makes_the_same_bytes_for_every_seed_and_removes_them() -> None
     demo = [open_scenario(None, 4), open_scenario(None, 4)]
     assert (demo[0].description, demo[0].client_count, demo[0].rate) == ("demo", 4, DEMO_RATE)
     plans = [demo[0].client(2), demo[1].client(4)]
-    contents = [{share.name: share.path.read_bytes() for share in plan.shares} for plan in plans]
+    contents = [{share.name: Path(share.path).read_bytes() for share in plan.shares} for plan in plans]
     common = set(contents[0]) & set(contents[1])
     assert common == {"model.ckpt"}
     assert all(contents[0][name] == contents[1][name] for name in common)
@@ -35,11 +36,14 @@ def test_the_demo_makes_the_same_bytes_for_every_seed_and_removes_them() -> None
         assert plan.segment_length == DEMO_SEGMENT_LENGTH
         assert plan.wants == tuple(file.name for file in demo_files(4))
         for share in plan.shares:
-            assert (share.size, share.mode) == (share.path.stat().st_size, share.path.stat().st_mode & 0o777)
+            assert (share.size, share.mode) == (
+                Path(share.path).stat().st_size,
+                Path(share.path).stat().st_mode & 0o777,
+            )
     for scenario in demo:
         scenario.cleanup()
         scenario.cleanup()
-    assert not any(share.path.exists() for plan in plans for share in plan.shares)
+    assert not any(Path(share.path).exists() for plan in plans for share in plan.shares)
 
 
 def test_no_room_for_the_demo_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -67,14 +67,15 @@ def partial_names(name: str) -> Iterator[str]:
     folder, slash, last = name.rpartition("/")
     for number in count(1):
         suffix = PART * number if number <= 8 else f".{number}{PART}"
-        stem = last.encode()[: MAX_COMPONENT - len(suffix)].decode(errors="ignore")
+        stem = last
+        if 4 * len(last) + len(suffix) > MAX_COMPONENT:  # It may be too long, in UTF-8.
+            stem = last.encode()[: MAX_COMPONENT - len(suffix)].decode(errors="ignore")
         yield f"{folder}{slash}{stem}{suffix}"
 
 
 def read_into(fd: int, buffer: memoryview, offset: int) -> None:
     """Fill ``buffer``; raises OSError where the file is too short."""
-    while buffer:
-        got = os.preadv(fd, [buffer], offset)
+    while (got := os.preadv(fd, [buffer], offset)) < len(buffer):
         if not got:
             raise OSError("shorter than it was")
         buffer = buffer[got:]
@@ -93,11 +94,11 @@ def read_all(fd: int, length: int, offset: int) -> bytes:
 
 
 def write_all(fd: int, payload: bytes | bytearray | memoryview, offset: int) -> None:
-    view = memoryview(payload)
-    while view:
-        written = os.pwrite(fd, view, offset)
-        view = view[written:]
+    written = os.pwrite(fd, payload, offset)
+    while written < len(payload):
+        payload = memoryview(payload)[written:]
         offset += written
+        written = os.pwrite(fd, payload, offset)
 
 
 @contextmanager

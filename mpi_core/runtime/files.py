@@ -60,7 +60,7 @@ def check_output(out: Path) -> None:
 class RealFiles(Backing):
     """Real files: downloads below ``out``, the client's own ones where they are."""
 
-    def __init__(self, out: Path, shares: Mapping[str, Path]) -> None:
+    def __init__(self, out: Path, shares: Mapping[str, str]) -> None:
         self._out = str(out)
         self._shares = shares
         #: Names of files begun or put in place; none is also in _folders.
@@ -191,7 +191,7 @@ class RealFiles(Backing):
     def _whereabouts(self, member: Member) -> tuple[str, str, int]:
         """A small file's folder, with a slash behind it, its name there, and its size."""
         share = self._shares.get(member.name)
-        path = self._path(member.name) if share is None else str(share)
+        path = self._path(member.name) if share is None else share
         name = _last(path)
         return path[: -len(name)], name, member.size
 
@@ -206,7 +206,7 @@ class RealFiles(Backing):
     def _copy_share(self, manifest: Manifest) -> None:
         """Put an owned file into the output folder, unless it is that very file."""
         name = manifest.name
-        source = str(self._shares[name])
+        source = self._shares[name]
         with suppress(FileNotFoundError, NotADirectoryError):
             if os.path.samefile(self._path(name), source):
                 return

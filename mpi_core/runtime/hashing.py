@@ -14,7 +14,6 @@ import stat
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from pathlib import Path
 from typing import NamedTuple
 
 from mpi_core.protocol.errors import LocalProtocolError
@@ -34,7 +33,7 @@ class HashJob(NamedTuple):
     """A real file to be hashed. The size is what was seen; one that has changed since is an error."""
 
     name: str
-    path: Path
+    path: str
     size: int
     mode: int
 
@@ -165,7 +164,7 @@ def _hash_piece(
         finally:
             os.close(fd)
     except OSError as error:
-        raise OutputError(f"cannot read {str(job.path)!r}: {reason(error)}") from error
+        raise OutputError(f"cannot read {job.path!r}: {reason(error)}") from error
     return before, digests
 
 
@@ -189,7 +188,7 @@ def _joined(
         while at < len(pieces) and pieces[at].job is job:
             version, some = results[at]
             if version != first:
-                with plainly("read", str(job.path)):
+                with plainly("read", job.path):
                     raise OSError("changed while it was hashed")
             digests += some
             at += 1

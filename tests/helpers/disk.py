@@ -54,3 +54,8 @@ def shared(path: Path, files: Mapping[str, bytes]) -> dict[str, Path]:
         (path / name).parent.mkdir(parents=True, exist_ok=True)
         (path / name).write_bytes(data)
     return {name: path / name for name in files}
+
+
+def owning(out: Path, shares: Mapping[str, Path]) -> RealFiles:
+    """The backing of a client that owns those files."""
+    return RealFiles(out, {name: str(path) for name, path in shares.items()})

@@ -118,7 +118,7 @@ class Demo(Scenario):
             for start in range(0, file.size, _CHUNK):
                 opened.write(draw.randbytes(min(_CHUNK, file.size - start)))
         os.chmod(path, file.mode)
-        share = self._made[file.name] = Share(file.name, path, file.size, file.mode)
+        share = self._made[file.name] = Share(file.name, str(path), file.size, file.mode)
         return share
 
     def _temporary(self) -> Path:

@@ -26,7 +26,7 @@ class Share(NamedTuple):
 
     #: The relative POSIX path by which the swarm knows it.
     name: str
-    path: Path
+    path: str
     #: Bytes, when the plan was made.
     size: int
     #: The permission bits, 0o777 at most.

@@ -12,7 +12,6 @@ import errno
 import os
 import stat
 from collections.abc import Container, Iterator
-from pathlib import Path
 
 from mpi_core.protocol.patterns import Parts, glob_regex, has_magic, pattern_parts
 from tui_torrent.scenario.plan import Share, quoted, why
@@ -130,7 +129,7 @@ def _share(root: str, name: str) -> Share:
         raise ShareError(f"{path!r}: expected a file, found a link that leads nowhere") from None
     except OSError as error:
         raise ShareError(f"{path!r}: expected a file that can be read: {why(error)}") from None
-    return Share(name, Path(path), status.st_size, stat.S_IMODE(status.st_mode) & 0o777)
+    return Share(name, path, status.st_size, stat.S_IMODE(status.st_mode) & 0o777)
 
 
 def _join(root: str, name: str) -> str:
