@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mpi4py import MPI
 
-from tests.bench.contenders.common import DIGEST, Plan
+from tests.bench.contenders.common import DIGEST, Plan, room
 
 
 def main() -> None:
@@ -20,7 +20,7 @@ def main() -> None:
     for part, group in zip(plan.parts, groups, strict=True):
         if group == MPI.COMM_NULL:
             continue
-        message = memoryview(bytearray(part.segment + DIGEST))
+        message = room(part.segment + DIGEST)
         for index in range(part.segments):
             if group.rank == 0:
                 plan.read(part, index, message)

@@ -7,6 +7,7 @@ a rank has finished when its last byte is verified, written and in place under i
 from __future__ import annotations
 
 import json
+import mmap
 import os
 import sys
 import time
@@ -17,6 +18,12 @@ from typing import Any
 from blake3 import blake3
 
 DIGEST = 32
+
+
+def room(size: int) -> memoryview:
+    """Memory for messages. It begins with a page, as the swarm's does for what it hashes: some processors
+    copy a file four times slower to where a bytearray begins."""
+    return memoryview(mmap.mmap(-1, size))
 
 
 @dataclass

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from mpi4py import MPI
 
-from tests.bench.contenders.common import DIGEST, Part, Pause, Plan
+from tests.bench.contenders.common import DIGEST, Part, Pause, Plan, room
 
 #: Messages under way between two ranks.
 DEPTH = 16
@@ -21,7 +21,7 @@ class Leg:
     def __init__(self, plan: Plan, comm: MPI.Comm, part: Part, tag: int, before: int, after: int) -> None:
         self._plan, self._comm, self._part, self._tag = plan, comm, part, tag
         self._before, self._after = before, after
-        self._buffers = [memoryview(bytearray(part.segment + DIGEST)) for _ in range(DEPTH)]
+        self._buffers = [room(part.segment + DIGEST) for _ in range(DEPTH)]
         #: By buffer: what comes into it, what leaves from it.
         self._coming = [MPI.REQUEST_NULL] * DEPTH
         self._leaving = [MPI.REQUEST_NULL] * DEPTH
