@@ -2,18 +2,42 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from mpi_core.protocol.errors import ScenarioError
 from mpi_core.protocol.manifest import Manifest
+from mpi_core.runtime.disk import CREATE, opened, read_all, read_into, write_all
 from mpi_core.runtime.files import (
     DeclaredFiles,
     OutputError,
     check_output,
 )
 from tests.helpers.disk import mode_of, tree_of
+
+# A disk that does little at once -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("most", [1, 3, 8])
+def test_what_the_system_reads_and_writes_in_parts_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    preadv, pread, pwrite = os.preadv, os.pread, os.pwrite
+    monkeypatch.setattr(os, "preadv", lambda fd, views, at: preadv(fd, [views[0][:most]], at))
+    monkeypatch.setattr(os, "pread", lambda fd, length, at: pread(fd, min(length, most), at))
+    monkeypatch.setattr(os, "pwrite", lambda fd, data, at: pwrite(fd, data[:most], at))
+    with opened(str(tmp_path / "f"), CREATE) as fd:
+        write_all(fd, memoryview(b"a segment"), 2)
+        buffer = bytearray(9)
+        read_into(fd, memoryview(buffer), 2)
+        assert (buffer, read_all(fd, 9, 2)) == (b"a segment", b"a segment")
+        for beyond in (lambda: read_into(fd, memoryview(buffer), 3), lambda: read_all(fd, 9, 3)):
+            with pytest.raises(OSError, match="shorter than it was"):
+                beyond()
+    assert tree_of(tmp_path) == {"f": b"\0\0a segment"}
+
 
 # Declared files -------------------------------------------------------------------------------
 

@@ -27,6 +27,7 @@ def test_the_demo_makes_the_same_bytes_for_every_seed_and_removes_them() -> None
     demo = [open_scenario(None, 4), open_scenario(None, 4)]
     assert (demo[0].description, demo[0].client_count, demo[0].rate) == ("demo", 4, DEMO_RATE)
     plans = [demo[0].client(2), demo[1].client(4)]
+    assert all(demo[0].shares(rank) == bool(demo[0].client(rank).shares) for rank in range(1, 5))
     contents = [{share.name: Path(share.path).read_bytes() for share in plan.shares} for plan in plans]
     common = set(contents[0]) & set(contents[1])
     assert common == {"model.ckpt"}

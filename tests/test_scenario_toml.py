@@ -81,6 +81,7 @@ def test_only_the_client_itself_touches_its_root(tmp_path: Path) -> None:
     )
     scenario = open_scenario(str(path), 2)
     assert scenario.client_count == 2
+    assert (scenario.shares(1), scenario.shares(2)) == (True, False)
     assert scenario.client(2) == ClientPlan(patterns=("**", "x"))
     problem = "client 1: expected root to be a folder, found none at '/nowhere/else'"
     assert complaint_of(path, 1) == f"swarm.toml:2: {problem}"

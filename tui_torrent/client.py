@@ -42,8 +42,8 @@ def run_client(
     reporter = Reporter(world.rank, clock)
     downloads, uploads = world.endpoint("downloader"), world.endpoint("uploader")
     tell = world.sender(roles.observer, Tag.STATUS)
-    if scenario is not None and not scenario.declared:
-        _load(options.digest)
+    if scenario is not None and problem is None:
+        _load(scenario, world.rank, options.digest)
     world.meet()
     clock.start()
     reporter.tell(ev.RankPlaced(world.host))
@@ -73,11 +73,13 @@ def run_client(
     return 3 if crew.failed else 0
 
 
-def _load(digest: Algorithm) -> None:
-    """Load what real files need while the ranks are still coming; declared ones should not pay for it."""
-    from mpi_core.runtime import hashing  # noqa: F401
-
-    segment_hasher(digest)
+def _load(scenario: Scenario, rank: int, digest: Algorithm) -> None:
+    """Load what this client will need while the others are still coming, and nothing else."""
+    if not scenario.declared:
+        segment_hasher(digest)
+    if scenario.shares(rank):
+        # A pool of threads.
+        from mpi_core.runtime import hashing  # noqa: F401
 
 
 def _crew(

@@ -93,6 +93,9 @@ class Demo(Scenario):
         wants = tuple(file.name for file in self._files)
         return ClientPlan(shares=shares, wants=wants, segment_length=DEMO_SEGMENT_LENGTH)
 
+    def shares(self, rank: int) -> bool:
+        return any(rank in file.owners for file in self._files)
+
     @property
     def default_out(self) -> Path:
         """A run of the demo leaves nothing behind."""

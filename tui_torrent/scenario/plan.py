@@ -66,6 +66,10 @@ class Scenario(ABC):
     def client(self, rank: int) -> ClientPlan:
         """The plan of client ``rank``, 1…client_count; only its part is read. Raises ScenarioError."""
 
+    def shares(self, rank: int) -> bool:
+        """Whether client ``rank`` owns real files; told without a look at them."""
+        return False
+
     @property
     def default_out(self) -> Path:
         """Where its files go when no --out says otherwise."""

@@ -60,6 +60,9 @@ class TomlScenario(Scenario):
         client = self._clients[rank - 1]
         return ClientPlan(shares=self._shares(rank, client), patterns=client.want, rate=client.rate)
 
+    def shares(self, rank: int) -> bool:
+        return bool(self._clients[rank - 1].share)
+
     def _shares(self, rank: int, client: _Client) -> tuple[Share, ...]:
         if not client.share:
             return ()
