@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from tests.helpers.mpirun import Job, flavour, needs_mpirun, needs_proc, started
+from tests.helpers.mpirun import REPOSITORY, Job, flavour, needs_mpirun, needs_proc, started
 
 pytestmark = [pytest.mark.mpirun, needs_mpirun, needs_proc, pytest.mark.timeout(60)]
 
@@ -43,6 +45,30 @@ def test_ctrl_c_at_the_start_ends_every_rank(wait: float, tmp_path: Path) -> Non
         os.kill(job.process.pid, signal.SIGINT)
         job.wait(15)
     assert list(tmp_path.glob("tui_torrent-*")) == []
+
+
+#: Runs the package with a ctrl+c in a callback that swallows exceptions, as the import system has them.
+SWALLOWING = """
+import runpy, signal, sys, weakref
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "tui_torrent.cli":
+            passing = set()
+            callback = weakref.ref(passing, lambda _: signal.raise_signal(signal.SIGINT))
+            del passing
+
+sys.meta_path.insert(0, Finder())
+sys.argv = ["tui_torrent"]
+runpy.run_module("tui_torrent", run_name="__main__")
+"""
+
+
+def test_no_ctrl_c_is_lost_while_a_rank_starts() -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", SWALLOWING], cwd=REPOSITORY, capture_output=True, text=True, timeout=20
+    )
+    assert (run.returncode, run.stdout, run.stderr) == (-signal.SIGINT, "", "")
 
 
 def test_the_ranks_do_not_outlive_mpirun(tmp_path: Path) -> None:

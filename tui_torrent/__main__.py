@@ -1,13 +1,12 @@
 """``python -m tui_torrent``."""
 
-import os
+import signal
 import sys
 
 if __name__ == "__main__":
-    try:
-        from tui_torrent.cli import main
+    # Ctrl+C while it starts: N tracebacks would help nobody, and an exception that a callback of the import
+    # system swallows would leave a rank alone in MPI's start, which waits for the others.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from tui_torrent.cli import main
 
-        sys.exit(main())
-    except KeyboardInterrupt:
-        # Ctrl+C while it starts: N tracebacks would help nobody.
-        os._exit(130)
+    sys.exit(main())

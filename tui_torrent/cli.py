@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -221,13 +222,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run_command(name: str, words: list[str]) -> int:
-    """A command that needs no MPI, on one process."""
+    """A command that needs no MPI, on one process; it may have a screen or a file to leave as it should."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         return COMMANDS[name](words)
     except BrokenPipeError:
         # Whoever read our lines has read enough; nothing may be flushed to it at exit either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except KeyboardInterrupt:
+        return 130
 
 
 def _refuse(line: str, together: bool, first: bool) -> int:

@@ -51,10 +51,11 @@ def launch(options: Options) -> int:
     if world is None:
         return 2
     roles = Roles(world.size, options.monitor)
-    if roles.role_of(world.rank) != "monitor":
-        # Open MPI passes ctrl+c on as a SIGTERM.
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        if roles.role_of(world.rank) != "monitor":
+            # Open MPI passes ctrl+c on as a SIGTERM.
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
         with ExitStack() as stack:
             if roles.monitored and roles.client_count > 0:
                 from tui_torrent.monitor import beside_a_monitor
@@ -119,8 +120,6 @@ def _open_world() -> World | None:
             return World()
         except MpiError as error:
             problem = str(error)
-        finally:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
     if launcher is None or launcher.rank == 0:
         complain(problem)
     return None
