@@ -27,6 +27,7 @@ from mpi_core.swarm.tracker import Tracker
 from mpi_core.swarm.uploader import Uploader
 from tests.helpers.schedules import broken_rules
 from tests.helpers.virtual import Plan, declared
+from tui_torrent.crew import Crew
 
 #: Far more than any of these runs takes.
 PATIENCE = 30.0
@@ -156,10 +157,9 @@ class Scene:
     def __init__(self, machine: Scripted) -> None:
         self.network = LocalNetwork()
         self.told: list[ev.Event] = []
-        self.halt = threading.Event()
         self.tracker: LocalEndpoint = self.network.endpoint(Rank(0), "tracker")
         endpoint = self.network.endpoint(Rank(2), "downloader")
-        self.driver = Driver(Rank(2), machine, endpoint, Clock(), self.told.append, self.halt)
+        self.driver = Driver(Rank(2), machine, endpoint, Clock(), self.told.append)
 
     def run(self, *messages: msg.Message) -> None:
         for message in messages:
@@ -194,17 +194,30 @@ def test_nonsense_is_told_with_its_sender_and_the_machine_goes_on() -> None:
 
 
 def test_a_machine_is_woken_at_its_deadline_and_not_before() -> None:
-    machine = Scripted(wake_at=0.15)
+    machine = Scripted(wake_at=0.05)
     Scene(machine).run()
     assert len(machine.woken) == 1
-    assert 0.15 <= machine.woken[0] < 5.0
+    assert 0.05 <= machine.woken[0] < 5.0
 
 
-def test_a_driver_can_be_halted_from_outside() -> None:
+def test_a_driver_can_be_abandoned() -> None:
     scene = Scene(Scripted())
-    scene.halt.set()
+    scene.driver.abandon()
     scene.run()
     assert not scene.driver.halted
+
+
+def test_whoever_is_interrupted_leaves_no_thread_that_could_still_write() -> None:
+    crew = Crew({"under test": Scene(Scripted()).driver})
+
+    def interrupted() -> None:
+        with crew:
+            assert "under test" in {thread.name for thread in threading.enumerate()}
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert "under test" not in {thread.name for thread in threading.enumerate()}
 
 
 # The reporter -------------------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 from mpi_core.protocol import events as ev
 from mpi_core.protocol.errors import ScenarioError
 from mpi_core.protocol.manifest import Algorithm, Manifest, segment_hasher
-from mpi_core.protocol.messages import Abort, Alive, Shutdown, Stop, Tag
+from mpi_core.protocol.messages import Abort, Alive, Stop, Tag
 from mpi_core.protocol.roles import TRACKER, Roles
 from mpi_core.runtime.clock import Clock
 from mpi_core.runtime.disk import HashingStopped
@@ -63,8 +62,8 @@ def run_client(
         except HashingStopped:
             machines = {}
         crew = _crew(world, machines, downloads, uploads, clock, reporter)
-        crew.start()
-        crew.report(reporter, tell)
+        with crew:
+            crew.report(reporter, tell)
     finally:
         if backing is not None:
             backing.close(remove_partial=True)
@@ -90,10 +89,9 @@ def _crew(
     clock: Clock,
     reporter: Reporter,
 ) -> Crew:
-    halt = threading.Event()
     endpoints = {"download": downloads, "upload": uploads}
     drivers = {
-        name: Driver(world.rank, machine, endpoints[name], clock, reporter.tell, halt)
+        name: Driver(world.rank, machine, endpoints[name], clock, reporter.tell)
         for name, machine in machines.items()
     }
 
@@ -101,10 +99,10 @@ def _crew(
         # The tracker's STOP ends the download thread, and that the upload thread; if it is the
         # download thread that failed, there is nobody to hear the STOP.
         if driver is drivers["download"]:
-            halt.set()
-            downloads.send(world.rank, Shutdown())
+            crew.abandon()
 
-    return Crew(drivers, failed)
+    crew = Crew(drivers, failed)
+    return crew
 
 
 def _backing(rank: int, options: Options, scenario: Scenario, plan: ClientPlan) -> RealFiles | DeclaredFiles:

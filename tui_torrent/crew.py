@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from types import TracebackType
 
 from mpi_core.protocol.codec import encode_batch
 from mpi_core.runtime.driver import Driver
 from mpi_core.runtime.launcher import leave_if_orphaned
 from mpi_core.runtime.reporter import BATCH_INTERVAL, Reporter
 
+#: Seconds that an interrupted rank waits for each of its threads, which may still write.
+STOPPING = 1.0
+
 
 class Crew:
-    """Drivers, each in a thread of its own. ``when_failed`` is called in the thread of one that failed."""
+    """Drivers, each in a thread of its own from ``with`` on; whoever leaves that early abandons them.
+
+    ``when_failed`` is called in the thread of one that failed.
+    """
 
     def __init__(
         self, drivers: Mapping[str, Driver], when_failed: Callable[[Driver], None] = lambda driver: None
@@ -28,11 +35,24 @@ class Crew:
             for name, driver in drivers.items()
         ]
 
-    def start(self) -> None:
+    def __enter__(self) -> Crew:
         if not self._threads:
             self.ended.set()
         for thread in self._threads:
             thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.abandon()
+        for thread in self._threads:
+            thread.join(STOPPING)
+
+    def abandon(self) -> None:
+        """Let every thread end soon, wherever its machine is."""
+        for driver in self._drivers:
+            driver.abandon()
 
     def _run(self, driver: Driver) -> None:
         try:

@@ -190,11 +190,11 @@ def _run_tracker(
     world.meet()
     clock.start()
     reporter.tell(ev.RankPlaced(world.host))
-    crew.start()
-    if observer is not None:
-        observer.watch(crew.ended)
-    else:
-        crew.report(reporter, world.sender(roles.observer, Tag.STATUS))
-    crew.ended.wait()
+    with crew:
+        if observer is not None:
+            observer.watch(crew.ended)
+        else:
+            crew.report(reporter, world.sender(roles.observer, Tag.STATUS))
+        crew.ended.wait()
     code = 3 if crew.failed else machine.exit_code
     return max(code, observer.exit_code if observer else 0)

@@ -20,8 +20,8 @@ from mpi_core.runtime.load import Meter
 from mpi_core.runtime.transport import Endpoint
 from mpi_core.swarm.machine import Effects, Emit, Halt, Machine, Send
 
-#: A machine without a deadline is looked after this often all the same (seconds).
-LONGEST_WAIT = 0.5
+#: A machine without a deadline is looked after this often all the same, and its end (seconds).
+LONGEST_WAIT = 0.1
 
 
 class Driver:
@@ -34,7 +34,6 @@ class Driver:
         endpoint: Endpoint,
         clock: Clock,
         tell: Callable[[ev.Event], None],
-        halt: threading.Event | None = None,
         meter: Meter | None = None,
     ) -> None:
         self._rank = rank
@@ -42,8 +41,7 @@ class Driver:
         self._endpoint = endpoint
         self._clock = clock
         self._tell = tell
-        #: Set from outside to abandon the machine wherever it is.
-        self._halt = halt or threading.Event()
+        self._abandoned = threading.Event()
         self._meter = meter
         self.halted = False
         #: The error that ended the machine, if one did.
@@ -52,7 +50,7 @@ class Driver:
     def run(self) -> None:
         try:
             self._perform(self._machine.start(self._clock.now()))
-            while not self.halted and not self._halt.is_set():
+            while not self.halted and not self._abandoned.is_set():
                 self._step()
         except Exception as error:
             self.failure = error
@@ -60,6 +58,10 @@ class Driver:
         finally:
             if self._meter is not None:
                 self._meter.flush(self._clock.now())
+
+    def abandon(self) -> None:
+        """End soon, wherever the machine is; may be called in any thread."""
+        self._abandoned.set()
 
     def _step(self) -> None:
         wake_at = self._machine.wake_at
