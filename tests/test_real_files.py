@@ -65,7 +65,9 @@ def everything(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(
-    "options", [(), ("--digest", "sha256", "--strategy", "classic")], ids=["blake3", "sha256"]
+    "options",
+    [(), ("--over-mpi",), ("--digest", "sha256", "--strategy", "classic")],
+    ids=["blake3", "over-mpi", "sha256"],
 )
 def test_every_byte_and_mode_arrives(options: tuple[str, ...], everything: Path, tmp_path: Path) -> None:
     first = matched(everything, FIRST)

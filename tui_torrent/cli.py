@@ -169,6 +169,11 @@ def build_parser() -> argparse.ArgumentParser:
         default=Options.digest,
         help="the hash of real files' segments (default: %(default)s)",
     )
+    add(
+        "--over-mpi",
+        action="store_true",
+        help="send every payload over MPI; without it, ranks of one host read each other's files",
+    )
     add("--ascii", action="store_true", help="draw the monitor in ASCII alone")
     add("--fps", type=_whole(1), default=Options.fps, metavar="N", help="frames a second (%(default)s)")
     viewers = parser.add_mutually_exclusive_group()

@@ -11,6 +11,7 @@ from mpi_core.protocol.errors import ScenarioError
 from mpi_core.protocol.manifest import Algorithm, Manifest, segment_hasher
 from mpi_core.protocol.messages import Abort, Alive, Stop, Tag
 from mpi_core.protocol.roles import TRACKER, Roles
+from mpi_core.protocol.units import Rank
 from mpi_core.runtime.clock import Clock
 from mpi_core.runtime.disk import HashingStopped
 from mpi_core.runtime.driver import Driver
@@ -56,7 +57,7 @@ def run_client(
             backing = _backing(world.rank, options, scenario, plan)
             hashing = _Hashing(downloads, clock, reporter, plan)
             owned = plan.declared + hashing.manifests(plan, options)
-            machines = _machines(world.rank, roles, options, scenario, plan, owned, backing)
+            machines = _machines(world, roles, options, scenario, plan, owned, backing)
         except (ScenarioError, OSError) as error:
             machines = {"download": Bystander(Abort(2, str(error)))}
         except HashingStopped:
@@ -114,7 +115,7 @@ def _backing(rank: int, options: Options, scenario: Scenario, plan: ClientPlan) 
 
 
 def _machines(
-    rank: int,
+    world: World,
     roles: Roles,
     options: Options,
     scenario: Scenario,
@@ -128,11 +129,12 @@ def _machines(
     store = SegmentStore(backing)
     for manifest in owned:
         store.add_owned(manifest)
-    rng = Random(f"{options.seed}/{rank}")
-    me, clients = roles.clients[rank - 1], roles.client_count
+    rng = Random(f"{options.seed}/{world.rank}")
+    beside = frozenset[Rank]() if options.over_mpi else world.beside
+    me, clients = roles.clients[world.rank - 1], roles.client_count
     return {
         "download": Downloader(me, clients, store, plan.wants, config, rng, plan.patterns),
-        "upload": Uploader(me, clients, store, config),
+        "upload": Uploader(me, clients, store, config, beside),
     }
 
 

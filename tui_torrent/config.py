@@ -30,6 +30,8 @@ class Options:
     rate: float | None = None
     request_timeout: float = SwarmConfig.request_timeout
     digest: Literal["blake3", "sha256"] = "blake3"
+    #: Send every payload over MPI, also to a rank that could read it in our files.
+    over_mpi: bool = False
     fps: int = 10
     ascii: bool = False
     #: Let viewers attach: at a Unix socket, or at TCP on loopback.

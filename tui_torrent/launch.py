@@ -19,7 +19,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from mpi_core.protocol import events as ev
-from mpi_core.protocol.errors import ScenarioError
+from mpi_core.protocol.errors import MpiError, ScenarioError
 from mpi_core.protocol.messages import Stop, Tag
 from mpi_core.protocol.roles import TRACKER, Roles
 from mpi_core.runtime.clock import Clock
@@ -112,7 +112,7 @@ def _open_world() -> World | None:
     # MPI's start is C, during which Python would not hear of a ctrl+c; and it waits for ranks that did.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
-        from mpi_core.runtime.mpi import MpiError, World
+        from mpi_core.runtime.mpi import World
     except (ImportError, RuntimeError) as error:
         problem = f"no MPI library could be loaded: {error}"
     else:

@@ -17,6 +17,10 @@ class ProtocolError(TorrentError):
     """A step that the protocol does not allow."""
 
 
+class MpiError(TorrentError):
+    """The MPI environment cannot carry a run; one line says why. Exit code 2."""
+
+
 class LocalProtocolError(ProtocolError):
     """Our own code tried something that the protocol does not allow: a defect here."""
 

@@ -39,6 +39,7 @@ class Tag(IntEnum):
     ALIVE = 16
     STATUS = 17
     KEYS = 18
+    SEGMENT_AT = 19
 
 
 Port = Literal["tracker", "downloader", "uploader", "observer"]
@@ -136,7 +137,8 @@ class SwarmResponse(Message, frozen=True, array_like=True):
 
 
 class RequestSegment(Message, frozen=True, array_like=True):
-    """Downloader → uploader: one segment, please. Exactly one SEND_SEGMENT or REJECT answers it."""
+    """Downloader → uploader: one segment, please. Exactly one SEND_SEGMENT, SEGMENT_AT or REJECT
+    answers it."""
 
     tag: ClassVar[Tag] = Tag.REQUEST_SEGMENT
     port: ClassVar[Port] = "uploader"
@@ -159,6 +161,29 @@ class SendSegment(Message, frozen=True, array_like=True):
 
     ticket: Ticket
     payload: Payload
+
+
+class Place(msgspec.Struct, frozen=True, array_like=True):
+    """Where a payload lies on a disk."""
+
+    #: The file, and the name that it is about to get, both absolute: one of them is there.
+    paths: tuple[bytes, ...]
+    #: Bytes of the file before the payload, and in it.
+    offset: int
+    length: int
+
+
+class SegmentAt(Message, frozen=True, array_like=True):
+    """Uploader → downloader beside it: read the payload of the request with that ticket yourself.
+
+    It answers a request as SEND_SEGMENT does, and is made one where it is received: no machine sees it.
+    """
+
+    tag: ClassVar[Tag] = Tag.SEGMENT_AT
+    port: ClassVar[Port] = "downloader"
+
+    ticket: Ticket
+    place: Place
 
 
 class Reject(Message, frozen=True, array_like=True):
@@ -312,6 +337,7 @@ ENCODED: dict[Tag, type[Message]] = {
         SwarmRequest,
         SwarmResponse,
         RequestSegment,
+        SegmentAt,
         FileComplete,
         AllComplete,
         Stop,

@@ -21,6 +21,7 @@ from threading import Lock
 
 from mpi_core.protocol.errors import LocalProtocolError, ScenarioError
 from mpi_core.protocol.manifest import Manifest, Member
+from mpi_core.protocol.messages import Place
 from mpi_core.protocol.units import Payload
 from mpi_core.runtime.disk import (
     CREATE,
@@ -111,6 +112,15 @@ class RealFiles(Backing):
             fd = self._open(name)
             self._readers.add(name, fd)
         return read_all(fd, manifest.payload_length(index), index * manifest.segment_length)
+
+    def locate(self, manifest: Manifest, index: int) -> Place | None:
+        if manifest.members:
+            return None
+        name = manifest.name
+        place = self._places.get(name)
+        paths = [self._shares[name]] if place is None else [self._path(place), self._path(name)]
+        found = tuple(os.fsencode(os.path.abspath(path)) for path in paths)
+        return Place(found, index * manifest.segment_length, manifest.payload_length(index))
 
     def finish(self, manifest: Manifest) -> None:
         if manifest.members:

@@ -4,7 +4,7 @@ Each port of a rank has a communicator of its own, so that no two threads wait f
 payloads have one more. Nothing here blocks inside MPI, which would spin on a core: every wait is a test
 followed by a sleep that grows from 50 µs (measured: faster than blocking calls where ranks share cores).
 Payloads travel bare, from the buffer that was read to the one that the receiver had posted before it asked;
-the ticket of the request is their tag.
+the ticket of the request is their tag. One that lies in a file of this host is read there instead.
 """
 
 from __future__ import annotations
@@ -20,19 +20,17 @@ from mpi4py import MPI
 
 from mpi_core.protocol import messages as msg
 from mpi_core.protocol.codec import decode, encode
-from mpi_core.protocol.errors import RemoteProtocolError, TorrentError
+from mpi_core.protocol.errors import MpiError, RemoteProtocolError
 from mpi_core.protocol.units import Rank, Ticket
 from mpi_core.runtime.backoff import IDLE_PAUSE, MEETING_PAUSE, Backoff, wait_until
+from mpi_core.runtime.beside import VIEW, Reader, ranks_beside, view_of_files
+from mpi_core.runtime.buffers import Buffers
 from mpi_core.runtime.launcher import find_launcher, ranks_may_die
 from mpi_core.runtime.transport import Delivery
 
-#: So many ranks before this one and after it are connected to at the start.
+#: So many ranks before and after this one are connected to at the start.
 HANDSHAKES = 16
 _PORTS: tuple[msg.Port, ...] = ("tracker", "downloader", "uploader", "observer")
-
-
-class MpiError(TorrentError):
-    """The MPI environment cannot carry a run; one line says why."""
 
 
 T = TypeVar("T")
@@ -106,11 +104,13 @@ class World:
         self._comm = MPI.COMM_WORLD
         self.rank = Rank(self._comm.Get_rank())
         self.size = self._comm.Get_size()
-        #: The name of the host that this rank runs on.
         self.host = MPI.Get_processor_name()
         self._check()
         # All ranks meet asleep, not spinning: those still importing need the cores.
-        wait_until(self._comm.Ibarrier().Test, timeout=None)
+        mine, views = view_of_files(), bytearray(VIEW * self.size)
+        wait_until(self._comm.Iallgather([mine, MPI.BYTE], [views, MPI.BYTE]).Test, timeout=None)
+        #: Ranks that can open this one's files, and it theirs, by the same names.
+        self.beside = ranks_beside(self.rank, views)
         self._comms: dict[msg.Port, MPI.Comm] = {port: self._comm.Dup() for port in _PORTS}
         self._payloads = self._comm.Dup()
         self._shake_hands()
@@ -139,9 +139,8 @@ class World:
 
     def endpoint(self, port: msg.Port) -> MpiEndpoint:
         """The endpoint of one of this rank's ports."""
-        endpoint = MpiEndpoint(self.rank, port, self._comms, self._payloads, self._local)
-        self._endpoints.append(endpoint)
-        return endpoint
+        self._endpoints.append(MpiEndpoint(self.rank, port, self._comms, self._payloads, self._local))
+        return self._endpoints[-1]
 
     # Beside the machines ----------------------------------------------------------------------
 
@@ -250,7 +249,8 @@ class MpiEndpoint:
         self._leaving: list[tuple[Rank, Ticket, MPI.Request, Any]] = []
         #: Posted buffers by ticket: from whom, the receive, the memory.
         self._posted: dict[Ticket, tuple[Rank, MPI.Request, bytearray]] = {}
-        self._spare: dict[int, list[bytearray]] = {}
+        self._buffers = Buffers()
+        self._reader = Reader()
         #: The buffer of the payload delivered last; ours again at the next call.
         self._lent: bytearray | None = None
         self._status = MPI.Status()
@@ -264,28 +264,24 @@ class MpiEndpoint:
             self._local[message.port].put((self._rank, message))
             return
         if isinstance(message, msg.SendSegment):
-            payload = message.payload
-            request = _send(self._payloads, to, message.ticket, payload)
-            self._leaving.append((to, message.ticket, request, payload))
+            request = _send(self._payloads, to, message.ticket, message.payload)
+            self._leaving.append((to, message.ticket, request, message.payload))
             return
         if isinstance(message, msg.RequestSegment):
             self._post(to, message)
         self._outbox.send(self._comms[message.port], to, message.tag, encode(message))
 
     def _post(self, to: Rank, request: msg.RequestSegment) -> None:
-        # Powers of two, so that files of many sizes share a few buffers.
-        capacity = 1 << max(request.length - 1, 0).bit_length()
-        spare = self._spare.get(capacity)
-        buffer = spare.pop() if spare else bytearray(capacity)
-        room = memoryview(buffer)[: request.length]
-        receive = self._payloads.Irecv([room, MPI.BYTE], source=to, tag=request.ticket)
+        buffer = self._buffers.take(request.length)
+        room = [memoryview(buffer)[: request.length], MPI.BYTE]
+        receive = self._payloads.Irecv(room, source=to, tag=request.ticket)
         self._posted[request.ticket] = (to, receive, buffer)
 
     # Receiving --------------------------------------------------------------------------------
 
     def receive(self, timeout: float) -> Delivery | None:
         if self._lent is not None:
-            self._spare.setdefault(len(self._lent), []).append(self._lent)
+            self._buffers.give(self._lent)
             self._lent = None
         now = time.monotonic()
         deadline = now + timeout
@@ -322,6 +318,8 @@ class MpiEndpoint:
             raise RemoteProtocolError(f"from rank {sender}: {error}") from None
         if isinstance(decoded, msg.Reject):
             self._withdraw(sender, decoded.ticket)
+        if isinstance(decoded, msg.SegmentAt):
+            decoded = self._reader.read(decoded, self._withdraw(sender, decoded.ticket))
         if isinstance(decoded, msg.RequestSegment) and self._has_arrived(sender, decoded.ticket):
             self._own.put((sender, decoded))
             return self._rank, msg.Sent(sender, decoded.ticket)
@@ -342,13 +340,15 @@ class MpiEndpoint:
                 return True
         return False
 
-    def _withdraw(self, sender: Rank, ticket: Ticket) -> None:
-        """No payload will come for that ticket: take the posted buffer back."""
-        if ticket in self._posted and self._posted[ticket][0] == sender:
-            _, receive, buffer = self._posted.pop(ticket)
-            receive.Cancel()
-            _unless_dead(receive.Wait, True)
-            self._spare.setdefault(len(buffer), []).append(buffer)
+    def _withdraw(self, sender: Rank, ticket: Ticket) -> int:
+        """No payload will come for that ticket: take the posted buffer back. Its bytes, if there is one."""
+        if ticket not in self._posted or self._posted[ticket][0] != sender:
+            return 0
+        _, receive, buffer = self._posted.pop(ticket)
+        receive.Cancel()
+        _unless_dead(receive.Wait, True)
+        self._buffers.give(buffer)
+        return len(buffer)
 
     def _poll_payloads(self) -> Delivery | None:
         if not self._posted:

@@ -17,7 +17,7 @@ from mpi_core.sim.simulation import NEVER, Key, Simulation
 from mpi_core.swarm.config import SwarmConfig
 from mpi_core.swarm.downloader import Downloader
 from mpi_core.swarm.machine import Machine
-from mpi_core.swarm.store import SegmentStore
+from mpi_core.swarm.store import Backing, SegmentStore
 from mpi_core.swarm.tracker import Tracker
 from mpi_core.swarm.uploader import Uploader
 
@@ -37,7 +37,7 @@ class Member:
     corrupt: bool = False
 
 
-class DeclaredBacking:
+class DeclaredBacking(Backing):
     """Declared segments, which their manifest holds already: a store that keeps nothing."""
 
     def begin(self, manifest: Manifest) -> None:

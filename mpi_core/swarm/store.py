@@ -14,6 +14,7 @@ from mpi_core.protocol.bitfield import Bitfield
 from mpi_core.protocol.bundle import is_small
 from mpi_core.protocol.errors import LocalProtocolError
 from mpi_core.protocol.manifest import Manifest
+from mpi_core.protocol.messages import Place
 from mpi_core.protocol.units import Digest, Payload
 
 
@@ -29,11 +30,15 @@ class Backing(Protocol):
     def read(self, manifest: Manifest, index: int) -> bytes | bytearray:
         """The payload of a segment that was written or is owned."""
 
+    def locate(self, manifest: Manifest, index: int) -> Place | None:
+        """Where that payload lies for the other processes of this host; None where it is in no file."""
+        return None
+
     def finish(self, manifest: Manifest) -> None:
         """Every segment is here: put the file where its user wants it."""
 
 
-class MemoryBacking:
+class MemoryBacking(Backing):
     """Payloads in a dict; for declared files, tests and simulations."""
 
     def __init__(self) -> None:
@@ -110,14 +115,21 @@ class SegmentStore:
 
     def read(self, name: str, index: int) -> bytes | bytearray | None:
         """The payload of a segment, or None where it is not here or can no longer be read."""
-        bitfield = self._bitfields.get(name)
-        if bitfield is None or not 0 <= index < bitfield.length or not bitfield.has(index):
+        if not self._has(name, index):
             return None
         try:
             return self._backing.read(self._manifests[name], index)
         except OSError:
             # The owner moved or shortened the file under us: for the swarm, the segment is absent.
             return None
+
+    def locate(self, name: str, index: int) -> Place | None:
+        """Where the payload of a segment lies; None where it is not here, or not in a file."""
+        return self._backing.locate(self._manifests[name], index) if self._has(name, index) else None
+
+    def _has(self, name: str, index: int) -> bool:
+        bitfield = self._bitfields.get(name)
+        return bitfield is not None and 0 <= index < bitfield.length and bitfield.has(index)
 
     def finish(self, name: str) -> None:
         """Hand over a file that is whole."""

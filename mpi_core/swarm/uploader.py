@@ -1,11 +1,13 @@
 """Serve, within its slots: the upload half of a client.
 
-Every REQUEST_SEGMENT gets exactly one answer, SEND_SEGMENT or REJECT. What was served least often goes
-first: whatever many ask for at once, a second copy of anything leaves only after one of everything. Among
-equals the answers go round the requesters, so that one that asks for much does not keep the others waiting;
-and nobody waits for ever. Few payloads are on the way at once (the slots), since a link shared by many brings
-each of them late; what waits behind them costs no memory but its request. Who waits long hears PENDING: slow
-is not dead.
+Every REQUEST_SEGMENT gets exactly one answer: SEND_SEGMENT, SEGMENT_AT or REJECT. What was served least
+often goes first: whatever many ask for at once, a second copy of anything leaves only after one of
+everything. Among equals the answers go round the requesters, so that one that asks for much does not keep
+the others waiting; and nobody waits for ever. Few payloads are on the way at once (the slots), since a link
+shared by many brings each of them late; what waits behind them costs no memory but its request. Who waits
+long hears PENDING: slow is not dead.
+
+Who can open our files is told where a payload lies, and reads it there: that takes no slot.
 """
 
 from __future__ import annotations
@@ -31,6 +33,9 @@ STUCK = (0.05, 4.0)
 #: Of a file that is owned, as if for ever: a second copy before one of everything keeps all waiting.
 OWN, PEER = 64.0, 1.0
 
+#: Who told another where a payload lies has something to send for so many seconds.
+LATELY = 0.1
+
 #: The weight of the newest payload in that average.
 SMOOTHING = 0.1
 
@@ -44,15 +49,28 @@ class Waiting:
     #: Of a payload on the way: its bytes, and how many had left when it set out.
     size: int = 0
     left_before: int = 0
+    #: Whether the asker is to be told where the payload lies.
+    direct: bool = False
 
 
 class Uploader:
     """One client's upload machine."""
 
-    def __init__(self, rank: Rank, clients: int, store: SegmentStore, config: SwarmConfig) -> None:
+    def __init__(
+        self,
+        rank: Rank,
+        clients: int,
+        store: SegmentStore,
+        config: SwarmConfig,
+        beside: frozenset[Rank] = frozenset(),
+    ) -> None:
         self._rank = rank
         self._clients = clients
         self._store = store
+        #: Clients that can open this one's files: they read payloads where these lie.
+        self._beside = beside
+        #: When one was last told where.
+        self._told_at = -LATELY
         self._config = config
         #: What each requester waits for; requesters with nothing waiting are not in it. The first has waited
         #: longest for its turn.
@@ -121,7 +139,8 @@ class Uploader:
         if not self._queued and not self._sending:
             self._pending_at = now + self._config.pending_interval
         self._slots.asked_by(sender, self._store.in_crowd)
-        self._queues.setdefault(sender, deque()).append(Waiting(request, now))
+        direct = sender in self._beside and self._store.locate(request.name, request.index) is not None
+        self._queues.setdefault(sender, deque()).append(Waiting(request, now, direct=direct))
         self._queued += 1
         return []
 
@@ -168,7 +187,8 @@ class Uploader:
         stuck = self._stuck(now)
         busy = self._on_the_way - sum(len(self._sending[rank]) for rank in stuck)
         for_others = 0 if self._slots.left else self._slots.opened
-        if busy >= self._slots.size + for_others:
+        full = busy >= self._slots.size + for_others
+        if full and not self._beside:
             return None
         served, owned = self._served, self._owned
         usual, never = self._usual or 0.0, dict[SegmentIndex, int]()
@@ -176,9 +196,10 @@ class Uploader:
         for rank, queue in self._queues.items():
             # A link is filled by several receivers sooner than by one, whose own link may be the slower.
             again = rank in self._sending
-            if rank in stuck or (again and busy >= self._slots.size):
-                continue
+            waits = full or rank in stuck or (again and busy >= self._slots.size)
             for waiting in queue:
+                if waits and not waiting.direct:
+                    continue
                 request = waiting.request
                 times = served.get(request.name, never).get(request.index, 0)
                 handicap = times * usual * (OWN if request.name in owned else PEER)
@@ -234,29 +255,41 @@ class Uploader:
         while now >= self._free_at and (chosen := self._next(now)) is not None:
             to, waiting = chosen
             request = self._take(to, waiting)
-            payload = self._store.read(request.name, request.index)
-            if payload is None:
+            answer = self._answer(waiting)
+            if answer is None:
                 effects += self._refuse(to, request, "unreadable")
                 continue
-            self._sending.setdefault(to, []).append(Waiting(request, now, len(payload), self._slots.left))
-            self._on_the_way += 1
+            if isinstance(answer, msg.SegmentAt):
+                size, self._told_at = answer.place.length, now
+            else:
+                size = len(answer.payload)
+                self._sending.setdefault(to, []).append(Waiting(request, now, size, self._slots.left))
+                self._on_the_way += 1
             served = self._served.setdefault(request.name, {})
             served[request.index] = served.get(request.index, 0) + 1
             if self._config.rate:
                 # A late wake-up is made good by the next payloads, up to a tenth of a second.
                 start = max(self._free_at, now - 0.1)
-                self._free_at = start + len(payload) / self._config.rate
-            effects.append(Send(to, msg.SendSegment(request.ticket, payload)))
-            effects.append(Emit(ev.SegmentSent(to, request.name, request.index, len(payload))))
+                self._free_at = start + size / self._config.rate
+            effects.append(Send(to, answer))
+            effects.append(Emit(ev.SegmentSent(to, request.name, request.index, size)))
         if now >= self._pending_at and (self._queued or self._sending):
             effects += self._tell_pending(now)
         self._set_alarm(now)
         return effects
 
+    def _answer(self, waiting: Waiting) -> msg.SendSegment | msg.SegmentAt | None:
+        """The payload, or where it lies; None where it can no longer be read."""
+        request = waiting.request
+        if waiting.direct and (place := self._store.locate(request.name, request.index)):
+            return msg.SegmentAt(request.ticket, place)
+        payload = self._store.read(request.name, request.index)
+        return None if payload is None else msg.SendSegment(request.ticket, payload)
+
     def _set_alarm(self, now: float) -> None:
         # What fills the first slots does not wait; who asks before the last is free is served in time.
         self._store.load = max(0, self._queued + self._on_the_way + 1 - self._config.slots)
-        self._store.sending = self._on_the_way > 0
+        self._store.sending = self._on_the_way > 0 or now < self._told_at + LATELY
         alarms = [self._pending_at] if self._queued or self._sending else []
         if self._queued:
             longest = self._longest
