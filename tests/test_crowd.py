@@ -7,17 +7,18 @@ import pytest
 from mpi_core.protocol import messages as msg
 from mpi_core.protocol.units import Rank, Ticket
 from mpi_core.swarm import requests
-from mpi_core.swarm.neighbours import AT_A_TIME, FEW, GATHERED, LOADED, SENDING
+from mpi_core.swarm.neighbours import AT_A_TIME, FEW, GATHERED, LATEST, LOADED, SENDING
 from tests.helpers.alone import Leecher, announce, holding, leecher, payload, request, seed
 
-SEGMENTS = 40
+SEGMENTS = 120
 
 #: Seconds between two segments of who is at work.
 GAP = 0.01
 
 
 class Member(Leecher):
-    """A client with a neighbour, 2, that holds all but one segment; the others, from 3 on, hold nothing."""
+    """A client with a neighbour, 2, that holds all but one segment, or a seed; the others, from 3 on, hold
+    nothing."""
 
     answered = 0
 
@@ -33,12 +34,15 @@ def told(client: Leecher, since: int) -> list[int]:
     return [to for to, message in client.sent[since:] if isinstance(message, msg.Announce)]
 
 
-def among(neighbours: int, **choices: object) -> Member:
+def among(neighbours: int, seeded: bool = False, **choices: object) -> Member:
     client = leecher({"file1": SEGMENTS}, clients=1 + neighbours, **choices)
     client.__class__ = Member
     assert isinstance(client, Member)
-    client.joins({}, {"file1": range(2, 2 + neighbours)})
-    client.hear(2, holding("file1", "x" * (SEGMENTS - 1) + "."))
+    if seeded:
+        client.joins({"file1": [2]}, {"file1": range(3, 2 + neighbours)})
+    else:
+        client.joins({}, {"file1": range(2, 2 + neighbours)})
+        client.hear(2, holding("file1", "x" * (SEGMENTS - 1) + "."))
     for rank in range(3, 2 + neighbours):
         client.hear(rank, holding("file1", "." * SEGMENTS))
     client.wait(1.0)
@@ -123,10 +127,17 @@ def test_few_too_hear_of_many_gains_together_from_who_has_enough_to_do(
     client.gain()
     since = len(client.sent)
     client.gain()
-    client.wait(0.99 * times * GATHERED * GAP)
+    pause = min(times * GATHERED * GAP, LATEST)
+    client.wait(0.99 * pause)
     assert len(told(client, since)) == (0 if times else FEW - 1)
-    client.wait(0.02 * times * GATHERED * GAP)
+    client.wait(0.02 * pause)
     assert len(told(client, since)) == FEW - 1
+
+
+def test_few_hear_at_once_of_what_none_of_them_holds() -> None:
+    client = among(FEW, announce_interval=0.0, seeded=True)
+    at_work(client, load=1, sending=True).gain()
+    assert client.gain() == list(range(3, 2 + FEW))
 
 
 # Who is asked -------------------------------------------------------------------------------------

@@ -7,10 +7,10 @@ and puts somebody else in the place of one that does not answer. So what a clien
 grow with the swarm.
 
 Gains are gathered and told together. Whoever has nothing to do tells at once, and so makes work for itself;
-who has a payload on the way does not hurry, and who has enough takes its time. Few neighbours hear together.
-In a crowd the news go round, to two neighbours at a time: if all heard together, all would ask the same
-holder for what is new, and wait there, while those whom it serves first have it to give too. Nobody is told
-of what it is known to hold.
+who has a payload on the way does not hurry, and who has enough takes its time. Few neighbours hear together,
+and at once of what none of them holds. In a crowd the news go round, to two neighbours at a time: if all
+heard together, all would ask the same holder for what is new, and wait there, while those whom it serves
+first have it to give too. Nobody is told of what it is known to hold.
 """
 
 from __future__ import annotations
@@ -39,8 +39,9 @@ AT_A_TIME = 2
 IDLE, SENDING, LOADED = 0.0, 0.5, 1.0
 
 #: Few, who hear together, hear after so many times that: whoever has enough to send gathers its gains into
-#: one message, since many of one each cost all of them more than old news do. But never later than this.
-GATHERED, LATEST = 6.0, 0.1
+#: one message, since many of one each cost all of them more than old news do. But never later than this; and
+#: at once of what none of them holds: all wait for that.
+GATHERED, LATEST = 12.0, 0.1
 
 #: Members known by name alone that a client remembers for one file, times the neighbours that it may have.
 RESERVE = 2
@@ -335,7 +336,8 @@ class Neighbours:
             return None
         pause = self._pause * self._requests.window.least_gap
         if len(turns) <= FEW:
-            pause = min(GATHERED * pause, LATEST)
+            first_copies = self._stored & ~turns[0].heard & self._picker.unheld
+            pause = 0.0 if first_copies else min(GATHERED * pause, LATEST)
         return self._flushed_at + max(pause, self._interval)
 
     def flush(self, now: float) -> Effects:
