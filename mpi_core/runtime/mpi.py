@@ -32,7 +32,6 @@ from mpi_core.runtime.transport import Delivery
 HANDSHAKES = 16
 _PORTS: tuple[msg.Port, ...] = ("tracker", "downloader", "uploader", "observer")
 
-
 T = TypeVar("T")
 #: What says that a rank has died where the others live on (ULFM).
 _DEATHS = (MPI.ERR_PROC_FAILED, MPI.ERR_PROC_FAILED_PENDING) if ranks_may_die() else ()
@@ -139,8 +138,9 @@ class World:
 
     def endpoint(self, port: msg.Port) -> MpiEndpoint:
         """The endpoint of one of this rank's ports."""
-        self._endpoints.append(MpiEndpoint(self.rank, port, self._comms, self._payloads, self._local))
-        return self._endpoints[-1]
+        endpoint = MpiEndpoint(self.rank, port, self._comms, self._payloads, self._local)
+        self._endpoints.append(endpoint)
+        return endpoint
 
     # Beside the machines ----------------------------------------------------------------------
 
