@@ -9,7 +9,7 @@ import pytest
 
 from mpi_core.protocol.errors import ScenarioError
 from mpi_core.protocol.manifest import Manifest
-from mpi_core.runtime.disk import CREATE, opened, read_all, read_into, write_all
+from mpi_core.runtime.disk import CREATE, PIECE, opened, read_all, read_into, write_all
 from mpi_core.runtime.files import (
     DeclaredFiles,
     OutputError,
@@ -37,6 +37,16 @@ def test_what_the_system_reads_and_writes_in_parts_is_whole(
             with pytest.raises(OSError, match="shorter than it was"):
                 beyond()
     assert tree_of(tmp_path) == {"f": b"\0\0a segment"}
+
+
+def test_no_write_is_longer_than_a_piece(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lengths, pwrite = [], os.pwrite
+    monkeypatch.setattr(os, "pwrite", lambda fd, data, at: lengths.append(len(data)) or pwrite(fd, data, at))
+    payload = bytes(range(256)) * (PIECE // 128) + b"more"
+    with opened(str(tmp_path / "f"), CREATE) as fd:
+        write_all(fd, payload, 0)
+    assert lengths == [PIECE, PIECE, 4]
+    assert tree_of(tmp_path) == {"f": payload}
 
 
 # Declared files -------------------------------------------------------------------------------

@@ -27,6 +27,11 @@ CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
 
 
+#: The most bytes in one write. Linux looks for memory in one piece for it: the larger that is, the likelier
+#: has the host of a virtual machine to find it first (measured: 2 MiB at a time take up to thrice as long).
+PIECE = 256 * 1024
+
+
 class OutputError(OSError):
     """The disk refused; ``str`` of it is one line that names the file."""
 
@@ -94,11 +99,11 @@ def read_all(fd: int, length: int, offset: int) -> bytes:
 
 
 def write_all(fd: int, payload: bytes | bytearray | memoryview, offset: int) -> None:
-    written = os.pwrite(fd, payload, offset)
+    written = os.pwrite(fd, payload if len(payload) <= PIECE else memoryview(payload)[:PIECE], offset)
     while written < len(payload):
         payload = memoryview(payload)[written:]
         offset += written
-        written = os.pwrite(fd, payload, offset)
+        written = os.pwrite(fd, payload[:PIECE], offset)
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from mpi_core.protocol.errors import MpiError, RemoteProtocolError
 from mpi_core.protocol.units import Rank, Ticket
 from mpi_core.runtime.backoff import IDLE_PAUSE, MEETING_PAUSE, Backoff, wait_until
 from mpi_core.runtime.beside import VIEW, Reader, ranks_beside, view_of_files
-from mpi_core.runtime.buffers import Buffers
+from mpi_core.runtime.buffers import Buffer, Buffers
 from mpi_core.runtime.launcher import find_launcher, ranks_may_die
 from mpi_core.runtime.transport import Delivery
 
@@ -248,11 +248,11 @@ class MpiEndpoint:
         #: Payloads on the way out: whom for, the request's ticket, the send, its buffer.
         self._leaving: list[tuple[Rank, Ticket, MPI.Request, Any]] = []
         #: Posted buffers by ticket: from whom, the receive, the memory.
-        self._posted: dict[Ticket, tuple[Rank, MPI.Request, bytearray]] = {}
+        self._posted: dict[Ticket, tuple[Rank, MPI.Request, Buffer]] = {}
         self._buffers = Buffers()
         self._reader = Reader()
         #: The buffer of the payload delivered last; ours again at the next call.
-        self._lent: bytearray | None = None
+        self._lent: Buffer | None = None
         self._status = MPI.Status()
         self._backoff = Backoff()
         self._messages_first = False
