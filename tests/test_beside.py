@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from mpi_core.protocol import events as ev
 from mpi_core.protocol import messages as msg
+from mpi_core.protocol.bundle import bundle
 from mpi_core.protocol.manifest import Manifest
 from mpi_core.protocol.units import Rank, SegmentIndex, Ticket
 from mpi_core.runtime.beside import VIEW, Reader, ranks_beside, view_of_files
 from mpi_core.runtime.files import RealFiles
 from mpi_core.swarm.config import SwarmConfig
-from mpi_core.swarm.store import MemoryBacking, SegmentStore
-from mpi_core.swarm.uploader import Uploader
+from mpi_core.swarm.store import Backing, MemoryBacking, SegmentStore
+from mpi_core.swarm.uploader import LATELY, Uploader
 from tests.helpers.alone import Alone, request
 from tests.helpers.disk import download, manifest_of, owning, segments_of, shared
-from tests.helpers.mpirun import REPOSITORY, find_mpirun, flavour, needs_mpirun
+from tests.helpers.mpirun import mpirun, needs_mpirun, needs_proc
 from tests.helpers.virtual import declared
 
 T = Ticket(7)
@@ -36,7 +35,6 @@ def read(files: RealFiles, manifest: Manifest) -> list[bytes]:
     reader, found = Reader(), []
     for index in range(manifest.segments):
         place = files.locate(manifest, index)
-        assert place is not None
         answer = reader.read(msg.SegmentAt(T, place), place.length)
         assert isinstance(answer, msg.SendSegment)
         found.append(bytes(answer.payload))
@@ -55,13 +53,12 @@ def test_a_payload_is_read_where_it_lies_before_and_after_its_file_is_whole(
     files.begin(manifest)
     for index, payload in enumerate(segments_of(manifest, DATA)):
         files.write(manifest, index, payload)
-    told = files.locate(manifest, 2)
+    told = msg.SegmentAt(T, files.locate(manifest, 2))
     monkeypatch.chdir("/")
-    assert told is not None
-    assert Reader().read(msg.SegmentAt(T, told), 4) == msg.SendSegment(T, b"9")
+    assert Reader().read(told, 4) == msg.SendSegment(T, b"9")
     monkeypatch.chdir(tmp_path)
     files.finish(manifest)
-    assert Reader().read(msg.SegmentAt(T, told), 4) == msg.SendSegment(T, b"9"), "told before, read after"
+    assert Reader().read(told, 4) == msg.SendSegment(T, b"9"), "told before, read after"
     assert read(files, manifest) == segments_of(manifest, DATA)
 
 
@@ -95,9 +92,9 @@ def test_names_that_cannot_be_read_are_rejected_and_none_waited_for(tmp_path: Pa
 # What is told ---------------------------------------------------------------------------------
 
 
-def uploader(files: RealFiles, *manifests: Manifest, **choices: int) -> Alone:
+def uploader(backing: Backing, *manifests: Manifest, **choices: int) -> Alone:
     """Client 1, which owns these; client 3 is beside it."""
-    store = SegmentStore(files)
+    store = SegmentStore(backing)
     for manifest in manifests:
         store.add_owned(manifest)
     config = SwarmConfig(**choices)  # type: ignore[arg-type]
@@ -123,15 +120,35 @@ def test_who_is_beside_is_told_no_faster_than_the_rate(tmp_path: Path) -> None:
     client = uploader(owning(tmp_path, shared(tmp_path, {"a": DATA})), manifest, rate=10)
     assert client.hear(3, request(0, 0, "a"))
     assert client.hear(3, request(1, 1, "a")) == []
-    assert client.machine.wake_at == pytest.approx(client.now + 0.4)
+    assert client.wait(0.39) == []
+    assert [to for to, _ in client.wait(0.02)] == [3]
+
+
+def test_who_tells_where_has_something_to_send_for_a_while(tmp_path: Path) -> None:
+    manifest = manifest_of("a", DATA)
+    client = uploader(owning(tmp_path, shared(tmp_path, {"a": DATA})), manifest)
+    assert not client.machine._store.sending  # type: ignore[attr-defined]
+    client.hear(3, request(0, 0, "a"))
+    assert client.machine.wake_at == pytest.approx(LATELY)
+    client.wait(0.99 * LATELY)
+    assert client.machine._store.sending  # type: ignore[attr-defined]
+    client.wait(0.02 * LATELY)
+    assert not client.machine._store.sending  # type: ignore[attr-defined]
 
 
 def test_what_lies_in_no_file_is_sent_and_takes_a_slot() -> None:
-    store = SegmentStore(MemoryBacking())
-    store.add_owned(declared("file1", 3))
-    client = Alone(Uploader(Rank(1), 5, store, SwarmConfig(slots=1), frozenset({Rank(3)})))
+    client = uploader(MemoryBacking(), declared("file1", 3), slots=1)
     assert client.hear(3, request(0, 0)) == [(3, msg.SendSegment(Ticket(0), b"file1-0"))]
     assert client.hear(3, request(1, 1)) == []
+
+
+def test_bundles_are_sent_and_take_a_slot(tmp_path: Path) -> None:
+    small = {"b/0": b"12", "b/1": b"345"}
+    files = owning(tmp_path, shared(tmp_path, small))
+    whole = bundle("small", [manifest_of(name, data, length=64) for name, data in small.items()])
+    client = uploader(files, whole, slots=1)
+    assert client.hear(3, request(0, 0, whole.name)) == [(3, msg.SendSegment(Ticket(0), b"12345"))]
+    assert client.hear(3, request(0, 1, whole.name)) == []
 
 
 def test_a_download_is_told_of_under_both_its_names(tmp_path: Path) -> None:
@@ -153,7 +170,7 @@ def test_those_with_one_view_are_beside_each_other() -> None:
     assert beside == [{2, 3}, set(), {0, 3}, {0, 2}, set()]
 
 
-@pytest.mark.skipif(not Path("/proc/self/ns/mnt").exists(), reason="needs Linux's /proc")
+@needs_proc
 def test_a_process_has_one_view() -> None:
     assert len(view_of_files()) == VIEW
     assert view_of_files() == view_of_files()
@@ -169,15 +186,7 @@ world.leave()
 
 @pytest.mark.mpirun
 @needs_mpirun
-@pytest.mark.skipif(not Path("/proc/self/ns/mnt").exists(), reason="needs Linux's /proc")
+@needs_proc
 def test_the_ranks_of_one_host_are_beside_each_other() -> None:
-    oversubscribe = ["--oversubscribe"] if flavour() == "openmpi" else []
-    run = subprocess.run(
-        [str(find_mpirun()), *oversubscribe, "-np", "3", sys.executable, "-c", SCRIPT],
-        cwd=REPOSITORY,
-        env=os.environ | {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"},
-        capture_output=True,
-        text=True,
-        timeout=30,
-    )
-    assert sorted(run.stdout.splitlines()) == ["0 [1, 2]", "1 [0, 2]", "2 [0, 1]"], run.stderr
+    run = mpirun(3, program=("-c", SCRIPT))
+    assert sorted(run.stdout.splitlines()) == ["0 [1, 2]", "1 [0, 2]", "2 [0, 1]"], run

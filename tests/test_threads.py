@@ -16,7 +16,7 @@ from mpi_core.protocol.errors import RemoteProtocolError
 from mpi_core.protocol.events import Stamped
 from mpi_core.protocol.units import Rank, SegmentIndex, Ticket
 from mpi_core.runtime.clock import Clock
-from mpi_core.runtime.driver import Driver
+from mpi_core.runtime.driver import LONGEST_WAIT, Driver
 from mpi_core.runtime.reporter import BATCH_BOUND, Reporter
 from mpi_core.runtime.transport import LocalEndpoint, LocalNetwork
 from mpi_core.swarm.config import Strategy, SwarmConfig
@@ -194,10 +194,10 @@ def test_nonsense_is_told_with_its_sender_and_the_machine_goes_on() -> None:
 
 
 def test_a_machine_is_woken_at_its_deadline_and_not_before() -> None:
-    machine = Scripted(wake_at=0.05)
+    machine = Scripted(wake_at=LONGEST_WAIT / 2)
     Scene(machine).run()
     assert len(machine.woken) == 1
-    assert 0.05 <= machine.woken[0] < 5.0
+    assert LONGEST_WAIT / 2 <= machine.woken[0] < 5.0
 
 
 def test_a_driver_can_be_abandoned() -> None:

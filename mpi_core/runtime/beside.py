@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import mmap
 import os
 from array import array
 
 from mpi_core.protocol.messages import Reject, SegmentAt, SendSegment
 from mpi_core.protocol.units import Rank
+from mpi_core.runtime.buffers import paged
 from mpi_core.runtime.disk import READ, opened, read_into
 
 #: What a process has in common with those that see the same files: namespaces of its kernel.
@@ -42,7 +42,7 @@ class Reader:
     """Reads payloads in others' files, each into the memory of the last: the processor has that at hand."""
 
     def __init__(self) -> None:
-        self._memory = mmap.mmap(-1, mmap.PAGESIZE)
+        self._memory = paged(0)
 
     def read(self, answer: SegmentAt, room: int) -> SendSegment | Reject:
         """The payload, valid until the next call; a REJECT where it is longer than ``room`` bytes, more than
@@ -50,8 +50,7 @@ class Reader:
         offset, length = answer.place.offset, answer.place.length
         if offset >= 0 and 0 <= length <= room:
             if length > len(self._memory):
-                # No bytearray, which begins a few bytes behind a page: processors read into that far slower.
-                self._memory = mmap.mmap(-1, length)
+                self._memory = paged(length)
             payload = memoryview(self._memory)[:length]
             for path in answer.place.paths:
                 try:

@@ -1,14 +1,22 @@
-"""Memory for payloads, used again and again."""
+"""Memory for payloads."""
 
 from __future__ import annotations
 
-from mmap import PAGESIZE, mmap
+import mmap
 
-Buffer = bytearray | mmap
+Buffer = bytearray | mmap.mmap
+
+
+def paged(length: int) -> mmap.mmap:
+    """Memory of so many bytes, at least one, that begins with a page and is none until it is written to.
+
+    A bytearray begins 16 bytes behind a page; some processors copy to there four times slower.
+    """
+    return mmap.mmap(-1, max(length, 1))
 
 
 class Buffers:
-    """Spare buffers, of powers of two, so that files of many sizes share a few."""
+    """Buffers that are used again and again, of powers of two, so that files of many sizes share a few."""
 
     def __init__(self) -> None:
         self._spare: dict[int, list[Buffer]] = {}
@@ -19,9 +27,7 @@ class Buffers:
         spare = self._spare.get(capacity)
         if spare:
             return spare.pop()
-        # Mapped memory is none until it is written to, and begins with a page: processors copy to where a
-        # bytearray begins, a few bytes behind one, far slower.
-        return mmap(-1, capacity) if capacity >= PAGESIZE else bytearray(capacity)
+        return paged(capacity) if capacity >= mmap.PAGESIZE else bytearray(capacity)
 
     def give(self, buffer: Buffer) -> None:
         """It may be taken again."""

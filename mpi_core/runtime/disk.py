@@ -26,9 +26,8 @@ CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 #: How a folder is opened to reach what is in it: where that is possible, without the right to list it.
 FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
 
-
-#: The most bytes in one write. Linux looks for memory in one piece for it: the larger that is, the likelier
-#: has the host of a virtual machine to find it first (measured: 2 MiB at a time take up to thrice as long).
+#: The most bytes in one write. Linux looks for memory in one piece for all of it; a large one has often been
+#: taken back by the host of a virtual machine (measured: 2 MiB at a time take up to three times as long).
 PIECE = 256 * 1024
 
 

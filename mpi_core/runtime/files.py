@@ -61,6 +61,8 @@ def check_output(out: Path) -> None:
 class RealFiles(Backing):
     """Real files: downloads below ``out``, the client's own ones where they are."""
 
+    in_files = True
+
     def __init__(self, out: Path, shares: Mapping[str, str]) -> None:
         self._out = str(out)
         self._shares = shares
@@ -113,9 +115,7 @@ class RealFiles(Backing):
             self._readers.add(name, fd)
         return read_all(fd, manifest.payload_length(index), index * manifest.segment_length)
 
-    def locate(self, manifest: Manifest, index: int) -> Place | None:
-        if manifest.members:
-            return None
+    def locate(self, manifest: Manifest, index: int) -> Place:
         name = manifest.name
         place = self._places.get(name)
         paths = [self._shares[name]] if place is None else [self._path(place), self._path(name)]

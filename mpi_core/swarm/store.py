@@ -8,7 +8,7 @@ so whoever sees a segment in a bitfield can read it (law 3: nothing unverified, 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from mpi_core.protocol.bitfield import Bitfield
 from mpi_core.protocol.bundle import is_small
@@ -21,6 +21,9 @@ from mpi_core.protocol.units import Digest, Payload
 class Backing(Protocol):
     """Where payloads lie: in memory, or on a disk. Errors of the disk are OSError."""
 
+    #: Whether each lies in the file that it is of, which other processes of this host may read.
+    in_files: ClassVar[bool] = False
+
     def begin(self, manifest: Manifest) -> None:
         """Make room for a file that is to be downloaded."""
 
@@ -30,9 +33,9 @@ class Backing(Protocol):
     def read(self, manifest: Manifest, index: int) -> bytes | bytearray:
         """The payload of a segment that was written or is owned."""
 
-    def locate(self, manifest: Manifest, index: int) -> Place | None:
-        """Where that payload lies for the other processes of this host; None where it is in no file."""
-        return None
+    def locate(self, manifest: Manifest, index: int) -> Place:
+        """Where that payload lies, if payloads lie in files; not asked of a bundle: its members lie apart."""
+        raise LocalProtocolError("payloads lie in no files here")
 
     def finish(self, manifest: Manifest) -> None:
         """Every segment is here: put the file where its user wants it."""
@@ -115,7 +118,8 @@ class SegmentStore:
 
     def read(self, name: str, index: int) -> bytes | bytearray | None:
         """The payload of a segment, or None where it is not here or can no longer be read."""
-        if not self._has(name, index):
+        bitfield = self._bitfields.get(name)
+        if bitfield is None or not 0 <= index < bitfield.length or not bitfield.has(index):
             return None
         try:
             return self._backing.read(self._manifests[name], index)
@@ -123,13 +127,13 @@ class SegmentStore:
             # The owner moved or shortened the file under us: for the swarm, the segment is absent.
             return None
 
-    def locate(self, name: str, index: int) -> Place | None:
-        """Where the payload of a segment lies; None where it is not here, or not in a file."""
-        return self._backing.locate(self._manifests[name], index) if self._has(name, index) else None
+    def is_in_file(self, name: str) -> bool:
+        """Whether each segment of a file that is here lies in one file on the disk."""
+        return self._backing.in_files and not self._manifests[name].members
 
-    def _has(self, name: str, index: int) -> bool:
-        bitfield = self._bitfields.get(name)
-        return bitfield is not None and 0 <= index < bitfield.length and bitfield.has(index)
+    def locate(self, name: str, index: int) -> Place:
+        """Where a segment lies that is here, and in a file."""
+        return self._backing.locate(self._manifests[name], index)
 
     def finish(self, name: str) -> None:
         """Hand over a file that is whole."""

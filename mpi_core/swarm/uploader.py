@@ -139,7 +139,7 @@ class Uploader:
         if not self._queued and not self._sending:
             self._pending_at = now + self._config.pending_interval
         self._slots.asked_by(sender, self._store.in_crowd)
-        direct = sender in self._beside and self._store.locate(request.name, request.index) is not None
+        direct = sender in self._beside and self._store.is_in_file(request.name)
         self._queues.setdefault(sender, deque()).append(Waiting(request, now, direct=direct))
         self._queued += 1
         return []
@@ -281,8 +281,8 @@ class Uploader:
     def _answer(self, waiting: Waiting) -> msg.SendSegment | msg.SegmentAt | None:
         """The payload, or where it lies; None where it can no longer be read."""
         request = waiting.request
-        if waiting.direct and (place := self._store.locate(request.name, request.index)):
-            return msg.SegmentAt(request.ticket, place)
+        if waiting.direct:
+            return msg.SegmentAt(request.ticket, self._store.locate(request.name, request.index))
         payload = self._store.read(request.name, request.index)
         return None if payload is None else msg.SendSegment(request.ticket, payload)
 
@@ -290,7 +290,9 @@ class Uploader:
         # What fills the first slots does not wait; who asks before the last is free is served in time.
         self._store.load = max(0, self._queued + self._on_the_way + 1 - self._config.slots)
         self._store.sending = self._on_the_way > 0 or now < self._told_at + LATELY
-        alarms = [self._pending_at] if self._queued or self._sending else []
+        alarms = [self._told_at + LATELY]
+        if self._queued or self._sending:
+            alarms.append(self._pending_at)
         if self._queued:
             longest = self._longest
             alarms += [self._free_at, *(sending[0].since + longest for sending in self._sending.values())]

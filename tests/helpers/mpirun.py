@@ -28,6 +28,9 @@ import pytest
 REPOSITORY = Path(__file__).parents[2]
 MARKER = "TUI_TORRENT_TEST_RUN"
 
+#: What every rank runs, unless its test says otherwise: Python's arguments.
+PROGRAM = ("-m", "tui_torrent")
+
 #: Seconds that a run of the suite may take unless its test says otherwise, and those until the processes
 #: of a run that has ended must be gone.
 TIMEOUT = 30.0
@@ -121,11 +124,12 @@ class Job:
         environment: Mapping[str, str] | None = None,
         powerless: bool = False,
         flags: Sequence[str] = (),
+        program: Sequence[str] = PROGRAM,
     ) -> None:
         launcher = find_mpirun()
         assert launcher is not None
         extra = [*(["--oversubscribe"] if flavour() == "openmpi" else []), *flags]
-        words = [launcher, *extra, "-np", str(ranks), sys.executable, "-m", "tui_torrent"]
+        words = [launcher, *extra, "-np", str(ranks), sys.executable, *program]
         words += [str(argument) for argument in arguments]
         self.command = " ".join(words[1:])
         self.marker = uuid.uuid4().hex
@@ -215,9 +219,10 @@ def started(
     environment: Mapping[str, str] | None = None,
     powerless: bool = False,
     flags: Sequence[str] = (),
+    program: Sequence[str] = PROGRAM,
 ) -> Iterator[Job]:
     """A run that has begun, and that is ended at the latest when the block is left; ``flags`` of mpirun."""
-    job = Job(ranks, arguments, cwd, environment, powerless, flags)
+    job = Job(ranks, arguments, cwd, environment, powerless, flags, program)
     try:
         yield job
     finally:
@@ -231,9 +236,12 @@ def mpirun(
     cwd: Path | None = None,
     environment: Mapping[str, str] | None = None,
     powerless: bool = False,
+    program: Sequence[str] = PROGRAM,
 ) -> Run:
     """Run ``mpirun -np ranks python -m tui_torrent …`` to its end; ``powerless``: root obeys modes too."""
-    with started(ranks, *arguments, cwd=cwd, environment=environment, powerless=powerless) as job:
+    with started(
+        ranks, *arguments, cwd=cwd, environment=environment, powerless=powerless, program=program
+    ) as job:
         return job.wait(timeout)
 
 
