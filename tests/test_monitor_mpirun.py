@@ -131,3 +131,12 @@ def test_where_no_text_can_be_placed_it_says_so_once(term: str, what: str, tmp_p
         assert screen.count(f"no live monitor: the terminal cannot place text (TERM is {what})") == 1
         assert "Traceback" not in screen
         nothing_is_left(somebody)
+
+
+def test_a_run_that_is_refused_is_told_in_one_line_and_waits_for_no_key(tmp_path: Path) -> None:
+    with person(columns=200) as somebody:
+        somebody.runs(RANKS, f"-m tui_torrent --monitor {REPOSITORY / 'demo' / 'classic'} --out {tmp_path}")
+        somebody.sees("tui_torrent: ")
+        nothing_is_left(somebody)
+        told = [line for line in somebody.screen().split("\n") if line.startswith("tui_torrent: ")]
+        assert ["mpirun -np 6" in line for line in told] == [True]

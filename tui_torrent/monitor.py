@@ -59,8 +59,10 @@ def run_monitor(world: World, roles: Roles, options: Options, scenario: Scenario
         print(f"[{0:6.1f}s] no live monitor: {terminal}", flush=True)
     else:
         to_rank_0(LAUNCHER_READS if terminal.launcher_reads else MONITOR_READS)
-        with quiet():
-            _show(observer, options, terminal)
+        observer.fold_what_comes_first()
+        if not observer.feed.over:
+            with quiet():
+                _show(observer, options, terminal)
     observer.watch()
     return observer.exit_code
 

@@ -90,6 +90,12 @@ class Observer:
     def exit_code(self) -> int:
         return 3 if self.feed.report is None else exit_code(self.feed.report)
 
+    def fold_what_comes_first(self) -> None:
+        """Fold until something would be told: a run that is refused is over by then."""
+        while not self.feed.over and self.feed.now < FIRST_TOLD:
+            self.feed.poll()
+            time.sleep(POLL)
+
     def watch(self, ended: threading.Event | None = None) -> None:
         """Fold and tell until the run is over; ``ended`` is set when this rank's own machine has ended."""
         while not self.feed.over:

@@ -84,6 +84,8 @@ def _environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
         environment |= {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
     paths = [str(REPOSITORY), environment.get("PYTHONPATH", "")]
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
+    # A monitor would find the terminal where pytest was started, draw there, and wait for a key.
+    environment["TERM"] = "dumb"
     return environment | dict(more or {})
 
 
