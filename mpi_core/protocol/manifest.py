@@ -19,9 +19,9 @@ from mpi_core.protocol.units import Digest, Payload
 Algorithm = Literal["declared", "blake3", "sha256"]
 
 #: Segments of real files: at least this long …
-MIN_SEGMENT_LENGTH = 256 * 1024
+MIN_SEGMENT_LENGTH = 128 * 1024
 #: … and longer where a file would have more than this many of them …
-MANY_SEGMENTS = 256
+MANY_SEGMENTS = 512
 #: … but never longer than this, since a client's memory is its window of them.
 MAX_SEGMENT_LENGTH = 4 * 1024 * 1024
 #: What a manifest on arrival may ask a client to make room for at once.
