@@ -19,7 +19,7 @@ from random import Random
 
 from mpi_core.protocol.codec import to_lines
 from mpi_core.protocol.events import Stamped
-from mpi_core.protocol.manifest import MIN_SEGMENT_LENGTH, Manifest
+from mpi_core.protocol.manifest import Manifest
 from mpi_core.runtime.journal import read_journal
 from mpi_core.runtime.launcher import find_launcher
 
@@ -28,7 +28,7 @@ JOURNALS = Path(__file__).with_name("journals")
 
 @dataclass(frozen=True)
 class Recording:
-    """One run: which files there are (segments by name), and a [[client]] table a client."""
+    """One run: which files there are (MiB by name), and a [[client]] table a client."""
 
     files: dict[str, int]
     #: Without any: the built-in demo, for eight.
@@ -39,7 +39,7 @@ class Recording:
 
 
 WANTS = 'want = ["*"]'
-ONE_SEED = {"model.bin": 56, "shard-0.bin": 24, "shard-1.bin": 16}
+ONE_SEED = {"model.bin": 14, "shard-0.bin": 6, "shard-1.bin": 4}
 
 RECORDINGS = {
     # The built-in demo, of which README's pictures are.
@@ -51,19 +51,19 @@ RECORDINGS = {
     "swarm": Recording(ONE_SEED, ('share = ["*"]', *[WANTS] * 7), ("--rate", "5242880")),
     # Client 2 alone has the labels, and a slow uplink.
     "slow": Recording(
-        {"dataset.bin": 64, "labels.bin": 16},
+        {"dataset.bin": 16, "labels.bin": 4},
         ('share = ["dataset.bin"]', 'share = ["labels.bin"]\nrate = "256 KiB/s"', *[WANTS] * 6),
         ("--rate", "1572864"),
     ),
     # Clients 1 and 3 have the same file, but what client 3 reads from its disk is not always what it hashed.
     "corrupting": Recording(
-        {"model.bin": 64},
+        {"model.bin": 16},
         ('share = ["*"]', WANTS, 'share = ["*"]', *[WANTS] * 4),
         ("--rate", "1048576"),
         spoils=3,
     ),
     # Two dozen clients at once, and one seed.
-    "flash-crowd": Recording({"image.bin": 64}, ('share = ["*"]', *[WANTS] * 24), ("--rate", "1048576")),
+    "flash-crowd": Recording({"image.bin": 16}, ('share = ["*"]', *[WANTS] * 24), ("--rate", "1048576")),
 }
 
 
@@ -73,9 +73,9 @@ def record(name: str) -> None:
     with tempfile.TemporaryDirectory(prefix="tui_torrent-demo-") as folder:
         here = Path(folder)
         (here / "share").mkdir()
-        for file, segments in recording.files.items():
+        for file, mib in recording.files.items():
             # The last segment is a short one.
-            size = segments * MIN_SEGMENT_LENGTH - 1000
+            size = mib * (1 << 20) - 1000
             (here / "share" / file).write_bytes(Random(file).randbytes(size))
         tables = "".join(f'[[client]]\nroot = "share"\n{table}\n' for table in recording.clients)
         scenario = [f"{name}.toml"] if tables else []

@@ -138,11 +138,11 @@ def test_a_name_that_stays_is_taken(name: str) -> None:
 @pytest.mark.parametrize(
     ("size", "length"),
     [
-        (0, 256 * KIB),
-        (64 * MIB, 256 * KIB),
-        (64 * MIB + 1, 512 * KIB),
-        (128 * MIB + 1, 1 * MIB),
-        (512 * MIB + 1, 4 * MIB),
+        (0, 128 * KIB),
+        (64 * MIB, 128 * KIB),
+        (64 * MIB + 1, 256 * KIB),
+        (256 * MIB + 1, 1 * MIB),
+        (1024 * MIB + 1, 4 * MIB),
         (10**15, 4 * MIB),
     ],
 )

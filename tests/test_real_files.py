@@ -11,6 +11,7 @@ from random import Random
 
 import pytest
 
+from mpi_core.protocol.manifest import MIN_SEGMENT_LENGTH
 from tests.helpers.disk import mode_of, tree_of
 from tests.helpers.mpirun import Job, Run, mpirun, needs_mpirun
 from tests.helpers.trees import Tree, client_tables, grow, link_below, wrong_files
@@ -28,9 +29,9 @@ TREE: Tree = {
     "models/big+1.bin": (4 * MIB + 1, 0o640),
     "models/exact.bin": (MIB, 0o755),
     "models/v2/weights.bin": (3_333_333, 0o644),
-    "shards/a/0.bin": (256 * 1024, 0o644),
-    "shards/a/1.bin": (256 * 1024 - 1, 0o644),
-    "shards/a/2.bin": (256 * 1024 + 1, 0o644),
+    "shards/a/0.bin": (MIN_SEGMENT_LENGTH, 0o644),
+    "shards/a/1.bin": (MIN_SEGMENT_LENGTH - 1, 0o644),
+    "shards/a/2.bin": (MIN_SEGMENT_LENGTH + 1, 0o644),
     "shards/a/deep/er/3.bin": (70_000, 0o600),
     "shards/b/0.bin": (65_536, 0o644),
     "with blanks/a b  c.txt": (100, 0o644),

@@ -31,13 +31,14 @@ from typing import Any
 
 from blake3 import blake3
 
+from mpi_core.protocol.manifest import segment_length_for
 from tests.bench.cases import Case
 from tests.bench.netlab import Netlab, address
 from tests.helpers.mpirun import REPOSITORY, find_mpirun, flavour
 from tests.helpers.trees import client_tables, grow, link_below
 
-#: Segments of the swarm's files, and so of its rivals; messages of the loop over MPI_Bcast are longer where
-#: that makes it faster.
+#: Rivals send segments as long as the swarm's, but none shorter than this, and messages of the loop over
+#: MPI_Bcast are longer still: that makes them faster.
 SEGMENT = 256 * 1024
 BCAST_SEGMENT = 8 * 1024 * 1024
 
@@ -258,9 +259,13 @@ def _plan(ground: Ground, topology: str, segment: int) -> Path:
     return file
 
 
+def _segment(case: Case) -> int:
+    return max(SEGMENT, segment_length_for(max(case.files.values())))
+
+
 def _relay(topology: str) -> Callable[[Ground], float]:
     def run(ground: Ground) -> float:
-        plan = _plan(ground, topology, SEGMENT)
+        plan = _plan(ground, topology, _segment(ground.case))
         ground.mpirun(range(ground.case.clients), "relay", plan)
         return ground.times()
 
@@ -280,7 +285,7 @@ def libtorrent(ground: Ground) -> float:
     case = ground.case
     torrent, plan_file = ground.folder / "data.torrent", ground.folder / "plan.json"
     if not torrent.exists():
-        make_torrent(ground.folder / "all" / "data", torrent, SEGMENT)
+        make_torrent(ground.folder / "all" / "data", torrent, _segment(case))
     seeds = [number for number in range(case.clients) if not case.lacks(number)]
     folders = [
         ground.root(n).parent if n in seeds else ground.out / f"client{n}" for n in range(case.clients)
