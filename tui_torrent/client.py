@@ -78,8 +78,8 @@ def _load(scenario: Scenario, rank: int, digest: Algorithm) -> None:
     if not scenario.declared:
         segment_hasher(digest)
     if scenario.shares(rank):
-        # A pool of threads.
         from mpi_core.runtime import hashing  # noqa: F401
+        from tui_torrent.scenario import shares  # noqa: F401
 
 
 def _crew(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from functools import cache
 from typing import Literal
 
 import msgspec
@@ -39,6 +40,7 @@ def segment_length_for(size: int) -> int:
     return length
 
 
+@cache
 def segment_hasher(algorithm: Algorithm) -> Callable[[Payload], Digest]:
     """The function from a payload to its digest. A declared payload is its own digest."""
     if algorithm == "blake3":

@@ -18,7 +18,7 @@ from mpi_core.protocol.units import Rank
 from mpi_core.runtime.clock import Clock
 from mpi_core.runtime.load import Meter
 from mpi_core.runtime.transport import Endpoint
-from mpi_core.swarm.machine import Effects, Emit, Halt, Machine, Send
+from mpi_core.swarm.machine import Effects, Emit, Machine, Send
 
 #: A machine without a deadline is looked after this often all the same, and its end (seconds).
 LONGEST_WAIT = 0.1
@@ -90,13 +90,12 @@ class Driver:
 
     def _perform(self, effects: Effects) -> None:
         for effect in effects:
-            match effect:
-                case Send(to, message):
-                    self._endpoint.send(to, message)
-                case Emit(event):
-                    self._tell(event)
-                case Halt():
-                    self.halted = True
+            if isinstance(effect, Send):
+                self._endpoint.send(*effect)
+            elif isinstance(effect, Emit):
+                self._tell(effect.event)
+            else:
+                self.halted = True
 
     def _fail(self, error: Exception) -> None:
         what = error if isinstance(error, OSError) else f"{type(error).__name__}: {error}"

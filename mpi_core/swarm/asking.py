@@ -187,7 +187,7 @@ class Asking(Requests):
         for request in self._open.values():
             bit = 1 << request.key
             late = endgame and request.asked_at <= since
-            if request.reopened or request.withdrawn or not (late or news & bit):
+            if not (late or news & bit) or request.reopened or request.withdrawn:
                 continue
             asked = self._sources.of(request.source, now)
             load = self._sources.load(asked, now, usual)

@@ -37,7 +37,7 @@ FRESH = (0.2, 2.0)
 SMOOTHING = 0.25
 
 
-@dataclass(slots=True)
+@dataclass(eq=False, slots=True)
 class Request:
     """A request that is not answered yet."""
 
@@ -58,7 +58,7 @@ class Request:
     withdrawn: bool = False
 
 
-@dataclass(slots=True)
+@dataclass(eq=False, slots=True)
 class Source:
     """A client that holds, or may come to hold, something that is wanted here."""
 
@@ -173,7 +173,8 @@ class Sources:
         share = window
         if len(usable) > 1:
             share = max(LEAST_SHARE, -(-window // len(usable)))
-        return [s for s in usable if s.outstanding < share and s.paused_until <= now]
+        ready = [s for s in usable if s.outstanding < share]
+        return ready if self._paused_until <= now else [s for s in ready if s.paused_until <= now]
 
     def ready_seeds(self, now: float, most: int) -> list[Source]:
         """Those of them that hold anything as a seed, with fewer than ``most`` requests outstanding, in turn:

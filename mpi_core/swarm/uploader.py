@@ -40,7 +40,7 @@ LATELY = 0.1
 SMOOTHING = 0.1
 
 
-@dataclass(slots=True)
+@dataclass(eq=False, slots=True)
 class Waiting:
     """A request in the queue, or one whose payload is on the way; since when."""
 
