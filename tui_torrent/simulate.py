@@ -213,10 +213,11 @@ def measured(options: SimulateOptions, crowd: Crowd, cost: float) -> dict[str, A
     last_came = max((member.comes_at for member in crowd.members.values()), default=0.0)
     bound = last_came + options.bound
     wanted = options.segments * options.segment_size
-    payload = network.bytes[Tag.SEND_SEGMENT]
-    everything = sum(network.bytes.values())
+    sent = network.sent
+    payload = sent[Tag.SEND_SEGMENT].bytes
+    everything = sum(tally.bytes for tally in sent.values())
     transfers = len(crowd.stored_at)
-    of_tracker = {tag.name: network.messages[tag] for tag in OF_TRACKER}
+    of_tracker = {tag.name: sent[tag].messages for tag in OF_TRACKER}
     seeds = [Rank(rank) for rank in range(1, options.seeds + 1)]
     return {
         "schema": SCHEMA,
@@ -237,12 +238,12 @@ def measured(options: SimulateOptions, crowd: Crowd, cost: float) -> dict[str, A
         "other_bytes_share": (everything - payload) / everything if everything else 0.0,
         "transfers": transfers,
         "dropped": dict(crowd.dropped),
-        "messages": {tag.name: number for tag, number in sorted(network.messages.items())},
-        "largest_bytes": {tag.name: size for tag, size in sorted(network.largest.items())},
+        "messages": {tag.name: tally.messages for tag, tally in sorted(sent.items())},
+        "largest_bytes": {tag.name: tally.largest for tag, tally in sorted(sent.items()) if tally.largest},
         "tracker": {
             "messages": of_tracker,
             "messages_per_client": sum(of_tracker.values()) / len(crowd.members),
-            "bytes": sum(network.bytes[tag] for tag in OF_TRACKER),
+            "bytes": sum(sent[tag].bytes for tag in OF_TRACKER),
             "sent_in_busiest_tenth": _busiest(network.tracker_sent, (done[-1] if done else 0.0) / 10),
         },
         "events": crowd.simulation.agenda.done,

@@ -73,8 +73,7 @@ class Crowd:
         #: When each client had all that it wants, and how many segments it stored until then.
         self.done_at: dict[Rank, float] = {}
         self.stored_at: list[float] = []
-        #: Events by their class, payloads dropped by their reason.
-        self.events: Counter[type[ev.Event]] = Counter()
+        #: Payloads dropped, by their reason.
         self.dropped: Counter[str] = Counter()
         machines: dict[Key, Machine] = {(TRACKER, "tracker"): self.tracker}
         for rank, member in self.members.items():
@@ -126,15 +125,14 @@ class Crowd:
             self.simulation.deliver(now, sender, to, message)
 
     def _see(self, now: float, rank: Rank, event: ev.Event) -> None:
-        kind = type(event)
-        self.events[kind] += 1
-        if kind is ev.SegmentStored:
-            self.stored_at.append(now)
-        elif kind is ev.AllCompleted:
-            self.done_at[rank] = now
-            self._awaited.discard(rank)
-        elif isinstance(event, ev.SegmentDropped):
-            self.dropped[event.reason] += 1
+        match event:
+            case ev.SegmentStored():
+                self.stored_at.append(now)
+            case ev.AllCompleted():
+                self.done_at[rank] = now
+                self._awaited.discard(rank)
+            case ev.SegmentDropped(reason=reason):
+                self.dropped[reason] += 1
         if self._tell is not None:
             self._tell(now, rank, event)
 

@@ -12,7 +12,7 @@ ones but not behind payloads.
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -79,6 +79,15 @@ class Link:
     waiting: deque[tuple[Rank, msg.SendSegment]] = field(default_factory=deque)
 
 
+@dataclass(slots=True)
+class Tally:
+    """Messages of one tag: how many, their bytes, and those of the largest."""
+
+    messages: int = 0
+    bytes: int = 0
+    largest: int = 0
+
+
 class LinkedNetwork:
     """Links around one switch that is never full."""
 
@@ -100,10 +109,9 @@ class LinkedNetwork:
         self._segment_size = segment_size
         #: What becomes of a payload of that sender.
         self._spoil = spoil
-        #: Messages, their bytes, and the bytes of the largest, by tag.
-        self.messages: Counter[msg.Tag] = Counter()
-        self.bytes: Counter[msg.Tag] = Counter()
-        self.largest: dict[msg.Tag, int] = {}
+        #: What was sent, by tag.
+        self.sent: defaultdict[msg.Tag, Tally] = defaultdict(Tally)
+        self._payloads = self.sent[msg.Tag.SEND_SEGMENT]
         #: Payload bytes by sender.
         self.sent_by: Counter[Rank] = Counter()
         #: When the tracker sent something, message by message.
@@ -112,25 +120,23 @@ class LinkedNetwork:
     def post(self, now: float, sender: Rank, sends: Sequence[tuple[Rank, msg.Message]]) -> None:
         link = self._links[sender]
         parcel: list[tuple[Rank, msg.Message]] = []
-        total, last, size, breath = 0, None, 0, BREATH * link.up
-        for to, message in sends:
-            tag = message.tag
-            self.messages[tag] += 1
+        total, last, size, tally, breath = 0, None, 0, self._payloads, BREATH * link.up
+        for send in sends:
+            to, message = send
             if isinstance(message, msg.SendSegment):
-                if self._spoil is not None:
-                    message = self._spoil(sender, message)
                 self._post_payload(now, link, sender, to, message)
                 continue
             if message is not last:
-                last, size = message, size_of(message)
-                if size > self.largest.get(tag, 0):
-                    self.largest[tag] = size
-            self.bytes[tag] += size
+                last, size, tally = message, size_of(message), self.sent[message.tag]
+                if size > tally.largest:
+                    tally.largest = size
+            tally.messages += 1
+            tally.bytes += size
             if parcel and total + size > breath:
                 self._leave(now, link, sender, parcel, total)
                 parcel, total = [], 0
             total += size
-            parcel.append((to, message))
+            parcel.append(send)
         if parcel:
             self._leave(now, link, sender, parcel, total)
 
@@ -149,6 +155,9 @@ class LinkedNetwork:
             deliver(now, sender, to, message)
 
     def _post_payload(self, now: float, link: Link, sender: Rank, to: Rank, message: msg.SendSegment) -> None:
+        self._payloads.messages += 1
+        if self._spoil is not None:
+            message = self._spoil(sender, message)
         if link.up_free <= now and not link.waiting:
             self._begin(now, link, sender, to, message)
             return
@@ -163,7 +172,7 @@ class LinkedNetwork:
 
     def _begin(self, now: float, link: Link, sender: Rank, to: Rank, message: msg.SendSegment) -> None:
         theirs, size, latency = self._links[to], self._segment_size, self._latency
-        self.bytes[msg.Tag.SEND_SEGMENT] += size
+        self._payloads.bytes += size
         self.sent_by[sender] += size
         link.up_free = now + size / link.up
         theirs.down_free = max(now + latency, theirs.down_free) + size / theirs.down

@@ -14,7 +14,7 @@ from mpi_core.protocol.events import Event, NonsenseReceived
 from mpi_core.protocol.units import Rank
 from mpi_core.sim.agenda import Agenda
 from mpi_core.sim.network import Network
-from mpi_core.swarm.machine import Effects, Halt, Machine, Send
+from mpi_core.swarm.machine import Effects, Emit, Machine, Send
 
 #: A machine's address.
 Key = tuple[Rank, msg.Port]
@@ -120,10 +120,11 @@ class Simulation:
                     self.agenda.put(now, self.deliver, rank, to, message)
                 else:
                     sends.append((to, message))
-            elif isinstance(effect, Halt):
+            elif isinstance(effect, Emit):
+                if tell is not None:
+                    tell(now, rank, effect.event)
+            else:
                 place.halted = True
-            elif tell is not None:
-                tell(now, rank, effect.event)
         if sends:
             assert self._network is not None
             self._network.post(now, rank, sends)

@@ -195,7 +195,7 @@ class Asking(Requests):
             if most < 0:
                 continue
             if idle is None:
-                idle = [source for source in self._sources.ready(now, 1) if not source.outstanding]
+                idle = self._sources.idle(now)
             for source in idle:
                 if source is asked or not source.keys & bit:
                     continue

@@ -173,14 +173,20 @@ class Sources:
         share = window
         if len(usable) > 1:
             share = max(LEAST_SHARE, -(-window // len(usable)))
-        ready = [s for s in usable if s.outstanding < share]
-        return ready if self._paused_until <= now else [s for s in ready if s.paused_until <= now]
+        return self._unpaused([s for s in usable if s.outstanding < share], now)
+
+    def idle(self, now: float) -> list[Source]:
+        """Those of them of which nothing is asked."""
+        return self._unpaused([s for s in self._usable_now() if not s.outstanding], now)
+
+    def _unpaused(self, sources: list[Source], now: float) -> list[Source]:
+        return sources if self._paused_until <= now else [s for s in sources if s.paused_until <= now]
 
     def ready_seeds(self, now: float, most: int) -> list[Source]:
         """Those of them that hold anything as a seed, with fewer than ``most`` requests outstanding, in turn:
         a whole crowd hears at one time who is the first of it to have all."""
         self._usable_now()
-        ready = [s for s in self._seeds if s.outstanding < most and s.paused_until <= now]
+        ready = self._unpaused([s for s in self._seeds if s.outstanding < most], now)
         return sorted(ready, key=lambda source: self.turn(source, now, None)) if len(ready) > 1 else ready
 
     def load(self, source: Source, now: float, usual: float | None) -> int:

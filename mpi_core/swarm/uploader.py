@@ -300,7 +300,7 @@ class Uploader:
             alarms += [] if opens_at is None else [opens_at]
         if self._early:
             alarms.append(now + EARLY_INTERVAL)
-        self.wake_at = min((at for at in alarms if at > now), default=None)
+        self.wake_at = min([at for at in alarms if at > now], default=None)
 
     def _tell_pending(self, now: float) -> Effects:
         interval = self._config.pending_interval
