@@ -21,7 +21,8 @@ Algorithm = Literal["declared", "blake3", "sha256"]
 
 #: Segments of real files: at least this long …
 MIN_SEGMENT_LENGTH = 128 * 1024
-#: … and longer where a file would have more than this many of them …
+#: … and twice as long where a file would have more than this many of them, twice again where it would have
+#: more than three quarters as many: each costs its clients CPU, and a long file can do with fewer …
 MANY_SEGMENTS = 512
 #: … but never longer than this, since a client's memory is its window of them.
 MAX_SEGMENT_LENGTH = 4 * 1024 * 1024
@@ -34,9 +35,9 @@ _NO_COMPONENTS = frozenset(("", ".", ".."))
 
 def segment_length_for(size: int) -> int:
     """The segment length, in bytes, that every owner of a real file of ``size`` bytes uses."""
-    length = MIN_SEGMENT_LENGTH
-    while length < MAX_SEGMENT_LENGTH and size > length * MANY_SEGMENTS:
-        length *= 2
+    length, many = MIN_SEGMENT_LENGTH, MANY_SEGMENTS
+    while length < MAX_SEGMENT_LENGTH and size > length * many:
+        length, many = length * 2, many * 3 // 4
     return length
 
 

@@ -37,9 +37,9 @@ from tests.bench.netlab import Netlab, address
 from tests.helpers.mpirun import REPOSITORY, find_mpirun, flavour
 from tests.helpers.trees import client_tables, grow, link_below
 
-#: Rivals send segments as long as the swarm's, but none shorter than this, and messages of the loop over
-#: MPI_Bcast are longer still: that makes them faster.
-SEGMENT = 256 * 1024
+#: Rivals send segments as long as the swarm's, within these bounds, and messages of the loop over MPI_Bcast
+#: are longer: so they are fastest.
+SHORTEST, LONGEST = 256 * 1024, 1024 * 1024
 BCAST_SEGMENT = 8 * 1024 * 1024
 
 TIMEOUT = 300.0
@@ -260,7 +260,7 @@ def _plan(ground: Ground, topology: str, segment: int) -> Path:
 
 
 def _segment(case: Case) -> int:
-    return max(SEGMENT, segment_length_for(max(case.files.values())))
+    return min(max(SHORTEST, segment_length_for(max(case.files.values()))), LONGEST)
 
 
 def _relay(topology: str) -> Callable[[Ground], float]:
