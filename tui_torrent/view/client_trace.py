@@ -20,21 +20,25 @@ from tui_torrent.view.tracker_trace import Catalog
 REFUSAL_GRACE = 1.0
 
 #: Told by an uploader: these may come after the downloader's Stopped.
-UPLOADER = (ev.SegmentSent, ev.SegmentRefused, ev.ServingEnded)
+UPLOADER = frozenset((ev.SegmentSent, ev.SegmentRefused, ev.ServingEnded))
 
 #: Told before a client takes its first step in the protocol.
-BEFORE_INIT = (ev.ShareHashed, ev.InitSent)
+BEFORE_INIT = frozenset((ev.ShareHashed, ev.InitSent))
 
 #: Steps that only an INIT_ACK allows.
-DOWNLOADING = (
-    ev.SwarmRequested,
-    ev.DownloadStarted,
-    ev.SegmentRequested,
-    ev.SegmentStored,
-    ev.FileCompleted,
-    ev.FileUnavailable,
-    ev.AllCompleted,
+DOWNLOADING = frozenset(
+    (
+        ev.SwarmRequested,
+        ev.DownloadStarted,
+        ev.SegmentRequested,
+        ev.SegmentStored,
+        ev.FileCompleted,
+        ev.FileUnavailable,
+        ev.AllCompleted,
+    )
 )
+#: Those of them that ask for something.
+ASKING = frozenset((ev.SwarmRequested, ev.SegmentRequested))
 
 
 class ClientTrace:
@@ -83,20 +87,21 @@ class ClientTrace:
             handler(self, spot, event)
 
     def _in_order(self, spot: Spot, event: Event) -> None:
+        kind = type(event)
         if self.served and self.stopped:
             self._ledger.doubtful(Rule.STOP, self.rank, spot, "it comes after the rank's ServingEnded")
-        elif self.stopped and not isinstance(event, UPLOADER):
+        elif self.stopped and kind not in UPLOADER:
             self._ledger.doubtful(Rule.STOP, self.rank, spot, "it comes after the rank's Stopped")
         elif self.served and not isinstance(event, ev.Stopped):
             what = "it comes after the rank's ServingEnded, which came before STOP"
             self._ledger.doubtful(Rule.SERVING, self.rank, spot, what)
-        if not self.initialised and not isinstance(event, BEFORE_INIT):
+        if not self.initialised and kind not in BEFORE_INIT:
             if isinstance(event, (ev.Stopped, ev.ServingEnded)):
                 self._ledger.doubtful(Rule.INIT, self.rank, spot, "it comes before the client's INIT")
             else:
                 self._ledger.broken(Rule.INIT, spot, "it comes before the client's INIT")
-        if isinstance(event, DOWNLOADING):
-            self._ledger.checked[Rule.REQUEST] += isinstance(event, (ev.SwarmRequested, ev.SegmentRequested))
+        if kind in DOWNLOADING:
+            self._ledger.checked[Rule.REQUEST] += kind in ASKING
             if not self.acknowledged:
                 self._ledger.broken(Rule.REQUEST, spot, "it comes before the client's INIT_ACK")
 

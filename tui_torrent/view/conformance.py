@@ -20,20 +20,22 @@ from tui_torrent.view.tracker_trace import Catalog, TrackerTrace
 
 __all__ = ["Conformance", "Finding", "Rule"]
 
-TOLD_BY_TRACKER = (
-    ev.InitReceived,
-    ev.FileRegistered,
-    ev.InitAckSent,
-    ev.SwarmListed,
-    ev.SwarmServed,
-    ev.FileCompleteReceived,
-    ev.AllCompleteReceived,
-    ev.StopSent,
-    ev.ClientLost,
-    ev.TrackerLoad,
+TOLD_BY_TRACKER = frozenset(
+    (
+        ev.InitReceived,
+        ev.FileRegistered,
+        ev.InitAckSent,
+        ev.SwarmListed,
+        ev.SwarmServed,
+        ev.FileCompleteReceived,
+        ev.AllCompleteReceived,
+        ev.StopSent,
+        ev.ClientLost,
+        ev.TrackerLoad,
+    )
 )
-TOLD_BY_OBSERVER = (ev.RunStarted, ev.RunEnded)
-TOLD_BY_ANYONE = (ev.RankPlaced, ev.RunAborted, ev.NonsenseReceived, ev.EventsDropped)
+TOLD_BY_OBSERVER = frozenset((ev.RunStarted, ev.RunEnded))
+TOLD_BY_ANYONE = frozenset((ev.RankPlaced, ev.RunAborted, ev.NonsenseReceived, ev.EventsDropped))
 
 #: What each rule says where it holds; ``n`` is the number of events that were held against it.
 HELD = {
@@ -85,15 +87,16 @@ class Conformance:
         """Take the journal's next event. Never raises, whatever the event."""
         spot = self._last = Spot(self._last.line + 1 if self._last else 1, stamped)
         event, rank = stamped.event, stamped.rank
+        kind = type(event)
         self._follow_journal(spot)
         moves = self._follow_moves(spot)
-        if isinstance(event, TOLD_BY_ANYONE):
+        if kind in TOLD_BY_ANYONE:
             if isinstance(event, ev.RunAborted):
                 self._aborted = self._aborted or event
-        elif isinstance(event, TOLD_BY_OBSERVER):
+        elif kind in TOLD_BY_OBSERVER:
             if self._is_client(rank):
                 self._ledger.broken(Rule.JOURNAL, spot, "a client cannot tell that")
-        elif isinstance(event, TOLD_BY_TRACKER):
+        elif kind in TOLD_BY_TRACKER:
             self._follow_tracker(spot, event)
         elif self._is_client(rank):
             self._client(rank).see(spot, event)
@@ -192,11 +195,12 @@ class Conformance:
         else:
             return False
         self._ledger.checked[Rule.TRACKER] += 1
-        what = f"segment {event.segment} of {clip(event.file)}"
-        if not self._is_client(rank):
-            self._ledger.broken(Rule.TRACKER, spot, f"{self._name(rank)} moves {what}")
-        elif not self._is_client(other):
-            self._ledger.broken(Rule.TRACKER, spot, f"{what} {verb} {self._name(other)}")
+        if not (self._is_client(rank) and self._is_client(other)):
+            what = f"segment {event.segment} of {clip(event.file)}"
+            if self._is_client(rank):
+                self._ledger.broken(Rule.TRACKER, spot, f"{what} {verb} {self._name(other)}")
+            else:
+                self._ledger.broken(Rule.TRACKER, spot, f"{self._name(rank)} moves {what}")
         return True
 
     def _name(self, rank: int) -> str:
