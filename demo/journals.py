@@ -4,6 +4,7 @@
 
 The files to share are made on the spot. Afterwards times are rounded to the microsecond and all is packed
 once more, as tightly as zstd can: that makes a journal a third as large, and changes nothing that it says.
+Those that are there were recorded when segments had 256 KiB; the next ones will have twice as many.
 """
 
 from __future__ import annotations

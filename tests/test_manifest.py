@@ -143,7 +143,11 @@ def test_a_name_that_stays_is_taken(name: str) -> None:
         (64 * MIB + 1, 256 * KIB),
         (96 * MIB, 256 * KIB),
         (96 * MIB + 1, 512 * KIB),
+        (144 * MIB, 512 * KIB),
+        (144 * MIB + 1, 1 * MIB),
+        (216 * MIB, 1 * MIB),
         (216 * MIB + 1, 2 * MIB),
+        (324 * MIB, 2 * MIB),
         (324 * MIB + 1, 4 * MIB),
         (10**15, 4 * MIB),
     ],
@@ -157,7 +161,8 @@ def test_it_stays_in_its_bounds_and_never_falls(size: int, other: int) -> None:
     length = segment_length_for(size)
     assert MIN_SEGMENT_LENGTH <= length <= MAX_SEGMENT_LENGTH
     assert length == MAX_SEGMENT_LENGTH or size <= length * MANY_SEGMENTS
-    assert length == MIN_SEGMENT_LENGTH or size > 80 * length
+    # More than half as many as made the length double: of the longest, half of 162.
+    assert length == MIN_SEGMENT_LENGTH or size > 81 * length
     assert (length <= segment_length_for(other)) or other < size
 
 

@@ -238,7 +238,7 @@ def measured(options: SimulateOptions, crowd: Crowd, cost: float) -> dict[str, A
         "other_bytes_share": (everything - payload) / everything if everything else 0.0,
         "transfers": transfers,
         "dropped": dict(crowd.dropped),
-        "messages": {tag.name: tally.messages for tag, tally in sorted(sent.items())},
+        "messages": {tag.name: tally.messages for tag, tally in sorted(sent.items()) if tally.messages},
         "largest_bytes": {tag.name: tally.largest for tag, tally in sorted(sent.items()) if tally.largest},
         "tracker": {
             "messages": of_tracker,

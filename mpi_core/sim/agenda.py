@@ -82,9 +82,7 @@ class Agenda:
         """Make one call after the other up to that time, for as long as anything is awaited."""
         pop = heapq.heappop
         while awaited and (self._present or self._turn_to_next()) and self._present[0][0] <= until:
-            present = self._present  # The same list until the next slice.
-            while present and awaited and present[0][0] <= until:
-                at, _, act, arguments = pop(present)
-                self.done += 1
-                self.now = at
-                act(at, *arguments)
+            at, _, act, arguments = pop(self._present)
+            self.done += 1
+            self.now = at
+            act(at, *arguments)

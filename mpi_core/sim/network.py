@@ -12,7 +12,7 @@ ones but not behind payloads.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict, deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -110,7 +110,7 @@ class LinkedNetwork:
         #: What becomes of a payload of that sender.
         self._spoil = spoil
         #: What was sent, by tag.
-        self.sent: defaultdict[msg.Tag, Tally] = defaultdict(Tally)
+        self.sent = {tag: Tally() for tag in msg.Tag}
         self._payloads = self.sent[msg.Tag.SEND_SEGMENT]
         #: Payload bytes by sender.
         self.sent_by: Counter[Rank] = Counter()
