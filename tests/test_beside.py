@@ -1,50 +1,67 @@
-"""Ranks that can open each other's files read payloads there: what is told, what is read, and by whom."""
+"""Ranks that can open each other's files copy payloads there: what is told, what is copied, and by whom."""
 
 from __future__ import annotations
 
+import errno
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from mpi_core.protocol import events as ev
 from mpi_core.protocol import messages as msg
+from mpi_core.protocol.bitfield import Bitfield
 from mpi_core.protocol.bundle import bundle
-from mpi_core.protocol.manifest import Manifest
-from mpi_core.protocol.units import Rank, SegmentIndex, Ticket
-from mpi_core.runtime.beside import VIEW, Reader, ranks_beside, view_of_files
-from mpi_core.runtime.files import RealFiles
+from mpi_core.protocol.errors import UnreadableError
+from mpi_core.protocol.manifest import Algorithm, Manifest, segment_hasher
+from mpi_core.protocol.units import Digest, Rank, SegmentIndex, Ticket
+from mpi_core.runtime.beside import PIECE, VIEW, ranks_beside, view_of_files
+from mpi_core.runtime.files import OutputError, RealFiles
 from mpi_core.swarm.config import SwarmConfig
+from mpi_core.swarm.downloader import Downloader
 from mpi_core.swarm.store import Backing, MemoryBacking, SegmentStore
 from mpi_core.swarm.uploader import LATELY, Uploader
 from tests.helpers.alone import Alone, request
-from tests.helpers.disk import download, manifest_of, owning, segments_of, shared
+from tests.helpers.disk import download, manifest_of, owning, segments_of, shared, tree_of
 from tests.helpers.mpirun import mpirun, needs_mpirun, needs_proc
 from tests.helpers.virtual import declared
 
-T = Ticket(7)
 DATA = b"123456789"
 
 
-def at(path: Path | str, offset: int = 0, length: int = 4) -> msg.SegmentAt:
-    return msg.SegmentAt(T, msg.Place((os.fsencode(path),), offset, length))
+def copied(folder: Path, manifest: Manifest, index: int, places: tuple[msg.Place, ...]) -> Digest | None:
+    """What a client makes of a segment that another tells it of: its digest, if it holds it then."""
+    files = RealFiles(folder / "copy", {})
+    store = SegmentStore(files)
+    store.begin(manifest)
+    try:
+        digest = store.copy(manifest.name, index, places)
+        held = store.bitfield(manifest.name)
+        assert held is not None
+        assert held == Bitfield.of(manifest.segments, [index] if digest else [])
+        if digest:
+            payload = store.read(manifest.name, index)
+            assert payload is not None
+            assert manifest.verifies(index, payload)
+        return digest
+    finally:
+        files.close(remove_partial=True)
 
 
-def read(files: RealFiles, manifest: Manifest) -> list[bytes]:
-    """Each segment, as another process reads it."""
-    reader, found = Reader(), []
-    for index in range(manifest.segments):
-        place = files.locate(manifest, index)
-        answer = reader.read(msg.SegmentAt(T, place), place.length)
-        assert isinstance(answer, msg.SendSegment)
-        found.append(bytes(answer.payload))
-    return found
+def in_one(path: Path | str, offset: int = 4, length: int = 4) -> tuple[msg.Place, ...]:
+    return (msg.Place((os.fsencode(path),), offset, length),)
 
 
-# What is read ---------------------------------------------------------------------------------
+def bundle_of(contents: Mapping[str, bytes]) -> Manifest:
+    return bundle("small", [manifest_of(name, data, length=64) for name, data in contents.items()])
 
 
-def test_a_payload_is_read_where_it_lies_before_and_after_its_file_is_whole(
+# What is copied -------------------------------------------------------------------------------
+
+
+def test_a_segment_is_copied_before_and_after_its_file_is_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -53,40 +70,145 @@ def test_a_payload_is_read_where_it_lies_before_and_after_its_file_is_whole(
     files.begin(manifest)
     for index, payload in enumerate(segments_of(manifest, DATA)):
         files.write(manifest, index, payload)
-    told = msg.SegmentAt(T, files.locate(manifest, 2))
-    monkeypatch.chdir("/")
-    assert Reader().read(told, 4) == msg.SendSegment(T, b"9")
-    monkeypatch.chdir(tmp_path)
-    files.finish(manifest)
-    assert Reader().read(told, 4) == msg.SendSegment(T, b"9"), "told before, read after"
-    assert read(files, manifest) == segments_of(manifest, DATA)
+    told = [files.locate(manifest, index) for index in range(3)]
+    for _ in range(2):
+        monkeypatch.chdir("/")
+        assert [copied(tmp_path, manifest, at, told[at]) for at in range(3)] == list(manifest.digests)
+        monkeypatch.chdir(tmp_path)
+        if (tmp_path / "out/d").exists() and not os.path.exists(b"out/d/\xff"):
+            files.finish(manifest)  # Told before, copied after.
 
 
-def test_an_owned_file_is_read_where_its_owner_has_it(tmp_path: Path) -> None:
+def test_an_owned_file_is_copied_from_where_its_owner_has_it(tmp_path: Path) -> None:
     files = owning(tmp_path / "out", shared(tmp_path / "home", {"a": DATA}))
     manifest = manifest_of("a", DATA)
-    assert read(files, manifest) == segments_of(manifest, DATA)
+    assert copied(tmp_path, manifest, 2, files.locate(manifest, 2)) == manifest.digests[2]
     assert not (tmp_path / "out").exists()
 
 
-def test_the_memory_is_the_readers_again_at_the_next_call(tmp_path: Path) -> None:
-    (tmp_path / "a").write_bytes(bytes(range(250)) * 100)
-    reader = Reader()
-    for offset, length in ((0, 1), (3, 20_000), (24_999, 1), (10, 8_000), (0, 0)):
-        answer = reader.read(at(tmp_path / "a", offset, length), length)
-        assert answer == msg.SendSegment(T, (bytes(range(250)) * 100)[offset : offset + length])
+@pytest.mark.parametrize("algorithm", ["blake3", "sha256"])
+@pytest.mark.parametrize("more", [-1, 0, 1])
+def test_a_long_segment_is_copied_piece_by_piece(algorithm: Algorithm, more: int, tmp_path: Path) -> None:
+    data = Random(1).randbytes(3 * PIECE + more)
+    length = 2 * PIECE
+    digests = tuple(segment_hasher(algorithm)(part) for part in (data[:length], data[length:]))
+    manifest = Manifest("a", len(data), length, algorithm, digests)
+    files = owning(tmp_path / "out", shared(tmp_path, {"a": data}))
+    for index, digest in enumerate(digests):
+        assert copied(tmp_path, manifest, index, files.locate(manifest, index)) == digest
 
 
-@pytest.mark.parametrize("place", [(0, 5), (0, -1), (6, 4), (-1, 4), (2**70, 4)])
-def test_what_is_not_there_or_was_not_asked_for_is_rejected(place: tuple[int, int], tmp_path: Path) -> None:
+@pytest.mark.parametrize("place", [(4, 3), (4, 5), (4, 0), (4, -1), (0, 4), (-1, 4), (2**40, 5)])
+def test_what_has_another_digest_or_length_is_not_held(place: tuple[int, int], tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(DATA)
-    assert Reader().read(at(tmp_path / "a", *place), 4) == msg.Reject(T, "unreadable")
+    assert copied(tmp_path, manifest_of("a", DATA), 1, in_one(tmp_path / "a", *place)) is None
 
 
-def test_names_that_cannot_be_read_are_rejected_and_none_waited_for(tmp_path: Path) -> None:
+@pytest.mark.parametrize("count", [0, 2])
+def test_a_segment_lies_in_one_place(count: int, tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(DATA)
+    assert copied(tmp_path, manifest_of("a", DATA), 1, count * in_one(tmp_path / "a")) is None
+
+
+@pytest.mark.parametrize("offset", [6, 2**70])
+def test_what_is_not_there_is_unreadable(offset: int, tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(DATA)
+    with pytest.raises(UnreadableError):
+        copied(tmp_path, manifest_of("a", DATA), 1, in_one(tmp_path / "a", offset))
+
+
+def test_names_that_cannot_be_read_are_unreadable_and_none_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    for path in (tmp_path / "pipe", tmp_path, tmp_path / "nothing", "", "a\0b"):
-        assert Reader().read(at(path), 4) == msg.Reject(T, "unreadable")
+    names = (tmp_path / "pipe", tmp_path, tmp_path / "nothing", "", "a\0b")
+    for manifest, offset in (manifest_of("a", DATA), 4), (bundle_of({"a": b"1234"}), 0):
+        index = manifest.segments - 2 if offset else 0
+        for places in (*(in_one(name, offset) for name in names), (msg.Place((), offset, 4),)):
+            with pytest.raises(UnreadableError):
+                copied(tmp_path, manifest, index, places)
+
+
+def test_what_was_written_of_a_corrupt_copy_is_written_over(tmp_path: Path) -> None:
+    (tmp_path / "bad").write_bytes(b"bad!" + DATA[4:])
+    (tmp_path / "good").write_bytes(DATA)
+    manifest, files = manifest_of("f", DATA), RealFiles(tmp_path / "out", {})
+    store = SegmentStore(files)
+    store.begin(manifest)
+    assert store.copy("f", 0, in_one(tmp_path / "bad", 0)) is None
+    assert store.read("f", 0) is None
+    for index, length in enumerate((4, 4, 1)):
+        assert store.copy("f", index, in_one(tmp_path / "good", 4 * index, length)) == manifest.digests[index]
+    store.finish("f")
+    assert tree_of(tmp_path / "out") == {"f": DATA}
+
+
+def test_what_cannot_be_written_is_no_fault_of_who_told_where(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a").write_bytes(DATA)
+
+    def full(fd: int, data: object, offset: int) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "pwrite", full)
+    with pytest.raises(OutputError, match=r"cannot write '.*copy/a': No space left on device"):
+        copied(tmp_path, manifest_of("a", DATA), 1, in_one(tmp_path / "a"))
+
+
+SMALL = {"b/0": b"12", "b/1": b"345", "c/empty": b"", "d": b"6"}
+
+
+def test_small_files_are_copied_from_an_owner_and_from_a_download(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    whole = bundle_of(SMALL)
+    owner = owning(Path("out"), {name: Path("in", name) for name in shared(tmp_path / "in", SMALL)})
+    assert copied(tmp_path, whole, 0, owner.locate(whole, 0)) == whole.digests[0]
+    assert tree_of(tmp_path / "copy") == SMALL
+    again = RealFiles(Path("copy"), {}).locate(whole, 0)
+    assert [place.length for place in again] == [2, 3, 0, 1]
+    assert copied(tmp_path / "more", whole, 0, again) == whole.digests[0]
+    assert tree_of(tmp_path / "more/copy") == SMALL
+
+
+def test_small_files_get_their_names_only_if_all_are_right(tmp_path: Path) -> None:
+    whole = bundle_of(SMALL)
+    owner = owning(tmp_path / "out", shared(tmp_path / "in", SMALL | {"d": b"7"}))
+    assert copied(tmp_path, whole, 0, owner.locate(whole, 0)) is None
+    assert copied(tmp_path, whole, 0, owner.locate(whole, 0)[:3]) is None
+    (tmp_path / "in/b/1").unlink()
+    with pytest.raises(UnreadableError):
+        copied(tmp_path, whole, 0, owner.locate(whole, 0))
+    assert tree_of(tmp_path / "copy") == {}
+
+
+def test_what_cannot_be_read_is_asked_of_another(tmp_path: Path) -> None:
+    """The sender is taken not to have it, as when it says so itself."""
+    files = RealFiles(tmp_path, {})
+    store = SegmentStore(files)
+    config, manifest = SwarmConfig(), manifest_of("a", DATA[:4])
+    client = Alone(Downloader(Rank(3), 3, store, ["a"], config, Random(0)))
+    client.hear(0, msg.InitAck((), ()))
+    members = tuple(msg.SwarmMember(Rank(rank), "seed") for rank in (1, 2))
+    sent = client.hear(0, msg.SwarmResponse((manifest,), (msg.Swarm("a", members),)))
+    (first, asked), *_ = [(to, m) for to, m in sent if isinstance(m, msg.RequestSegment)]
+    sent = client.hear(first, msg.SegmentAt(asked.ticket, in_one(tmp_path / "nothing", 0)))
+    rejected = ev.RequestRejected(Rank(first), "a", SegmentIndex(0), "unreadable")
+    assert client.events(ev.RequestRejected) == [rejected]
+    ((second, asked),) = [(to, m) for to, m in sent if isinstance(m, msg.RequestSegment)]
+    assert {first, second} == {1, 2}
+    (tmp_path / "there").write_bytes(DATA)
+    client.hear(second, msg.SegmentAt(asked.ticket, in_one(tmp_path / "there", 0)))
+    assert tree_of(tmp_path) == {"a": DATA[:4], "there": DATA}
+    files.close(remove_partial=True)
+
+
+def test_who_keeps_payloads_in_memory_cannot_read_others_files() -> None:
+    store = SegmentStore(MemoryBacking())
+    store.begin(declared("file1", 1))
+    with pytest.raises(UnreadableError):
+        store.copy("file1", 0, in_one("/dev/null", 0, 7))
+    assert store.bitfield("file1") == Bitfield(1)
 
 
 # What is told ---------------------------------------------------------------------------------
@@ -108,7 +230,7 @@ def test_who_is_beside_is_told_where_and_takes_no_slot(tmp_path: Path) -> None:
     assert client.hear(2, request(0, 0, "a")) == [(2, msg.SendSegment(Ticket(0), b"1234"))]
     assert client.hear(4, request(0, 0, "a")) == [], "the slot is taken"
     for ticket, (index, place) in enumerate([(1, (4, 4)), (2, (8, 1)), (0, (0, 4))]):
-        told = msg.SegmentAt(Ticket(ticket), msg.Place((name,), *place))
+        told = msg.SegmentAt(Ticket(ticket), (msg.Place((name,), *place),))
         assert client.hear(3, request(index, ticket, "a")) == [(3, told)]
     assert client.hear(1, msg.Sent(Rank(2), Ticket(0))) == [(4, msg.SendSegment(Ticket(0), b"1234"))]
     assert [event.target for event in client.events(ev.SegmentSent)] == [2, 3, 3, 3, 4]
@@ -142,23 +264,26 @@ def test_what_lies_in_no_file_is_sent_and_takes_a_slot() -> None:
     assert client.hear(3, request(1, 1)) == []
 
 
-def test_bundles_are_sent_and_take_a_slot(tmp_path: Path) -> None:
+def test_of_a_bundle_it_is_told_where_each_member_is(tmp_path: Path) -> None:
     small = {"b/0": b"12", "b/1": b"345"}
     files = owning(tmp_path, shared(tmp_path, small))
-    whole = bundle("small", [manifest_of(name, data, length=64) for name, data in small.items()])
-    client = uploader(files, whole, slots=1)
-    assert client.hear(3, request(0, 0, whole.name)) == [(3, msg.SendSegment(Ticket(0), b"12345"))]
-    assert client.hear(3, request(0, 1, whole.name)) == []
+    client = uploader(files, bundle_of(small), slots=1)
+    places = tuple(msg.Place((os.fsencode(tmp_path / name),), 0, len(data)) for name, data in small.items())
+    for ticket in range(2):
+        told = msg.SegmentAt(Ticket(ticket), places)
+        assert client.hear(3, request(0, ticket, "small")) == [(3, told)]
+    assert client.hear(2, request(0, 0, "small")) == [(2, msg.SendSegment(Ticket(0), b"12345"))]
+    assert client.events(ev.SegmentSent)[0] == ev.SegmentSent(Rank(3), "small", SegmentIndex(0), 5)
 
 
 def test_a_download_is_told_of_under_both_its_names(tmp_path: Path) -> None:
     files = RealFiles(tmp_path, {})
     manifest = manifest_of("a", DATA)
     files.begin(manifest)
-    assert files.locate(manifest, 1) == msg.Place(
-        (os.fsencode(tmp_path / "a.part"), os.fsencode(tmp_path / "a")), 4, 4
-    )
-    assert files.locate(download(files, "b", DATA), 2) == msg.Place((os.fsencode(tmp_path / "b"),) * 2, 8, 1)
+    names = os.fsencode(tmp_path / "a.part"), os.fsencode(tmp_path / "a")
+    assert files.locate(manifest, 1) == (msg.Place(names, 4, 4),)
+    whole = (os.fsencode(tmp_path / "b"),) * 2
+    assert files.locate(download(files, "b", DATA), 2) == (msg.Place(whole, 8, 1),)
 
 
 # Who is beside whom ---------------------------------------------------------------------------

@@ -9,9 +9,9 @@ import pytest
 
 from mpi_core.protocol.errors import ScenarioError
 from mpi_core.protocol.manifest import Manifest
+from mpi_core.runtime.declared import DeclaredFiles
 from mpi_core.runtime.disk import CREATE, PIECE, opened, read_all, read_into, write_all
 from mpi_core.runtime.files import (
-    DeclaredFiles,
     OutputError,
     check_output,
 )

@@ -13,9 +13,10 @@ from mpi_core.protocol.messages import Abort, Alive, Stop, Tag
 from mpi_core.protocol.roles import TRACKER, Roles
 from mpi_core.protocol.units import Rank
 from mpi_core.runtime.clock import Clock
+from mpi_core.runtime.declared import DeclaredFiles
 from mpi_core.runtime.disk import HashingStopped
 from mpi_core.runtime.driver import Driver
-from mpi_core.runtime.files import DeclaredFiles, RealFiles, check_output
+from mpi_core.runtime.files import RealFiles, check_output
 from mpi_core.runtime.reporter import Reporter
 from mpi_core.swarm.bystander import Bystander
 from mpi_core.swarm.downloader import Downloader

@@ -25,5 +25,9 @@ class LocalProtocolError(ProtocolError):
     """Our own code tried something that the protocol does not allow: a defect here."""
 
 
+class UnreadableError(TorrentError):
+    """What another rank told us to read in its files cannot be read there, or not any more."""
+
+
 class RemoteProtocolError(ProtocolError):
     """Another rank sent something that the protocol does not allow; the receiver is unharmed."""

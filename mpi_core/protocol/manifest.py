@@ -10,11 +10,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from functools import cache
-from typing import Literal
+from typing import Literal, Protocol
 
 import msgspec
 
-from mpi_core.protocol.errors import RemoteProtocolError
+from mpi_core.protocol.errors import LocalProtocolError, RemoteProtocolError
 from mpi_core.protocol.units import Digest, Payload
 
 Algorithm = Literal["declared", "blake3", "sha256"]
@@ -41,17 +41,34 @@ def segment_length_for(size: int) -> int:
     return length
 
 
+class Hasher(Protocol):
+    """A hash of what comes piece by piece, as hashlib and blake3 have it."""
+
+    def update(self, payload: Payload, /) -> object: ...
+
+    def digest(self) -> Digest: ...
+
+
 @cache
-def segment_hasher(algorithm: Algorithm) -> Callable[[Payload], Digest]:
-    """The function from a payload to its digest. A declared payload is its own digest."""
+def hasher(algorithm: Algorithm) -> Callable[..., Hasher]:
+    """What makes a new hash of real segments, of a first piece or of nothing."""
     if algorithm == "blake3":
         # Imported here: a run of declared segments should not pay for it on every rank.
         from blake3 import blake3
 
-        return lambda payload: blake3(payload).digest()
+        return blake3
     if algorithm == "sha256":
-        return lambda payload: hashlib.sha256(payload).digest()
-    return bytes
+        return hashlib.sha256
+    raise LocalProtocolError(f"{algorithm} segments are not hashed")
+
+
+@cache
+def segment_hasher(algorithm: Algorithm) -> Callable[[Payload], Digest]:
+    """The function from a payload to its digest. A declared payload is its own digest."""
+    if algorithm == "declared":
+        return bytes
+    new = hasher(algorithm)
+    return lambda payload: new(payload).digest()
 
 
 def name_problem(name: str) -> str | None:
@@ -148,6 +165,12 @@ class Manifest(msgspec.Struct, frozen=True, array_like=True, gc=False):
         if self.members:
             return sum(member.size for member in self.members[index])
         return min(self.segment_length, self.size - index * self.segment_length)
+
+    def part_lengths(self, index: int) -> tuple[int, ...]:
+        """Bytes in each of the files that segment ``index`` lies in: one, or a bundle's members."""
+        if self.members:
+            return tuple([member.size for member in self.members[index]])
+        return (self.payload_length(index),)
 
     def digest_of(self, index: int, payload: Payload) -> Digest:
         """What ``payload`` hashes to as segment ``index``; that of a bundle is the hash of its members'."""

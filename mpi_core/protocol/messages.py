@@ -162,13 +162,18 @@ class SendSegment(Message, frozen=True, array_like=True):
     ticket: Ticket
     payload: Payload
 
+    @property
+    def size(self) -> int:
+        """Bytes in the payload."""
+        return len(self.payload)
 
-class Place(msgspec.Struct, frozen=True, array_like=True):
-    """Where a payload lies on a disk."""
+
+class Place(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Where a payload lies on a disk, or the part of it that is in one file."""
 
     #: The file, and the name that it is about to get, both absolute: one of them is there.
     paths: tuple[bytes, ...]
-    #: Bytes of the file before the payload, and in it.
+    #: Bytes of the file before it, and of it.
     offset: int
     length: int
 
@@ -176,14 +181,20 @@ class Place(msgspec.Struct, frozen=True, array_like=True):
 class SegmentAt(Message, frozen=True, array_like=True):
     """Uploader → downloader beside it: read the payload of the request with that ticket yourself.
 
-    It answers a request as SEND_SEGMENT does, and is made one where it is received: no machine sees it.
+    It answers a request as SEND_SEGMENT does.
     """
 
     tag: ClassVar[Tag] = Tag.SEGMENT_AT
     port: ClassVar[Port] = "downloader"
 
     ticket: Ticket
-    place: Place
+    #: One, or that of each small file in a segment of a bundle.
+    places: tuple[Place, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes in the payload."""
+        return sum(place.length for place in self.places)
 
 
 class Reject(Message, frozen=True, array_like=True):

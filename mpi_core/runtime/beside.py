@@ -1,17 +1,24 @@
-"""Ranks that see the same files: no payload need travel between them, who wants it reads it where it lies."""
+"""Ranks that see the same files: no payload need travel between them, who wants it reads it where it lies.
+
+The bytes of one are read, hashed and written piece by piece, while the processor has each at hand.
+"""
 
 from __future__ import annotations
 
 import os
 from array import array
+from collections.abc import Iterator, Sequence
 
-from mpi_core.protocol.messages import Reject, SegmentAt, SendSegment
+from mpi_core.protocol.errors import UnreadableError
+from mpi_core.protocol.messages import Place
 from mpi_core.protocol.units import Rank
 from mpi_core.runtime.buffers import paged
-from mpi_core.runtime.disk import READ, opened, read_into
+from mpi_core.runtime.disk import READ, SmallFile, opened, read_into, read_small_files
 
 #: What a process has in common with those that see the same files: namespaces of its kernel.
 SPACES = ("mnt", "net", "user")
+#: Bytes in a piece (measured: longer ones no longer lie in a core's own cache when they are written).
+PIECE = 128 * 1024
 #: Bytes that say what a process sees.
 VIEW = 16 + 8 * (len(SPACES) + 3)
 
@@ -39,24 +46,34 @@ def ranks_beside(rank: Rank, views: bytes | bytearray) -> frozenset[Rank]:
 
 
 class Reader:
-    """Reads payloads in others' files, each into the memory of the last: the processor has that at hand."""
+    """Reads in others' files, always into the same memory: what it gives is valid until it reads again."""
 
     def __init__(self) -> None:
-        self._memory = paged(0)
+        self._memory = memoryview(paged(PIECE))
 
-    def read(self, answer: SegmentAt, room: int) -> SendSegment | Reject:
-        """The payload, valid until the next call; a REJECT where it is longer than ``room`` bytes, more than
-        was asked for, or where the file no longer has it."""
-        offset, length = answer.place.offset, answer.place.length
-        if offset >= 0 and 0 <= length <= room:
-            if length > len(self._memory):
-                self._memory = paged(length)
-            payload = memoryview(self._memory)[:length]
-            for path in answer.place.paths:
-                try:
-                    with opened(os.fsdecode(path), READ) as fd:
-                        read_into(fd, payload, offset)
-                    return SendSegment(answer.ticket, payload)
-                except (OSError, ValueError, OverflowError):
-                    continue
-        return Reject(answer.ticket, "unreadable")
+    def pieces(self, path: bytes, offset: int, length: int) -> Iterator[memoryview]:
+        """``length`` bytes of a file, a PIECE at a time. Raises UnreadableError."""
+        try:
+            with opened(os.fsdecode(path), READ) as fd:
+                for start in range(0, length, PIECE):
+                    piece = self._memory[: min(PIECE, length - start)]
+                    read_into(fd, piece, offset + start)
+                    yield piece
+        except (OSError, ValueError, OverflowError) as error:
+            raise UnreadableError(str(error)) from error
+
+    def small_files(self, places: Sequence[Place]) -> memoryview:
+        """Whole small files, one behind the other. Raises UnreadableError."""
+        length = sum(place.length for place in places)
+        if length > len(self._memory):
+            self._memory = memoryview(paged(length))
+        try:
+            read_small_files(map(_small_file, places), self._memory)
+        except (OSError, ValueError, LookupError) as error:
+            raise UnreadableError(str(error)) from error
+        return self._memory[:length]
+
+
+def _small_file(place: Place) -> SmallFile:
+    folder, slash, name = os.fsdecode(place.paths[0]).rpartition("/")
+    return folder + slash, name, place.length

@@ -1,4 +1,4 @@
-"""The disk below a swarm: real files read and written by segment, declared ones written as lists.
+"""The disk below a swarm: real files, read and written by segment.
 
 Rules. A file is downloaded into ``<name>.part`` and gets its own name, and its mode, only when it is
 whole: by one rename, so whoever sees the name sees all of it. Nothing is read from or written to memory
@@ -19,29 +19,30 @@ from itertools import groupby
 from pathlib import Path
 from threading import Lock
 
-from mpi_core.protocol.errors import LocalProtocolError, ScenarioError
-from mpi_core.protocol.manifest import Manifest, Member
+from mpi_core.protocol.errors import LocalProtocolError, ScenarioError, UnreadableError
+from mpi_core.protocol.manifest import Manifest, Member, hasher
 from mpi_core.protocol.messages import Place
-from mpi_core.protocol.units import Payload
+from mpi_core.protocol.units import Digest, Payload
+from mpi_core.runtime.beside import Reader
 from mpi_core.runtime.disk import (
     CREATE,
     FOLDER,
-    PART,
     READ,
     OpenFiles,
     OutputError,
+    SmallFile,
     identity,
     opened,
     partial_names,
     plainly,
     read_all,
-    read_into,
+    read_small_files,
     reason,
     write_all,
 )
-from mpi_core.swarm.store import Backing, MemoryBacking
+from mpi_core.swarm.store import Backing
 
-__all__ = ["DeclaredFiles", "OutputError", "RealFiles", "check_output"]
+__all__ = ["OutputError", "RealFiles", "check_output"]
 
 
 def check_output(out: Path) -> None:
@@ -80,6 +81,7 @@ class RealFiles(Backing):
         self._lock = Lock()
         self._writers = OpenFiles()
         self._readers = OpenFiles()
+        self._reader = Reader()
         self._share_ids: set[tuple[int, int]] | None = None
 
     def begin(self, manifest: Manifest) -> None:
@@ -98,9 +100,11 @@ class RealFiles(Backing):
         if manifest.members:
             self._put(manifest.members[index], memoryview(payload))
             return
-        name = manifest.name
+        self._write(manifest.name, payload, index * manifest.segment_length)
+
+    def _write(self, name: str, payload: Payload, offset: int) -> None:
         try:
-            write_all(self._writer(name), payload, index * manifest.segment_length)
+            write_all(self._writer(name), payload, offset)
         except OSError:
             with plainly("write", self._path(name)):
                 raise
@@ -115,12 +119,36 @@ class RealFiles(Backing):
             self._readers.add(name, fd)
         return read_all(fd, manifest.payload_length(index), index * manifest.segment_length)
 
-    def locate(self, manifest: Manifest, index: int) -> Place:
+    def locate(self, manifest: Manifest, index: int) -> tuple[Place, ...]:
+        if manifest.members:
+            found = map(self._whereabouts, manifest.members[index])
+            return tuple([Place((_absolute(folder + name),), 0, size) for folder, name, size in found])
         name = manifest.name
         place = self._places.get(name)
         paths = [self._shares[name]] if place is None else [self._path(place), self._path(name)]
-        found = tuple(os.fsencode(os.path.abspath(path)) for path in paths)
-        return Place(found, index * manifest.segment_length, manifest.payload_length(index))
+        start = index * manifest.segment_length
+        return (Place(tuple(map(_absolute, paths)), start, manifest.payload_length(index)),)
+
+    def copy(self, manifest: Manifest, index: int, places: Sequence[Place]) -> Digest:
+        if manifest.members:
+            # Each is to get its name at once, so all are verified first.
+            payload = self._reader.small_files(places)
+            digest = manifest.digest_of(index, payload)
+            if digest == manifest.digests[index]:
+                self.write(manifest, index, payload)
+            return digest
+        for path in places[0].paths:
+            with suppress(UnreadableError):
+                return self._copy(manifest, index, path, places[0])
+        raise UnreadableError(f"{manifest.name}, segment {index}")
+
+    def _copy(self, manifest: Manifest, index: int, path: bytes, place: Place) -> Digest:
+        digest, start = hasher(manifest.algorithm)(), index * manifest.segment_length
+        for piece in self._reader.pieces(path, place.offset, place.length):
+            digest.update(piece)
+            self._write(manifest.name, piece, start)
+            start += len(piece)
+        return digest.digest()
 
     def finish(self, manifest: Manifest) -> None:
         if manifest.members:
@@ -186,20 +214,10 @@ class RealFiles(Backing):
     def _get(self, members: Sequence[Member]) -> bytearray:
         """Small files, of a share or put in their places."""
         payload = bytearray(sum(member.size for member in members))
-        view, start = memoryview(payload), 0
-        for folder, group in groupby(map(self._whereabouts, members), lambda found: found[0]):
-            with opened(folder or ".", FOLDER) as below:
-                for _, name, size in group:
-                    fd = os.open(name, READ, dir_fd=below)
-                    try:
-                        read_into(fd, view[start : start + size], 0)
-                    finally:
-                        os.close(fd)
-                    start += size
+        read_small_files(map(self._whereabouts, members), memoryview(payload))
         return payload
 
-    def _whereabouts(self, member: Member) -> tuple[str, str, int]:
-        """A small file's folder, with a slash behind it, its name there, and its size."""
+    def _whereabouts(self, member: Member) -> SmallFile:
         share = self._shares.get(member.name)
         path = self._path(member.name) if share is None else share
         name = _last(path)
@@ -370,30 +388,6 @@ def _last(name: str) -> str:
     return name.rpartition("/")[2]
 
 
-class DeclaredFiles(MemoryBacking):
-    """Declared files: each ends as ``out/client<R>_<name>``, one hash a line."""
-
-    def __init__(self, out: Path, rank: int) -> None:
-        super().__init__()
-        self._out = out
-        self._rank = rank
-
-    def finish(self, manifest: Manifest) -> None:
-        path = os.path.join(self._out, f"client{self._rank}_{manifest.name}")
-        # No output begins with a dot, and only the end of a name could be too long.
-        partial = os.path.join(self._out, f".client{self._rank}-{os.getpid()}{PART}")
-        with plainly("write", path):
-            if "/" in manifest.name:
-                raise OutputError(f"cannot write {path!r}: the name of a declared file holds no separator")
-            try:
-                with open(partial, "wb") as file:
-                    file.writelines(self.read(manifest, index) + b"\n" for index in range(manifest.segments))
-                os.replace(partial, path)
-            except OSError:
-                with suppress(OSError):
-                    os.unlink(partial)
-                raise
-        super().finish(manifest)
-
-    def close(self, remove_partial: bool) -> None:
-        """Nothing is open."""
+def _absolute(path: str) -> bytes:
+    """As another process can open it."""
+    return os.fsencode(os.path.abspath(path))

@@ -4,7 +4,7 @@ Each port of a rank has a communicator of its own, so that no two threads wait f
 payloads have one more. Nothing here blocks inside MPI, which would spin on a core: every wait is a test
 followed by a sleep that grows from 50 µs (measured: faster than blocking calls where ranks share cores).
 Payloads travel bare, from the buffer that was read to the one that the receiver had posted before it asked;
-the ticket of the request is their tag. One that lies in a file of this host is read there instead.
+the ticket of the request is their tag.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from mpi_core.protocol.codec import decode, encode
 from mpi_core.protocol.errors import MpiError, RemoteProtocolError
 from mpi_core.protocol.units import Rank, Ticket
 from mpi_core.runtime.backoff import IDLE_PAUSE, MEETING_PAUSE, Backoff, wait_until
-from mpi_core.runtime.beside import VIEW, Reader, ranks_beside, view_of_files
+from mpi_core.runtime.beside import VIEW, ranks_beside, view_of_files
 from mpi_core.runtime.buffers import Buffer, Buffers
 from mpi_core.runtime.launcher import find_launcher, ranks_may_die
 from mpi_core.runtime.transport import Delivery
@@ -250,7 +250,6 @@ class MpiEndpoint:
         #: Posted buffers by ticket: from whom, the receive, the memory.
         self._posted: dict[Ticket, tuple[Rank, MPI.Request, Buffer]] = {}
         self._buffers = Buffers()
-        self._reader = Reader()
         #: The buffer of the payload delivered last; ours again at the next call.
         self._lent: Buffer | None = None
         self._status = MPI.Status()
@@ -316,10 +315,8 @@ class MpiEndpoint:
             decoded = decode(tag, buffer)
         except RemoteProtocolError as error:
             raise RemoteProtocolError(f"from rank {sender}: {error}") from None
-        if isinstance(decoded, msg.Reject):
+        if isinstance(decoded, msg.Reject | msg.SegmentAt):
             self._withdraw(sender, decoded.ticket)
-        if isinstance(decoded, msg.SegmentAt):
-            decoded = self._reader.read(decoded, self._withdraw(sender, decoded.ticket))
         if isinstance(decoded, msg.RequestSegment) and self._has_arrived(sender, decoded.ticket):
             self._own.put((sender, decoded))
             return self._rank, msg.Sent(sender, decoded.ticket)
@@ -340,15 +337,13 @@ class MpiEndpoint:
                 return True
         return False
 
-    def _withdraw(self, sender: Rank, ticket: Ticket) -> int:
-        """No payload will come for that ticket: take the posted buffer back. Its bytes, if there is one."""
-        if ticket not in self._posted or self._posted[ticket][0] != sender:
-            return 0
-        _, receive, buffer = self._posted.pop(ticket)
-        receive.Cancel()
-        _unless_dead(receive.Wait, True)
-        self._buffers.give(buffer)
-        return len(buffer)
+    def _withdraw(self, sender: Rank, ticket: Ticket) -> None:
+        """No payload will come for that ticket: take the posted buffer back, if there is one."""
+        if ticket in self._posted and self._posted[ticket][0] == sender:
+            _, receive, buffer = self._posted.pop(ticket)
+            receive.Cancel()
+            _unless_dead(receive.Wait, True)
+            self._buffers.give(buffer)
 
     def _poll_payloads(self) -> Delivery | None:
         if not self._posted:

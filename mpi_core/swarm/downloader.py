@@ -17,7 +17,7 @@ from typing import Any
 from mpi_core.protocol import events as ev
 from mpi_core.protocol import messages as msg
 from mpi_core.protocol.bitfield import Bitfield
-from mpi_core.protocol.errors import RemoteProtocolError
+from mpi_core.protocol.errors import RemoteProtocolError, UnreadableError
 from mpi_core.protocol.manifest import Manifest
 from mpi_core.protocol.roles import TRACKER
 from mpi_core.protocol.units import Rank, SegmentIndex
@@ -27,7 +27,7 @@ from mpi_core.swarm.config import SwarmConfig
 from mpi_core.swarm.machine import Effects, Emit, Halt, Send
 from mpi_core.swarm.neighbours import Neighbours, unpack
 from mpi_core.swarm.picker import Picker
-from mpi_core.swarm.sources import Sources
+from mpi_core.swarm.sources import Request, Sources
 from mpi_core.swarm.store import SegmentStore
 
 #: How often, in seconds, a downloader looks whether some segment has lost its last live holder.
@@ -88,6 +88,7 @@ class Downloader:
             msg.InitAck: self._on_init_ack,
             msg.SwarmResponse: self._on_swarm_response,
             msg.SendSegment: self._on_segment,
+            msg.SegmentAt: self._on_segment,
             msg.Reject: self._on_reject,
             msg.Pending: self._on_pending,
             msg.BitfieldMessage: self._on_bitfield,
@@ -242,14 +243,21 @@ class Downloader:
 
     # With uploaders ---------------------------------------------------------------------------
 
-    def _on_segment(self, now: float, sender: Rank, message: msg.SendSegment) -> None:
+    def _on_segment(self, now: float, sender: Rank, message: msg.SendSegment | msg.SegmentAt) -> None:
         request = self._requests.answered(now, sender, message.ticket)
         file, index = self._picker.locate(request.key)
-        size = len(message.payload)
+        size = message.size
         if self._requests.is_stored(request.key) or file.name not in self._unfinished:
             self._emit(ev.SegmentDropped(sender, file.name, SegmentIndex(index), size, "duplicate"))
             return
-        digest = self._store.put(file.name, index, message.payload)
+        try:
+            if isinstance(message, msg.SegmentAt):
+                digest = self._store.copy(file.name, index, message.places)
+            else:
+                digest = self._store.put(file.name, index, message.payload)
+        except UnreadableError:
+            self._is_rejected(now, sender, request, "unreadable")
+            return
         if digest is None:
             self._emit(ev.SegmentDropped(sender, file.name, SegmentIndex(index), size, "corrupt"))
             self._effects += self._requests.corrupt(now, sender, request.key)
@@ -274,10 +282,12 @@ class Downloader:
             self._update_swarms(now)
 
     def _on_reject(self, now: float, sender: Rank, message: msg.Reject) -> None:
-        request = self._requests.answered(now, sender, message.ticket)
+        self._is_rejected(now, sender, self._requests.answered(now, sender, message.ticket), message.reason)
+
+    def _is_rejected(self, now: float, sender: Rank, request: Request, reason: msg.RejectReason) -> None:
         file, index = self._picker.locate(request.key)
-        self._emit(ev.RequestRejected(sender, file.name, SegmentIndex(index), message.reason))
-        self._requests.rejected(now, sender, request, message.reason)
+        self._emit(ev.RequestRejected(sender, file.name, SegmentIndex(index), reason))
+        self._requests.rejected(now, sender, request, reason)
 
     def _on_pending(self, now: float, sender: Rank, message: msg.Pending) -> None:
         self._requests.pending(now, sender)

@@ -1,18 +1,18 @@
 """Verified segments only.
 
 The one thing that a client's two machines share. The downloader alone writes; the uploader reads.
-A payload is verified, then handed to the backing, and only then is a new immutable bitfield published,
-so whoever sees a segment in a bitfield can read it (law 3: nothing unverified, and it only grows).
+A payload is verified and kept by the backing, and only then is a new immutable bitfield published, so
+whoever sees a segment in a bitfield can read it (law 3: nothing unverified, and it only grows).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import ClassVar, Protocol
 
 from mpi_core.protocol.bitfield import Bitfield
 from mpi_core.protocol.bundle import is_small
-from mpi_core.protocol.errors import LocalProtocolError
+from mpi_core.protocol.errors import LocalProtocolError, UnreadableError
 from mpi_core.protocol.manifest import Manifest
 from mpi_core.protocol.messages import Place
 from mpi_core.protocol.units import Digest, Payload
@@ -33,9 +33,15 @@ class Backing(Protocol):
     def read(self, manifest: Manifest, index: int) -> bytes | bytearray:
         """The payload of a segment that was written or is owned."""
 
-    def locate(self, manifest: Manifest, index: int) -> Place:
-        """Where that payload lies, if payloads lie in files; not asked of a bundle: its members lie apart."""
+    def locate(self, manifest: Manifest, index: int) -> tuple[Place, ...]:
+        """Where that payload lies, if payloads lie in files."""
         raise LocalProtocolError("payloads lie in no files here")
+
+    def copy(self, manifest: Manifest, index: int, places: Sequence[Place]) -> Digest:
+        """Keep the payload of one segment that lies in others' files, and tell its digest. What has not that
+        of the segment is not kept, though it may be written where the segment will be. Raises
+        UnreadableError."""
+        raise UnreadableError("payloads lie in no files here")
 
     def finish(self, manifest: Manifest) -> None:
         """Every segment is here: put the file where its user wants it."""
@@ -116,6 +122,17 @@ class SegmentStore:
         self._bitfields[name] = self._bitfields[name].plus(index)
         return digest
 
+    def copy(self, name: str, index: int, places: Sequence[Place]) -> Digest | None:
+        """As ``put``, of a payload that lies in others' files. Raises UnreadableError."""
+        manifest = self._manifests[name]
+        if tuple(place.length for place in places) != manifest.part_lengths(index):
+            return None
+        digest = self._backing.copy(manifest, index, places)
+        if digest != manifest.digests[index]:
+            return None
+        self._bitfields[name] = self._bitfields[name].plus(index)
+        return digest
+
     def read(self, name: str, index: int) -> bytes | bytearray | None:
         """The payload of a segment, or None where it is not here or can no longer be read."""
         bitfield = self._bitfields.get(name)
@@ -127,12 +144,13 @@ class SegmentStore:
             # The owner moved or shortened the file under us: for the swarm, the segment is absent.
             return None
 
-    def is_in_file(self, name: str) -> bool:
-        """Whether each segment of a file that is here lies in one file on the disk."""
-        return self._backing.in_files and not self._manifests[name].members
+    @property
+    def is_in_files(self) -> bool:
+        """Whether payloads lie in files, of which others can be told."""
+        return self._backing.in_files
 
-    def locate(self, name: str, index: int) -> Place:
-        """Where a segment lies that is here, and in a file."""
+    def locate(self, name: str, index: int) -> tuple[Place, ...]:
+        """Where a segment lies that is here, and in files."""
         return self._backing.locate(self._manifests[name], index)
 
     def finish(self, name: str) -> None:

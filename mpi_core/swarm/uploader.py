@@ -139,7 +139,7 @@ class Uploader:
         if not self._queued and not self._sending:
             self._pending_at = now + self._config.pending_interval
         self._slots.asked_by(sender, self._store.in_crowd)
-        direct = sender in self._beside and self._store.is_in_file(request.name)
+        direct = sender in self._beside and self._store.is_in_files
         self._queues.setdefault(sender, deque()).append(Waiting(request, now, direct=direct))
         self._queued += 1
         return []
@@ -259,10 +259,10 @@ class Uploader:
             if answer is None:
                 effects += self._refuse(to, request, "unreadable")
                 continue
+            size = answer.size
             if isinstance(answer, msg.SegmentAt):
-                size, self._told_at = answer.place.length, now
+                self._told_at = now
             else:
-                size = len(answer.payload)
                 self._sending.setdefault(to, []).append(Waiting(request, now, size, self._slots.left))
                 self._on_the_way += 1
             served = self._served.setdefault(request.name, {})

@@ -1,6 +1,7 @@
 """One rank of a contender, and what it cost: ``mpirun … python -m tests.bench.metered FOLDER NAME …``.
 
 What is loaded before the contender begins, Python and MPI, is not counted; its peak of memory counts all.
+Once all is loaded, a rank makes the file ``FOLDER/loaded<rank>`` and waits for ``FOLDER/go``.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import importlib
 import json
 import resource
 import sys
+import time
 from pathlib import Path
 
 from mpi_core.runtime.launcher import find_launcher
@@ -44,6 +46,9 @@ def main() -> int:
     for module in ENTRIES[name]:
         loaded = importlib.import_module(module)
     sys.argv = sys.argv[2:]
+    (folder / f"loaded{launcher.rank}").touch()
+    while not (folder / "go").exists():
+        time.sleep(0.005)
     before = processor_seconds()
     code: int = loaded.main() or 0
     write_usage(folder, launcher.rank, before)

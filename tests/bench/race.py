@@ -15,7 +15,6 @@ Two benches in a row need six minutes between them, for the inodes, or folders o
 from __future__ import annotations
 
 import json
-import mmap
 import os
 import shutil
 import socket
@@ -43,6 +42,9 @@ SHORTEST, LONGEST = 256 * 1024, 1024 * 1024
 BCAST_SEGMENT = 8 * 1024 * 1024
 
 TIMEOUT = 300.0
+
+#: Bytes read at once to touch memory.
+TOUCHED = 1024 * 1024
 
 #: Seconds after which the host has taken free memory back.
 COLD_AFTER = 10.0
@@ -108,11 +110,6 @@ class Ground:
         for folder in (self.out, self.results):
             folder.mkdir()
         os.sync()
-        if self.lab is None:
-            if self.cold:
-                time.sleep(COLD_AFTER)
-            else:
-                _touch_memory(self.case.demand + self.case.size)
         before = self.lab.sent() if self.lab else []
         seconds = CONTENDERS[contender](self)
         after = self.lab.sent() if self.lab else []
@@ -141,6 +138,13 @@ class Ground:
             for path in (os.path.join(folder, name) for name in names):
                 if os.stat(path).st_nlink == 1:  # Else an owner has it too.
                     os.truncate(path, 0)
+
+    def prepare_memory(self) -> None:
+        """Just before a contender begins: free memory is at hand, or at the host of a virtual machine."""
+        if self.cold:
+            time.sleep(COLD_AFTER)
+        else:
+            _touch_memory(self.folder / "touched", self.case.demand + self.case.size)
 
     def _compare(self) -> None:
         for number in self.case.receivers:
@@ -175,6 +179,9 @@ class Ground:
             )
             stack.callback(_end, job)
             try:
+                if self._are_loaded(len(hosts), job):
+                    self.prepare_memory()
+                    (self.results / "go").touch()
                 code = job.wait(TIMEOUT)
             except subprocess.TimeoutExpired:
                 code = -1
@@ -182,6 +189,15 @@ class Ground:
                 said.seek(0)
                 what = "hung" if code < 0 else f"exit code {code}"
                 raise RaceError(f"{words[0]}: {what}\n{said.read().decode(errors='replace')}")
+
+    def _are_loaded(self, ranks: int, job: subprocess.Popen[bytes]) -> bool:
+        """Wait until all ranks are; False where their job ended before."""
+        deadline = time.monotonic() + TIMEOUT
+        while job.poll() is None and len(list(self.results.glob("loaded*"))) < ranks:
+            if time.monotonic() > deadline:
+                raise subprocess.TimeoutExpired(job.args, TIMEOUT)
+            time.sleep(0.01)
+        return job.poll() is None
 
     def times(self) -> float:
         """Seconds from the last rank's start to the last timed receiver's end."""
@@ -204,12 +220,16 @@ def _end(job: subprocess.Popen[bytes]) -> None:
     job.wait()
 
 
-def _touch_memory(size: int) -> None:
-    """Have so much memory at hand for the page cache."""
+def _touch_memory(file: Path, size: int) -> None:
+    """Have so much memory at hand for the page cache: pages of a file without data, which nobody writes."""
     free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    with mmap.mmap(-1, max(min(size, free * 3 // 4), 1)) as memory:
-        for at in range(0, len(memory), mmap.PAGESIZE):
-            memory[at] = 1
+    size = min(size, free * 3 // 4)
+    buffer = bytearray(TOUCHED)
+    with open(file, "w+b", buffering=0) as sparse:
+        sparse.truncate(size)
+        while sparse.readinto(buffer):
+            pass
+        sparse.truncate(0)
 
 
 def _digest(path: Path) -> bytes:
@@ -305,6 +325,7 @@ def libtorrent(ground: Ground) -> float:
             jobs.append(subprocess.Popen([*inside, *command], **pipes, cwd=REPOSITORY))
             stack.callback(_end, jobs[-1])
         _hear(jobs, b"ready\n")
+        ground.prepare_memory()
         for job in jobs:
             assert job.stdin is not None
             job.stdin.write(b"go\n")
@@ -336,6 +357,7 @@ def _free_port() -> int:
 def cp(ground: Ground) -> float:
     """As many copies at once as there are receivers, of one owner's folder, on one machine."""
     places = [ground.out / f"client{number}" for number in ground.case.receivers]
+    ground.prepare_memory()
     began, before = time.monotonic(), os.times()
     jobs = [subprocess.Popen(["cp", "-r", str(ground.root(0)), str(place)]) for place in places]
     codes = [job.wait(TIMEOUT) for job in jobs]
