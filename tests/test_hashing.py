@@ -114,5 +114,24 @@ def test_what_cannot_be_hashed_is_named(tmp_path: Path) -> None:
         hash_files([], "declared")
 
 
+@pytest.mark.parametrize(("size", "threads"), [(LENGTH, 1), (hashing.SHARED_PIECE, 3)])
+def test_small_files_are_hashed_by_one_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, threads: int
+) -> None:
+    monkeypatch.setattr(hashing, "STRETCH_FILES", 1)
+    together = threading.Barrier(threads, timeout=10)
+    real, seen = hashing.segment_hasher, set[int]()
+
+    def watching(algorithm: Algorithm):  # type: ignore[no-untyped-def]
+        seen.add(threading.get_ident())
+        together.wait()
+        return real(algorithm)
+
+    monkeypatch.setattr(hashing, "segment_hasher", watching)
+    jobs = [job_of(tmp_path / str(at), bytes(size), str(at)) for at in range(6)]
+    assert [manifest.name for manifest in hash_files(jobs, "sha256", workers=3)] == list("012345")
+    assert len(seen) == threads
+
+
 def test_nothing_to_hash() -> None:
     assert hash_files([], "blake3") == ()
