@@ -73,8 +73,8 @@ def hash_files(
 
     ``segment_length`` in bytes; None is what every owner of a file of that size uses. In the calling thread,
     a few times a second, ``on_progress`` gets the bytes hashed since its last call, and ``should_stop`` is
-    asked. ``workers`` None: as many as there are cores, and one more for small files. Raises OutputError of the first file that cannot be
-    hashed, and HashingStopped.
+    asked. ``workers`` None: as many as there are cores; one more takes the small files. Raises OutputError of
+    the first file that cannot be hashed, and HashingStopped.
     """
     if algorithm == "declared":
         raise LocalProtocolError("declared files are not hashed")
