@@ -17,7 +17,8 @@ from mpi_core.protocol.bundle import bundle
 from mpi_core.protocol.errors import UnreadableError
 from mpi_core.protocol.manifest import Algorithm, Manifest, segment_hasher
 from mpi_core.protocol.units import Digest, Rank, SegmentIndex, Ticket
-from mpi_core.runtime.beside import PIECE, VIEW, ranks_beside, view_of_files
+from mpi_core.runtime.beside import VIEW, ranks_beside, view_of_files
+from mpi_core.runtime.disk import PIECE
 from mpi_core.runtime.files import OutputError, RealFiles
 from mpi_core.swarm.config import SwarmConfig
 from mpi_core.swarm.downloader import Downloader

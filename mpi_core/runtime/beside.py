@@ -13,12 +13,10 @@ from mpi_core.protocol.errors import UnreadableError
 from mpi_core.protocol.messages import Place
 from mpi_core.protocol.units import Rank
 from mpi_core.runtime.buffers import paged
-from mpi_core.runtime.disk import READ, SmallFile, opened, read_into, read_small_files
+from mpi_core.runtime.disk import PIECE, READ, SmallFile, opened, read_into, read_small_files
 
 #: What a process has in common with those that see the same files: namespaces of its kernel.
 SPACES = ("mnt", "net", "user")
-#: Bytes in a piece (measured: longer ones no longer lie in a core's own cache when they are written).
-PIECE = 128 * 1024
 #: Bytes that say what a process sees.
 VIEW = 16 + 8 * (len(SPACES) + 3)
 
