@@ -36,6 +36,8 @@ OWN, PEER = 64.0, 1.0
 #: Who told another where a payload lies has something to send for so many seconds.
 LATELY = 0.1
 
+NEVER = float("inf")
+
 #: The weight of the newest payload in that average.
 SMOOTHING = 0.1
 
@@ -184,8 +186,9 @@ class Uploader:
         """What to send next and to whom, if a slot is free."""
         if not self._queued:
             return None
-        stuck = self._stuck(now)
-        busy = self._on_the_way - sum(len(self._sending[rank]) for rank in stuck)
+        stuck, busy = self._stuck(now), self._on_the_way
+        for rank in stuck:
+            busy -= len(self._sending[rank])
         for_others = 0 if self._slots.left else self._slots.opened
         full = busy >= self._slots.size + for_others
         if full and not self._beside:
@@ -238,7 +241,7 @@ class Uploader:
 
     def _opens_at(self) -> float | None:
         """When there is one slot more, if the first payload takes so long."""
-        first = next(iter(self._sending.values()), None)
+        first = None if self._slots.left else next(iter(self._sending.values()), None)
         return self._slots.opens_at(first[0].since) if first else None
 
     def _take_early(self, now: float) -> Effects:
@@ -289,18 +292,21 @@ class Uploader:
     def _set_alarm(self, now: float) -> None:
         # What fills the first slots does not wait; who asks before the last is free is served in time.
         self._store.load = max(0, self._queued + self._on_the_way + 1 - self._config.slots)
-        self._store.sending = self._on_the_way > 0 or now < self._told_at + LATELY
         alarms = [self._told_at + LATELY]
+        self._store.sending = self._on_the_way > 0 or now < alarms[0]
         if self._queued or self._sending:
             alarms.append(self._pending_at)
         if self._queued:
-            longest = self._longest
-            alarms += [self._free_at, *(sending[0].since + longest for sending in self._sending.values())]
-            opens_at = self._opens_at()
-            alarms += [] if opens_at is None else [opens_at]
+            longest, opens_at = self._longest, self._opens_at()
+            alarms += [sending[0].since + longest for sending in self._sending.values()]
+            alarms += [self._free_at] if opens_at is None else [self._free_at, opens_at]
         if self._early:
             alarms.append(now + EARLY_INTERVAL)
-        self.wake_at = min([at for at in alarms if at > now], default=None)
+        first = NEVER
+        for at in alarms:
+            if now < at < first:
+                first = at
+        self.wake_at = first if first < NEVER else None
 
     def _tell_pending(self, now: float) -> Effects:
         interval = self._config.pending_interval
