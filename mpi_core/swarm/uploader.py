@@ -36,10 +36,10 @@ OWN, PEER = 64.0, 1.0
 #: Who told another where a payload lies has something to send for so many seconds.
 LATELY = 0.1
 
-NEVER = float("inf")
-
 #: The weight of the newest payload in that average.
 SMOOTHING = 0.1
+
+NEVER = float("inf")
 
 
 @dataclass(eq=False, slots=True)
