@@ -47,14 +47,14 @@ class Reader:
     """Reads in others' files, always into the same memory: what it gives is valid until it reads again."""
 
     def __init__(self) -> None:
-        self._memory = memoryview(paged(PIECE))
+        self._memory = memoryview(paged(0))
 
     def pieces(self, path: bytes, offset: int, length: int) -> Iterator[memoryview]:
         """``length`` bytes of a file, a PIECE at a time. Raises UnreadableError."""
         try:
             with opened(os.fsdecode(path), READ) as fd:
                 for start in range(0, length, PIECE):
-                    piece = self._memory[: min(PIECE, length - start)]
+                    piece = self._room(min(PIECE, length - start))
                     read_into(fd, piece, offset + start)
                     yield piece
         except (OSError, ValueError, OverflowError) as error:
@@ -62,13 +62,16 @@ class Reader:
 
     def small_files(self, places: Sequence[Place]) -> memoryview:
         """Whole small files, one behind the other. Raises UnreadableError."""
-        length = sum(place.length for place in places)
-        if length > len(self._memory):
-            self._memory = memoryview(paged(length))
+        payload = self._room(sum(place.length for place in places))
         try:
-            read_small_files(map(_small_file, places), self._memory)
+            read_small_files(map(_small_file, places), payload)
         except (OSError, ValueError, LookupError) as error:
             raise UnreadableError(str(error)) from error
+        return payload
+
+    def _room(self, length: int) -> memoryview:
+        if length > len(self._memory):
+            self._memory = memoryview(paged(length))
         return self._memory[:length]
 
 
