@@ -51,6 +51,8 @@ class Reader:
 
     def pieces(self, path: bytes, offset: int, length: int) -> Iterator[memoryview]:
         """``length`` bytes of a file, a PIECE at a time. Raises UnreadableError."""
+        if offset < 0:
+            raise UnreadableError(f"offset {offset}")  # The system takes -1 for where the file stands.
         try:
             with opened(os.fsdecode(path), READ) as fd:
                 for start in range(0, length, PIECE):

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from math import inf
 
 from mpi_core.protocol import events as ev
 from mpi_core.protocol import messages as msg
@@ -38,8 +39,6 @@ LATELY = 0.1
 
 #: The weight of the newest payload in that average.
 SMOOTHING = 0.1
-
-NEVER = float("inf")
 
 
 @dataclass(eq=False, slots=True)
@@ -302,11 +301,11 @@ class Uploader:
             alarms += [self._free_at] if opens_at is None else [self._free_at, opens_at]
         if self._early:
             alarms.append(now + EARLY_INTERVAL)
-        first = NEVER
+        first = inf
         for at in alarms:
             if now < at < first:
                 first = at
-        self.wake_at = first if first < NEVER else None
+        self.wake_at = first if first < inf else None
 
     def _tell_pending(self, now: float) -> Effects:
         interval = self._config.pending_interval

@@ -6,10 +6,10 @@ time for all but libtorrent, whose torrent file is made before. What arrived is 
 
 Every contender finds the machine in one state. What the one before wrote is emptied, not removed, until the
 case is over: an ext4 without a journal will not use a removed file's inode for a minute or more, and passes
-over all of them for each file that it makes, half the CPU of whoever came after 80,000 files. On one
-machine, as much memory as the files will fill is touched just before, since that of a virtual machine is slow
-at first touch, and the host takes it back seconds after it was freed; ``cold`` waits for that instead.
-Two benches in a row need six minutes between them, for the inodes, or folders on different parts of the disk.
+over all of them for each file that it makes, half the CPU of whoever came after 80,000 files. As much memory
+as the files will fill is touched once the processes are up, since that of a virtual machine is slow at first
+touch, and the host takes it back seconds after it was freed; ``cold`` waits for that instead. Two benches
+in a row need six minutes between them, for the inodes, or folders on different parts of the disk.
 """
 
 from __future__ import annotations
