@@ -1,9 +1,10 @@
 """A wire of some length: frames come in at one device and go out at another a fixed time later.
 
-netem would do it in the kernel, but not every kernel has it; packet sockets do. Many frames are taken, and
-given, by one call, and each bears its virtio header, so that the large ones of segmentation offload pass
-whole: with a call for each frame the line was a core's full work, and the bottleneck of what it was to
-measure. Runs as a process of its own, in the namespace where its devices are:
+netem would do it in the kernel, but not every kernel has it; packet sockets do. What is on the way waits in
+the kernel's own queue, and goes through memory that the core's cache holds: the line should not take from
+what it measures the cores that it runs on. Many frames are taken, and given, by one call, and each bears its
+virtio header, so that the large ones of segmentation offload pass whole. Runs as a process of its own, in
+the namespace where its devices are:
 
     python -m tests.bench.delay_line INTO OUT_OF SECONDS
 
@@ -17,26 +18,27 @@ import mmap
 import os
 import select
 import socket
+import struct
 import sys
 import time
 from collections import deque
 from contextlib import suppress
 
 _ALL_PROTOCOLS = 0x0003
-_SOL_PACKET, _VIRTIO_HEADER, _IGNORE_OUTGOING = 263, 15, 23
+_SOL_PACKET, _STATISTICS, _VIRTIO_HEADER, _IGNORE_OUTGOING = 263, 6, 15, 23
 _SO_RCVBUFFORCE, _QUEUE = 33, 1 << 26
 
 #: A large frame and its headers, and frames taken by one call.
 _MOST = 17 * mmap.PAGESIZE
-_FRAMES = 64
+_FRAMES = 16
 
-#: Frames of so many seconds are taken together. A frame is late, or early, by half of it at the most.
-TOGETHER = 0.0004
+#: Frames of so many seconds go together. A frame is late, or early, by half of it at the most.
+TOGETHER = 0.001
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-class _Room(ctypes.Structure):
+class _Frame(ctypes.Structure):
     """struct iovec."""
 
     _fields_ = (("base", ctypes.c_void_p), ("length", ctypes.c_size_t))
@@ -48,8 +50,8 @@ class _Header(ctypes.Structure):
     _fields_ = (
         ("name", ctypes.c_void_p),
         ("name_length", ctypes.c_uint),
-        ("rooms", ctypes.POINTER(_Room)),
-        ("room_count", ctypes.c_size_t),
+        ("frames", ctypes.POINTER(_Frame)),
+        ("frame_count", ctypes.c_size_t),
         ("control", ctypes.c_void_p),
         ("control_length", ctypes.c_size_t),
         ("flags", ctypes.c_int),
@@ -62,34 +64,36 @@ class _Message(ctypes.Structure):
     _fields_ = (("header", _Header), ("length", ctypes.c_uint))
 
 
-class Batch:
-    """Frames that travel together, in memory that is used again."""
+class Room:
+    """Memory for a few frames at once, used again and again."""
 
     def __init__(self) -> None:
         self._memory = mmap.mmap(-1, _FRAMES * _MOST)
         start = ctypes.addressof(ctypes.c_char.from_buffer(self._memory))
-        self._rooms = (_Room * _FRAMES)(*(_Room(start + at * _MOST, _MOST) for at in range(_FRAMES)))
+        self._frames = (_Frame * _FRAMES)(*(_Frame(start + at * _MOST, _MOST) for at in range(_FRAMES)))
         self._messages = (_Message * _FRAMES)()
-        for message, room in zip(self._messages, self._rooms, strict=True):
-            message.header.rooms, message.header.room_count = ctypes.pointer(room), 1
-        self._count = 0
+        for message, frame in zip(self._messages, self._frames, strict=True):
+            message.header.frames, message.header.frame_count = ctypes.pointer(frame), 1
 
-    def take(self, into: int) -> bool:
-        """Take what has come, and make room for it first; whether anything has."""
-        for room in self._rooms[: self._count]:
-            room.length = _MOST
-        self._count = max(0, _libc.recvmmsg(into, self._messages, _FRAMES, socket.MSG_DONTWAIT, None))
-        for at in range(self._count):
-            self._rooms[at].length = self._messages[at].length
-        return self._count > 0
+    def carry(self, into: int, out_of: int, frames: int) -> None:
+        """Take so many frames that wait, and send them on."""
+        while frames > 0:
+            count = _libc.recvmmsg(into, self._messages, min(frames, _FRAMES), socket.MSG_DONTWAIT, None)
+            if count <= 0:
+                return
+            self._give(out_of, count)
+            frames -= count
 
-    def give(self, out_of: int) -> None:
-        """Send all of it on."""
+    def _give(self, out_of: int, count: int) -> None:
+        for at in range(count):
+            self._frames[at].length = self._messages[at].length
         at = 0
-        while at < self._count:
+        while at < count:
             rest = ctypes.byref(self._messages, at * ctypes.sizeof(_Message))
-            sent = _libc.sendmmsg(out_of, rest, self._count - at, 0)
+            sent = _libc.sendmmsg(out_of, rest, count - at, 0)
             at += max(sent, 1)  # Where the device has no room a frame is lost, as on any wire.
+        for at in range(count):
+            self._frames[at].length = _MOST
 
 
 def open_end(device: str) -> socket.socket:
@@ -102,25 +106,26 @@ def open_end(device: str) -> socket.socket:
     return end
 
 
-def carry(into: int, out_of: int, seconds: float) -> None:
+def count_come(into: socket.socket) -> int:
+    """Frames that have joined the queue since the last call."""
+    come, lost = struct.unpack("II", into.getsockopt(_SOL_PACKET, _STATISTICS, 8))
+    return int(come - lost)
+
+
+def carry(into: socket.socket, out_of: socket.socket, seconds: float) -> None:
     """Carry frames until stdin ends."""
-    on_the_way: deque[tuple[float, Batch]] = deque()
-    idle = [Batch()]
+    on_the_way: deque[tuple[float, int]] = deque()
+    room = Room()
     while True:
-        wait = on_the_way[0][0] - time.monotonic() if on_the_way else 3600.0
-        ready, _, _ = select.select([into, sys.stdin], [], [], max(wait, 0.0))
-        if sys.stdin in ready and not os.read(sys.stdin.fileno(), 1024):
+        # The first frame is waited for; then it is in the queue until it is due, and time is.
+        wake, wait = ([sys.stdin], TOGETHER) if on_the_way else ([sys.stdin, into], None)
+        if sys.stdin in select.select(wake, [], [], wait)[0] and not os.read(sys.stdin.fileno(), 1024):
             return
-        if into in ready:
-            arrives = time.monotonic() + seconds + TOGETHER / 2
-            time.sleep(TOGETHER)
-            while (batch := idle.pop() if idle else Batch()).take(into):
-                on_the_way.append((arrives, batch))
-            idle.append(batch)
-        while on_the_way and on_the_way[0][0] <= time.monotonic():
-            batch = on_the_way.popleft()[1]
-            batch.give(out_of)
-            idle.append(batch)
+        now = time.monotonic()
+        if frames := count_come(into):
+            on_the_way.append((now + seconds - TOGETHER / 2, frames))
+        while on_the_way and on_the_way[0][0] <= now:
+            room.carry(into.fileno(), out_of.fileno(), on_the_way.popleft()[1])
 
 
 def main() -> None:
@@ -129,7 +134,7 @@ def main() -> None:
         os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
     with open_end(sys.argv[1]) as into, open_end(sys.argv[2]) as out_of:
         print("ready", flush=True)
-        carry(into.fileno(), out_of.fileno(), float(sys.argv[3]))
+        carry(into, out_of, float(sys.argv[3]))
 
 
 if __name__ == "__main__":
