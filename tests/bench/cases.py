@@ -116,6 +116,15 @@ CASES = {
             200,
         ),
         Case("latency20", f"{_WAN}, 20 ms each way", *one_seed(8, 64), _WIRE, 200, latency=0.02),
+        # As far apart, but slow enough for the cores of a small machine.
+        Case(
+            "latency20at100",
+            "one seed, 8 receivers, 64 MiB, 100 Mbit/s links, 20 ms each way",
+            *one_seed(8, 64),
+            _WIRE,
+            100,
+            latency=0.02,
+        ),
         Case(
             "local8",
             "one machine, one seed, 8 receivers, 512 MiB",
