@@ -117,7 +117,7 @@ def carry(into: socket.socket, out_of: socket.socket, seconds: float) -> None:
     on_the_way: deque[tuple[float, int]] = deque()
     room = Room()
     while True:
-        # The first frame is waited for; then it is in the queue until it is due, and time is.
+        # A frame on the way keeps its end readable: while there is one, only time is waited for.
         wake, wait = ([sys.stdin], TOGETHER) if on_the_way else ([sys.stdin, into], None)
         if sys.stdin in select.select(wake, [], [], wait)[0] and not os.read(sys.stdin.fileno(), 1024):
             return
