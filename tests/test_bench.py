@@ -16,7 +16,14 @@ WHOLE = 64 * MIB / 25e6
 
 @pytest.mark.parametrize(
     ("case", "bound"),
-    [("wan8", WHOLE), ("slow8", WHOLE), ("quarters", WHOLE), ("twoseeds", WHOLE), ("latency20", WHOLE)],
+    [
+        ("wan8", WHOLE),
+        ("slow8", WHOLE),
+        ("quarters", WHOLE),
+        ("twoseeds", WHOLE),
+        ("latency20", WHOLE),
+        ("latency20at100", 2 * WHOLE),
+    ],
 )
 def test_the_bound_is_what_the_links_allow(case: str, bound: float) -> None:
     assert CASES[case].bound == pytest.approx(bound)

@@ -199,7 +199,7 @@ def test_what_goes_over_a_long_wire_comes_later_and_whole() -> None:
             finally:
                 job.kill()
     # The line may let a frame out early by half of what it takes together.
-    assert float(quickest) >= 2 * (latency - TOGETHER)
+    assert float(quickest) >= 2 * latency - TOGETHER
     assert whole == "True"
 
 

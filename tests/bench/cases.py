@@ -90,7 +90,8 @@ _WIRE = ("swarm", "chain", "bcast", "star", "libtorrent")
 _QUARTERS = {f"quarter{at}.bin": 16 * MIB for at in range(4)}
 _SMALL = small_files(20_000, 500 * MIB)
 
-_WAN = "one seed, 8 receivers, 64 MiB, 200 Mbit/s links"
+_ONE_SEED = "one seed, 8 receivers, 64 MiB"
+_WAN = f"{_ONE_SEED}, 200 Mbit/s links"
 
 CASES = {
     case.name: case
@@ -119,7 +120,7 @@ CASES = {
         # As far apart, but slow enough for the cores of a small machine.
         Case(
             "latency20at100",
-            "one seed, 8 receivers, 64 MiB, 100 Mbit/s links, 20 ms each way",
+            f"{_ONE_SEED}, 100 Mbit/s links, 20 ms each way",
             *one_seed(8, 64),
             _WIRE,
             100,

@@ -32,8 +32,8 @@ _SO_RCVBUFFORCE, _QUEUE = 33, 1 << 26
 _MOST = 17 * mmap.PAGESIZE
 _FRAMES = 16
 
-#: Frames of so many seconds go together. A frame is late, or early, by half of it at the most.
-TOGETHER = 0.001
+#: Frames of so many seconds go together. Each is early by half of it at the most, and late by three halves.
+TOGETHER = 0.0008
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
