@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.mpirun import REPOSITORY, Job, flavour, needs_mpirun, needs_proc, started
+from tests.helpers.mpirun import REPOSITORY, Job, find_mpirun, flavour, needs_mpirun, needs_proc, started
 
 pytestmark = [pytest.mark.mpirun, needs_mpirun, needs_proc, pytest.mark.timeout(60)]
 
@@ -22,6 +22,28 @@ def begun(job: Job) -> None:
     while "swarm" not in job.said():
         assert time.monotonic() < deadline, job.complained()
         time.sleep(0.05)
+
+
+LEFT = """
+import os, signal, sys
+from tui_torrent.cli import main
+code = main(sys.argv[1:])
+os.kill(os.getpid(), signal.SIGTERM)
+os.kill(os.getpid(), signal.SIGINT)
+sys.exit(code)
+"""
+
+
+def test_nothing_interrupts_a_rank_that_has_left(tmp_path: Path) -> None:
+    (tmp_path / "s.toml").write_text("nonsense")
+    oversubscribe = ["--oversubscribe"] if flavour() == "openmpi" else []
+    start = [str(find_mpirun()), *oversubscribe, "-np", "2", sys.executable, "-c", LEFT]
+    run = subprocess.run(
+        [*start, str(tmp_path / "s.toml")], cwd=REPOSITORY, capture_output=True, text=True, timeout=30
+    )
+    assert run.returncode == 2
+    assert "s.toml" in run.stderr
+    assert "Traceback" not in run.stdout + run.stderr
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])

@@ -68,6 +68,9 @@ def launch(options: Options) -> int:
             if ranks_may_die():
                 _leave_within(LEAVING, agreed)
             world.leave()
+            # Launchers end all ranks when the first is gone; Python's own end is not to be interrupted.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
             return agreed
         if ranks_may_die():
             _leave_within(0.0, code)
