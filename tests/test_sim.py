@@ -20,7 +20,8 @@ from mpi_core.sim.network import BUFFERED, ENVELOPE, Link, LinkedNetwork
 from mpi_core.swarm.config import SwarmConfig
 from tui_torrent.check import run_check
 from tui_torrent.cli import main
-from tui_torrent.simulate import SimulateOptions, members_of, run_simulate
+from tui_torrent.config import SimulateOptions
+from tui_torrent.simulate import members_of, run_simulate
 
 #: The links and the file of the small swarms: 200 Mbit/s, 64 MiB in segments of 256 KiB.
 RATE, SEGMENT, SEGMENTS = 25e6, 256 * 1024, 256

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 from mpi_core.protocol.errors import ScenarioError
 from mpi_core.runtime.launcher import find_launcher
-from tui_torrent.config import Options
+from tui_torrent.config import Options, SimulateOptions
 
 PROGRAM = "tui_torrent"
 
@@ -325,8 +325,6 @@ def _attach(words: list[str]) -> int:
 
 def build_simulate_parser() -> argparse.ArgumentParser:
     """The parser of what follows ``simulate``."""
-    from tui_torrent.simulate import SimulateOptions
-
     default = SimulateOptions()
     parser = _Parser(
         prog=f"python -m {PROGRAM} simulate",
@@ -373,13 +371,19 @@ def build_simulate_parser() -> argparse.ArgumentParser:
     add("--json", action="store_true", help="print the report as one JSON object")
     add("--journal", type=_path, metavar="FILE", help="write every event, to be checked and replayed")
     add("--plot", type=_path, metavar="FILE", help="draw the completion curves, as SVG")
+    add("--interpreted", action="store_true", help="never compile the machines, however long they will run")
     return parser
 
 
 def _simulate(words: list[str]) -> int:
-    from tui_torrent.simulate import SimulateOptions, run_simulate
+    options = SimulateOptions(**vars(build_simulate_parser().parse_args(words)))
+    if options.worth_compiling:
+        from tui_torrent.compiled import use_compiled
 
-    return run_simulate(SimulateOptions(**vars(build_simulate_parser().parse_args(words))), sys.stdout.write)
+        use_compiled(lambda line: print(f"{PROGRAM}: {line}", file=sys.stderr, flush=True))
+    from tui_torrent.simulate import run_simulate
+
+    return run_simulate(options, sys.stdout.write)
 
 
 #: What is run without MPI, by its first word.

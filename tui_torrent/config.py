@@ -48,3 +48,56 @@ class Options:
             give_up_after=max(SwarmConfig.give_up_after, 3 * self.request_timeout),
             client_timeout=max(SwarmConfig.client_timeout, 10 * self.request_timeout),
         )
+
+
+#: Transfers that take longer as Python than compiled, the compiling counted: a minute on a core of 2 GHz.
+WORTH_COMPILING = 200_000
+
+
+@dataclass(frozen=True)
+class SimulateOptions:
+    """What follows ``simulate``. Rates in bytes a second, times in seconds, shares from 0 to 1."""
+
+    clients: int = 1000
+    segments: int = 64
+    seeds: int = 1
+    arrivals: Literal["flash", "poisson"] = "flash"
+    slow: float = 0.0
+    dead: float = 0.0
+    corrupt: float = 0.0
+    rate: float = 25e6
+    tracker_rate: float = 1.25e9
+    segment_size: int = 256 * 1024
+    latency: float = 0.0
+    window: int | None = None
+    swarm_update: int = SwarmConfig.swarm_update
+    seed: int = 0
+    json: bool = False
+    journal: Path | None = None
+    plot: Path | None = None
+    #: Run the machines as Python however long it takes.
+    interpreted: bool = False
+
+    @property
+    def worth_compiling(self) -> bool:
+        """Whether the machines should be compiled for it."""
+        return not self.interpreted and self.clients * self.segments >= WORTH_COMPILING
+
+    @property
+    def round(self) -> float:
+        """The time of one segment over one link."""
+        return self.segment_size / self.rate
+
+    @property
+    def bound(self) -> float:
+        """No schedule in whole segments ends sooner: M + ⌊log2 N⌋ rounds with one seed, and with k
+        M − 1 + ⌈log2(1 + N/k)⌉, which is the same for k = 1 (Mundinger, Weber, Weiss)."""
+        return (self.segments - 1 + _steps(self.clients, self.seeds)) * self.round
+
+
+def _steps(clients: int, seeds: int) -> int:
+    """⌈log2(1 + N/k)⌉, exactly."""
+    steps = 0
+    while seeds * (1 << steps) < seeds + clients:
+        steps += 1
+    return steps

@@ -9,12 +9,11 @@ import gc
 import resource
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import count
 from math import floor
 from pathlib import Path
 from random import Random
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
@@ -27,6 +26,8 @@ from mpi_core.protocol.units import Rank
 from mpi_core.runtime.journal import JournalWriter
 from mpi_core.sim.crowd import Crowd, Member
 from mpi_core.swarm.config import SwarmConfig
+from tui_torrent.compiled import are_compiled
+from tui_torrent.config import SimulateOptions
 from tui_torrent.curves import Curves, draw
 from tui_torrent.large_pages import use_large_pages
 
@@ -51,48 +52,6 @@ OF_TRACKER = (
     Tag.FILE_COMPLETE,
     Tag.ALL_COMPLETE,
 )
-
-
-@dataclass(frozen=True)
-class SimulateOptions:
-    """What follows ``simulate``. Rates in bytes a second, times in seconds, shares from 0 to 1."""
-
-    clients: int = 1000
-    segments: int = 64
-    seeds: int = 1
-    arrivals: Literal["flash", "poisson"] = "flash"
-    slow: float = 0.0
-    dead: float = 0.0
-    corrupt: float = 0.0
-    rate: float = 25e6
-    tracker_rate: float = 1.25e9
-    segment_size: int = 256 * 1024
-    latency: float = 0.0
-    window: int | None = None
-    swarm_update: int = SwarmConfig.swarm_update
-    seed: int = 0
-    json: bool = False
-    journal: Path | None = None
-    plot: Path | None = None
-
-    @property
-    def round(self) -> float:
-        """The time of one segment over one link."""
-        return self.segment_size / self.rate
-
-    @property
-    def bound(self) -> float:
-        """No schedule in whole segments ends sooner: M + ⌊log2 N⌋ rounds with one seed, and with k
-        M − 1 + ⌈log2(1 + N/k)⌉, which is the same for k = 1 (Mundinger, Weber, Weiss)."""
-        return (self.segments - 1 + _steps(self.clients, self.seeds)) * self.round
-
-
-def _steps(clients: int, seeds: int) -> int:
-    """⌈log2(1 + N/k)⌉, exactly."""
-    steps = 0
-    while seeds * (1 << steps) < seeds + clients:
-        steps += 1
-    return steps
 
 
 def run_simulate(options: SimulateOptions, write: Callable[[str], object]) -> int:
@@ -247,6 +206,7 @@ def measured(options: SimulateOptions, crowd: Crowd, cost: float) -> dict[str, A
             "sent_in_busiest_tenth": _busiest(network.tracker_sent, (done[-1] if done else 0.0) / 10),
         },
         "events": crowd.simulation.agenda.done,
+        "compiled": are_compiled(),
         "cpu_s": cost,
         "cpu_us_per_transfer": 1e6 * cost / transfers if transfers else 0.0,
         "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
@@ -291,7 +251,8 @@ def plain(options: SimulateOptions, result: dict[str, Any]) -> str:
             f"largest      SWARM_RESPONSE {largest.get('SWARM_RESPONSE', 0)} bytes, "
             f"ANNOUNCE {largest.get('ANNOUNCE', 0)} bytes",
             f"simulated    {r['transfers']} transfers, {r['events']} events in {r['cpu_s']:.1f} s of one "
-            f"core: {r['cpu_us_per_transfer']:.0f} µs a transfer; {r['peak_mib']:.0f} MiB",
+            f"core: {r['cpu_us_per_transfer']:.0f} µs a transfer{', compiled' * r['compiled']}; "
+            f"{r['peak_mib']:.0f} MiB",
             "",
         )
     )

@@ -1,0 +1,170 @@
+"""Long simulations run compiled machines: the same run to the last event, or one line says what they lack."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+
+import mpi_core
+from tui_torrent import compiled
+from tui_torrent.config import WORTH_COMPILING, SimulateOptions
+
+pytestmark = pytest.mark.timeout(300)
+
+#: The command line, for which a run of one transfer is a long one.
+COMMAND = """
+import sys
+from tui_torrent import config
+config.WORTH_COMPILING = 1
+from tui_torrent.cli import main
+sys.exit(main())
+"""
+
+#: A crowd in which everything happens.
+TROUBLED = [
+    "--clients",
+    "60",
+    "--segments",
+    "40",
+    "--seeds",
+    "2",
+    "--slow",
+    "0.1",
+    "--dead",
+    "0.1",
+    "--corrupt",
+    "0.1",
+    "--latency",
+    "0.005",
+]
+
+#: What the machines' being compiled may change of a report.
+COSTS = ("compiled", "cpu_s", "cpu_us_per_transfer", "peak_mib")
+
+
+def simulate(cache: Path, *words: object, **environment: str) -> tuple[dict[str, Any], list[str]]:
+    """The report, and the lines beside it."""
+    done = subprocess.run(
+        [sys.executable, "-c", COMMAND, "simulate", "--json", *map(str, words)],
+        env={**os.environ, "XDG_CACHE_HOME": str(cache), **environment},
+        capture_output=True,
+        text=True,
+        timeout=250,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout), done.stderr.splitlines()
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache that has this version of the machines."""
+    try:
+        compiled.demand_tools()
+    except compiled.NotCompiled as error:
+        pytest.skip(str(error))
+    folder = tmp_path_factory.mktemp("cache")
+    report, lines = simulate(folder, "--clients", 2)
+    assert report["compiled"]
+    assert [line.startswith("tui_torrent: compiling the machines, once") for line in lines] == [True]
+    return folder
+
+
+def test_a_compiled_run_is_the_same_to_the_last_event(cache: Path, tmp_path: Path) -> None:
+    reports, journals = [], []
+    for how in ([], ["--interpreted"]):
+        journal = tmp_path / "run.jsonl"
+        report, lines = simulate(cache, *TROUBLED, *how, "--journal", journal)
+        assert report["compiled"] == (not how)
+        assert not lines
+        reports.append({key: value for key, value in report.items() if key not in COSTS})
+        journals.append(journal.read_bytes())
+    assert reports[0] == reports[1]
+    assert journals[0] == journals[1]
+
+
+def test_what_was_compiled_needs_no_compiler(cache: Path) -> None:
+    report, lines = simulate(cache, "--clients", 2, CC="/nowhere/cc")
+    assert (report["compiled"], lines) == (True, [])
+
+
+def runs_as_python(cache: Path, because: str, **environment: str) -> None:
+    report, lines = simulate(cache, "--clients", 2, **environment)
+    assert (report["compiled"], report["complete"]) == (False, 2)
+    assert lines[-1].startswith("tui_torrent: the machines run as Python, at half the speed: ")
+    assert because in lines[-1]
+
+
+def test_without_a_compiler_it_says_so(tmp_path: Path) -> None:
+    runs_as_python(tmp_path, "expected a C compiler, /nowhere/cc", CC="/nowhere/cc")
+
+
+def test_a_compiler_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
+    runs_as_python(tmp_path, "mypyc: ", CC="false")
+    assert not [*tmp_path.glob("tui_torrent/*")]
+
+
+def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "tui_torrent").write_text("in the way")
+    runs_as_python(tmp_path, f"{tmp_path / 'tui_torrent'}: ")
+
+
+def test_a_cache_that_cannot_be_run_is_named(cache: Path, tmp_path: Path) -> None:
+    spoiled = shutil.copytree(cache / "tui_torrent", tmp_path / "tui_torrent")
+    for file in spoiled.rglob("*.so"):
+        file.write_text("no machine code")
+    runs_as_python(tmp_path, str(spoiled))
+
+
+def test_without_mypyc_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> NoReturn:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "version", missing)
+    lines: list[str] = []
+    compiled.use_compiled(lines.append)
+    assert lines == [
+        "the machines run as Python, at half the speed: expected mypyc: pip install 'mypy[mypyc]'",
+    ]
+
+
+def test_machines_in_use_stay_what_they_are(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import tui_torrent.simulate  # noqa: F401
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    lines: list[str] = []
+    compiled.use_compiled(lines.append)
+    assert lines == ["the machines run as Python, at half the speed: they are in use"]
+    assert not compiled.are_compiled()
+
+
+def test_an_edit_makes_another_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy = shutil.copytree(mpi_core.__path__[0], tmp_path / "mpi_core")
+    monkeypatch.setattr(mpi_core, "__path__", [str(copy)])
+    before = compiled.version()
+    assert compiled.version() == before
+    with (copy / "swarm" / "picker.py").open("a") as file:
+        file.write("# an edit\n")
+    assert compiled.version() != before
+
+
+def test_old_versions_are_forgotten(tmp_path: Path) -> None:
+    for age in range(6):
+        (tmp_path / f"{age}").mkdir()
+        os.utime(tmp_path / f"{age}", (1000 - age, 1000 - age))
+    (tmp_path / ".compiling").mkdir()
+    compiled.forget_all_but(4, tmp_path)
+    assert sorted(folder.name for folder in tmp_path.iterdir()) == [".compiling", "0", "1", "2", "3"]
+
+
+def test_only_long_runs_are_worth_it() -> None:
+    assert SimulateOptions(clients=10_000, segments=64).worth_compiling
+    assert not SimulateOptions(clients=10_000, segments=64, interpreted=True).worth_compiling
+    assert not SimulateOptions(clients=1, segments=WORTH_COMPILING - 1).worth_compiling
