@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from mpi_core.runtime.launcher import find_launcher
 from tests.helpers.mpirun import REPOSITORY
-from tui_torrent.cli import HelpAsked, UsageError, build_parser, parse
+from tui_torrent.cli import build_parser, parse
 from tui_torrent.config import Options
+from tui_torrent.words import HelpAsked, UsageError
 
 LAUNCHED = ("OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK", "SLURM_PROCID")
 

@@ -146,6 +146,7 @@ def test_the_earliest_is_called_first_whatever_calls_put_down_meanwhile(
 
 def simulated(members: list[Member], latency: float = 0.0, seed: int = 0) -> Crowd:
     crowd = Crowd(members, SwarmConfig(), seed, SEGMENT, latency)
+    crowd.start()
     crowd.run(until=60.0)
     assert not crowd.waiting
     return crowd
@@ -225,6 +226,20 @@ def test_what_a_client_costs_the_tracker_does_not_grow_with_the_crowd(
         assert many["largest_bytes"][what] <= 1.1 * few["largest_bytes"][what]  # type: ignore[index]
     per_client = [run["tracker"]["messages_per_client"] for run in (few, many)]  # type: ignore[index]
     assert per_client[1] <= 1.05 * per_client[0]
+
+
+def test_a_run_tells_how_far_it_is_and_is_the_same() -> None:
+    lines: list[str] = []
+    written: list[str] = []
+    options = SimulateOptions(clients=9, segments=50)
+    for tell in ([lines.append], []):
+        assert run_simulate(options, written.append, *tell) == 0
+    assert lines[-1] == ""
+    shares = [int(line.partition("% of 450 transfers, ")[0]) for line in lines[:-1]]
+    assert len(shares) > 50
+    assert shares == sorted(shares)
+    told, untold = (text.partition("simulated")[0] for text in written)
+    assert told == untold
 
 
 def test_who_comes_later_is_served_too(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,15 +6,13 @@ import argparse
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any, NoReturn
+from collections.abc import Sequence
 
 from mpi_core.protocol.errors import ScenarioError
 from mpi_core.runtime.launcher import find_launcher
-from tui_torrent.config import Options, SimulateOptions
-
-PROGRAM = "tui_torrent"
+from tui_torrent.commands import COMMANDS
+from tui_torrent.config import Options
+from tui_torrent.words import PROGRAM, HelpAsked, Parser, UsageError, path, positive, whole
 
 EPILOG = """\
 exit codes: 0 everything wanted is there and verified; 1 something wanted could not be had (it is named);
@@ -28,86 +26,9 @@ python -m tui_torrent simulate        runs a swarm of any size on a simulated ne
 """
 
 
-class UsageError(Exception):
-    """The command line is wrong; the text is one line."""
-
-
-class HelpAsked(Exception):
-    """--help or --version: the text is to be printed once."""
-
-
-class _Parser(argparse.ArgumentParser):
-    """A parser that raises instead of printing: under mpirun, N processes parse the same line."""
-
-    def error(self, message: str) -> NoReturn:
-        from tui_torrent.scenario.plan import one_line
-
-        raise UsageError(one_line(f"{message} (see python -m {PROGRAM} --help)"))
-
-    def print_help(self, file: Any = None) -> NoReturn:
-        raise HelpAsked(self.format_help())
-
-
-def _whole(least: int) -> Any:
-    def parse(text: str) -> int:
-        value = int(text)
-        if value < least:
-            raise argparse.ArgumentTypeError(f"expected a whole number from {least}, found {text!r}")
-        return value
-
-    parse.__name__ = "whole number"
-    return parse
-
-
-def _positive(text: str) -> float:
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected a number above 0, found {text!r}")
-    return value
-
-
-_positive.__name__ = "number"
-
-
-def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected a number from 0, found {text!r}")
-    return value
-
-
-_seconds.__name__ = "number"
-
-
-def _port(text: str) -> int:
-    value = int(text)
-    if not 0 <= value < 1 << 16:
-        raise argparse.ArgumentTypeError(f"expected a port, found {text!r}")
-    return value
-
-
-_port.__name__ = "port"
-
-
-def _share(text: str) -> float:
-    value = float(text)
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"expected a share from 0 to 1, found {text!r}")
-    return value
-
-
-_share.__name__ = "number"
-
-
-def _path(text: str) -> Path:
-    if not text:
-        raise argparse.ArgumentTypeError("expected a path, found nothing")
-    return Path(text)
-
-
 def build_parser() -> argparse.ArgumentParser:
     """The parser of a run's command line."""
-    parser = _Parser(
+    parser = Parser(
         prog=f"mpirun -np N python -m {PROGRAM}",
         description="Distribute files over MPI as a BitTorrent-style swarm: rank 0 is the tracker, the "
         "other ranks are clients and, with --monitor, the last rank draws them all.",
@@ -125,12 +46,12 @@ def build_parser() -> argparse.ArgumentParser:
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--monitor", action="store_true", help="the last rank draws the swarm")
     mode.add_argument("--headless", action="store_true", help="plain lines only (the default)")
-    add("--out", type=_path, metavar="DIR", help="where files are written (default: the current folder)")
+    add("--out", type=path, metavar="DIR", help="where files are written (default: the current folder)")
     add("--json", action="store_true", help="JSON Lines instead of plain ones, the report last")
-    add("--report", type=_path, metavar="FILE", help="write the final report as JSON")
+    add("--report", type=path, metavar="FILE", help="write the final report as JSON")
     add(
         "--journal",
-        type=_path,
+        type=path,
         metavar="FILE",
         help="write every status event as JSON Lines; *.zst: compressed",
     )
@@ -144,21 +65,21 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add(
         "--window",
-        type=_whole(1),
+        type=whole(1),
         metavar="N",
         help="requests in flight (default: as many as the links need)",
     )
     add(
         "--swarm-update",
-        type=_whole(1),
+        type=whole(1),
         default=Options.swarm_update,
         metavar="N",
         help="segments between two swarm updates (%(default)s)",
     )
-    add("--rate", type=_positive, metavar="B", help="bytes a second that a client may upload")
+    add("--rate", type=positive, metavar="B", help="bytes a second that a client may upload")
     add(
         "--request-timeout",
-        type=_positive,
+        type=positive,
         default=Options.request_timeout,
         metavar="S",
         help="seconds until an unanswered request is asked elsewhere as well (%(default)s)",
@@ -175,7 +96,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="send every payload over MPI; without it, ranks of one host read each other's files",
     )
     add("--ascii", action="store_true", help="draw the monitor in ASCII alone")
-    add("--fps", type=_whole(1), default=Options.fps, metavar="N", help="frames a second (%(default)s)")
+    add("--fps", type=whole(1), default=Options.fps, metavar="N", help="frames a second (%(default)s)")
     viewers = parser.add_mutually_exclusive_group()
     viewers.add_argument(
         "--serve",
@@ -249,147 +170,3 @@ def _refuse(line: str, together: bool, first: bool) -> int:
 
         leave_together(2)
     return 2
-
-
-def _check(words: list[str]) -> int:
-    if len(words) != 1 or words[0].startswith("-"):
-        raise UsageError(f"check: expected one journal, as in: python -m {PROGRAM} check run.jsonl")
-    from tui_torrent.check import run_check
-
-    return run_check(words[0], sys.stdout.write)
-
-
-def build_replay_parser() -> argparse.ArgumentParser:
-    """The parser of what follows ``replay``."""
-    parser = _Parser(
-        prog=f"python -m {PROGRAM} replay",
-        description="Show the run that a journal tells of, on the monitor's screens with a timeline below. "
-        "Where there is no terminal, print its plain lines and its outcome at once. "
-        "The exit code is the one that the run left with, or 2 where the journal cannot be read.",
-        allow_abbrev=False,
-    )
-    add = parser.add_argument
-    add("journal", type=_path, metavar="JOURNAL", help="what --journal wrote, compressed or not")
-    add("--speed", type=_positive, default=1.0, metavar="X", help="seconds of the run in one (%(default)g)")
-    add("--at", type=_seconds, default=0.0, metavar="S", help="where to begin, in seconds (%(default)g)")
-    add("--ascii", action="store_true", help="draw in ASCII alone")
-    where = parser.add_mutually_exclusive_group()
-    where.add_argument("--report", type=_path, metavar="FILE", help="write the run's final report as JSON")
-    _add_web(parser, where)
-    return parser
-
-
-def _add_web(parser: argparse.ArgumentParser, where: argparse._ActionsContainer) -> None:
-    where.add_argument("--web", action="store_true", help="show it in a browser on this host, not here")
-    parser.add_argument(
-        "--port",
-        type=_port,
-        default=0,
-        metavar="N",
-        help="where --web serves (default: a free one)",
-    )
-
-
-def _replay(words: list[str]) -> int:
-    from tui_torrent.playback import ReplayOptions, run_replay
-
-    return run_replay(ReplayOptions(**vars(build_replay_parser().parse_args(words))))
-
-
-def build_attach_parser() -> argparse.ArgumentParser:
-    """The parser of what follows ``attach``."""
-    parser = _Parser(
-        prog=f"python -m {PROGRAM} attach",
-        description="Watch a swarm that runs with --serve or --serve-tcp, from another terminal.",
-        allow_abbrev=False,
-    )
-    add = parser.add_argument
-    add(
-        "address", nargs="?", metavar="ADDRESS", help="a socket's path, or HOST:PORT; default: the only swarm"
-    )
-    add(
-        "--token-file",
-        metavar="FILE",
-        help="where the token of TCP stands (default: where --serve-tcp put it)",
-    )
-    add("--ascii", action="store_true", help="draw in ASCII alone")
-    _add_web(parser, parser)
-    return parser
-
-
-def _attach(words: list[str]) -> int:
-    from tui_torrent.attach import run_attach
-
-    return run_attach(**vars(build_attach_parser().parse_args(words)))
-
-
-def build_simulate_parser() -> argparse.ArgumentParser:
-    """The parser of what follows ``simulate``."""
-    default = SimulateOptions()
-    parser = _Parser(
-        prog=f"python -m {PROGRAM} simulate",
-        description="Run tracker and clients on a simulated network, deterministic from a seed, and print "
-        "how near they come to the bound. The exit code is 0 where every client that lives has everything, "
-        "else 1.",
-        allow_abbrev=False,
-    )
-    add = parser.add_argument
-    add("--clients", type=_whole(1), default=default.clients, metavar="N", help="who want it (%(default)s)")
-    add("--segments", type=_whole(0), default=default.segments, metavar="M", help="of the file (%(default)s)")
-    add("--seeds", type=_whole(1), default=default.seeds, metavar="K", help="who have it all (%(default)s)")
-    add(
-        "--arrivals",
-        choices=("flash", "poisson"),
-        default=default.arrivals,
-        help="all at once, or one by one over the time that one needs (%(default)s)",
-    )
-    for share, what in (
-        ("slow", "with a tenth of the rate"),
-        ("dead", "that die at a third of the bound"),
-        ("corrupt", "that spoil all they send"),
-    ):
-        add(f"--{share}", type=_share, default=0.0, metavar="SHARE", help=f"of clients {what} (0)")
-    add("--rate", type=_positive, default=default.rate, metavar="B", help="bytes/s up and down (%(default)g)")
-    add(
-        "--tracker-rate",
-        type=_positive,
-        default=default.tracker_rate,
-        metavar="B",
-        help="the tracker's own (%(default)g)",
-    )
-    add(
-        "--segment-size",
-        type=_whole(1),
-        default=default.segment_size,
-        metavar="BYTES",
-        help="that each payload takes on a link (%(default)s)",
-    )
-    add("--latency", type=_seconds, default=0.0, metavar="S", help="from any host to any (0)")
-    add("--window", type=_whole(1), metavar="N", help="requests in flight (default: by itself)")
-    add("--swarm-update", type=_whole(1), default=default.swarm_update, metavar="N", help="(%(default)s)")
-    add("--seed", type=int, default=0, metavar="INT", help="of all random choices (0)")
-    add("--json", action="store_true", help="print the report as one JSON object")
-    add("--journal", type=_path, metavar="FILE", help="write every event, to be checked and replayed")
-    add("--plot", type=_path, metavar="FILE", help="draw the completion curves, as SVG")
-    add("--interpreted", action="store_true", help="never compile the machines, however long they will run")
-    return parser
-
-
-def _simulate(words: list[str]) -> int:
-    options = SimulateOptions(**vars(build_simulate_parser().parse_args(words)))
-    if options.worth_compiling:
-        from tui_torrent.compiled import use_compiled
-
-        use_compiled(lambda line: print(f"{PROGRAM}: {line}", file=sys.stderr, flush=True))
-    from tui_torrent.simulate import run_simulate
-
-    return run_simulate(options, sys.stdout.write)
-
-
-#: What is run without MPI, by its first word.
-COMMANDS: dict[str, Callable[[list[str]], int]] = {
-    "check": _check,
-    "replay": _replay,
-    "attach": _attach,
-    "simulate": _simulate,
-}

@@ -40,6 +40,9 @@ SLOW_RATE = 0.1
 #: they keep.
 GROWING = (0.0, 0.05, 0.15, 0.4)
 
+#: How often a run tells how far it is, in shares of the bound.
+STEP = 0.01
+
 #: Events that are handed to the journal at once.
 BATCH = 5000
 
@@ -54,8 +57,13 @@ OF_TRACKER = (
 )
 
 
-def run_simulate(options: SimulateOptions, write: Callable[[str], object]) -> int:
-    """Run and report; the exit code: 0 where everybody who lives has everything, else 1."""
+def run_simulate(
+    options: SimulateOptions,
+    write: Callable[[str], object],
+    tell: Callable[[str], object] = lambda line: None,
+) -> int:
+    """Run and report; the exit code: 0 where everybody who lives has everything, else 1. ``tell`` hears how
+    far it is, and an empty line when it is over."""
     journal = None if options.journal is None else _Journal(options)
     plot = None if options.plot is None else _open(options.plot)
     collecting = gc.isenabled()
@@ -66,7 +74,7 @@ def run_simulate(options: SimulateOptions, write: Callable[[str], object]) -> in
         for share in GROWING:
             crowd.simulation.agenda.put(share * options.bound, _grown)
         began = time.process_time()
-        crowd.run()
+        _run(options, crowd, tell)
         cost = time.process_time() - began
         if journal is not None:
             crowd.finish()
@@ -80,6 +88,16 @@ def run_simulate(options: SimulateOptions, write: Callable[[str], object]) -> in
             plot.write(draw(_curves(options, crowd)))
     write(msgspec.json.encode(result).decode() + "\n" if options.json else plain(options, result))
     return 1 if crowd.waiting else 0
+
+
+def _run(options: SimulateOptions, crowd: Crowd, tell: Callable[[str], object]) -> None:
+    wanted = options.clients * options.segments
+    agenda = crowd.simulation.agenda
+    crowd.start()
+    while crowd.run(until=agenda.next_at + STEP * options.bound):
+        done = len(crowd.stored_at) / max(1, wanted)
+        tell(f"{done:.0%} of {wanted} transfers, {agenda.now:.3f} s simulated")
+    tell("")
 
 
 def _grown(now: float) -> None:

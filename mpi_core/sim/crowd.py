@@ -92,15 +92,21 @@ class Crowd:
         #: Clients that want something and will not die.
         self._awaited = {r for r, m in self.members.items() if m.wants and m.dies_at == NEVER}
 
-    def run(self, until: float = NEVER) -> None:
-        """Run until everybody who lives has all that it wants, or until that time."""
-        simulation, agenda = self.simulation, self.simulation.agenda
+    def start(self) -> None:
+        """Let everybody begin."""
+        simulation = self.simulation
         simulation.start(TRACKER)
         for rank, member in self.members.items():
             simulation.start(rank)
             if member.dies_at != NEVER:
-                agenda.put(member.dies_at, simulation.kill, rank)
+                simulation.agenda.put(member.dies_at, simulation.kill, rank)
+
+    def run(self, until: float = NEVER) -> bool:
+        """Go on until everybody who lives has all that it wants, or until that time; whether some still lack
+        something and may come by it."""
+        agenda = self.simulation.agenda
         agenda.run(self._awaited, until)
+        return bool(self._awaited) and agenda.next_at != NEVER
 
     def finish(self) -> None:
         """Go on until the tracker has told everybody to stop and all have."""
