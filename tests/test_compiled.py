@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
+import uuid
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NoReturn
@@ -14,6 +18,7 @@ from typing import Any, NoReturn
 import pytest
 
 import mpi_core
+from tests.helpers.mpirun import MARKER, marked, needs_proc
 from tui_torrent import compiled
 from tui_torrent.config import WORTH_COMPILING, SimulateOptions
 
@@ -156,12 +161,47 @@ def test_an_edit_makes_another_version(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_old_versions_are_forgotten(tmp_path: Path) -> None:
+    now = time.time()
     for age in range(6):
         (tmp_path / f"{age}").mkdir()
-        os.utime(tmp_path / f"{age}", (1000 - age, 1000 - age))
-    (tmp_path / ".compiling").mkdir()
+        os.utime(tmp_path / f"{age}", (now - age, now - age))
+    for name, age in (("1", 1), ("2", 10 * compiled.PATIENCE)):
+        folder = tmp_path / f"{compiled.COMPILING}{name}"
+        folder.mkdir()
+        os.utime(folder, (now - age, now - age))
     compiled.forget_all_but(4, tmp_path)
-    assert sorted(folder.name for folder in tmp_path.iterdir()) == [".compiling", "0", "1", "2", "3"]
+    assert sorted(folder.name for folder in tmp_path.iterdir()) == [".compiling1", "0", "1", "2", "3"]
+
+
+@needs_proc
+def test_ctrl_c_while_it_compiles_leaves_nothing_behind(tmp_path: Path) -> None:
+    compiler, marker = tmp_path / "cc", uuid.uuid4().hex
+    compiler.write_text(f"#!/bin/sh\n: >{tmp_path}/begun\nexec sleep 60\n")
+    compiler.chmod(0o755)
+    environment = {"XDG_CACHE_HOME": str(tmp_path), "CC": str(compiler), MARKER: marker}
+    with subprocess.Popen(
+        [sys.executable, "-c", COMMAND, "simulate", "--clients", "2"],
+        env=os.environ | environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            wait_for(lambda: (tmp_path / "begun").exists())
+            process.send_signal(signal.SIGINT)
+            _, told = process.communicate(timeout=30)
+        finally:
+            process.kill()
+    assert process.returncode == 130
+    assert len(told.splitlines()) == 1
+    assert not [*tmp_path.glob("tui_torrent/*")]
+    wait_for(lambda: not marked(marker))
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_only_long_runs_are_worth_it() -> None:

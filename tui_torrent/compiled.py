@@ -11,10 +11,13 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
+import time
 from collections.abc import Callable, MutableSequence
+from contextlib import suppress
 from importlib import import_module, metadata
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
@@ -50,6 +53,9 @@ KEPT = 4
 
 #: Seconds after which a compiler is given up.
 PATIENCE = 600.0
+
+#: How the names of folders begin in which a version is being compiled.
+COMPILING = ".compiling"
 
 #: As fast as with -O3, for two thirds of the time to compile.
 _LEVELS = {"MYPYC_OPT_LEVEL": "1", "MYPYC_DEBUG_LEVEL": "0"}
@@ -98,7 +104,7 @@ def _compiled(say: Callable[[str], object]) -> Path:
     say("compiling the machines, once (half a minute; --interpreted does without)")
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(prefix=".compiling", dir=cache) as work:
+        with TemporaryDirectory(prefix=COMPILING, dir=cache) as work:
             os.rename(_compile(Path(work)), folder)
         forget_all_but(KEPT, cache)
     except OSError as error:
@@ -155,26 +161,34 @@ def _put(content: bytes, file: Path) -> None:
 
 def _run_mypyc(work: Path) -> None:
     files = [name.replace(".", "/") + ".py" for name in MACHINES]
-    try:
-        done = subprocess.run(
-            [sys.executable, "-m", "mypyc", "--config-file=", *files],
-            cwd=work,
-            env={**os.environ, **_LEVELS},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            timeout=PATIENCE,
-        )
-    except subprocess.TimeoutExpired:
-        raise NotCompiled(f"mypyc took longer than {PATIENCE:g} s") from None
-    if done.returncode != 0:
-        raise NotCompiled(f"mypyc: {(done.stdout.strip() or 'it failed').splitlines()[-1]}")
+    with subprocess.Popen(
+        [sys.executable, "-m", "mypyc", "--config-file=", *files],
+        cwd=work,
+        env={**os.environ, **_LEVELS},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    ) as process:
+        try:
+            output, _ = process.communicate(timeout=PATIENCE)
+        except BaseException as error:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()  # Until the compilers that it started are gone as well.
+            if isinstance(error, subprocess.TimeoutExpired):
+                raise NotCompiled(f"mypyc took longer than {PATIENCE:g} s") from None
+            raise
+    if process.returncode != 0:
+        raise NotCompiled(f"mypyc: {(output.strip() or 'it failed').splitlines()[-1]}")
 
 
 def forget_all_but(kept: int, cache: Path) -> None:
-    """Remove the versions that were not made lately."""
-    versions = sorted(cache.glob("[!.]*"), key=lambda folder: folder.stat().st_mtime)
-    for folder in versions[:-kept]:
+    """Remove the versions that were not made lately, and what a process that was killed has left."""
+    folders = sorted((folder.stat().st_mtime, folder) for folder in cache.iterdir())
+    versions = [folder for _, folder in folders if not folder.name.startswith(COMPILING)]
+    left = [folder for at, folder in folders if at < time.time() - 2 * PATIENCE and folder not in versions]
+    for folder in [*versions[:-kept], *left]:
         shutil.rmtree(folder, ignore_errors=True)
