@@ -228,6 +228,12 @@ def test_what_a_client_costs_the_tracker_does_not_grow_with_the_crowd(
     assert per_client[1] <= 1.05 * per_client[0]
 
 
+@pytest.mark.parametrize("clients", [12, 20, 50, 100])
+def test_who_has_the_only_segment_passes_it_on(clients: int, capsys: pytest.CaptureFixture[str]) -> None:
+    found = report(capsys, "--clients", clients, "--segments", 1)
+    assert found["ratio"] <= 2.0  # type: ignore[operator]
+
+
 def test_a_run_tells_how_far_it_is_and_is_the_same() -> None:
     lines: list[str] = []
     written: list[str] = []

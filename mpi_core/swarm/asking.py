@@ -73,7 +73,7 @@ class Asking(Requests):
             return self._ask_first(now, effects)
         sources, picker, usual = self._sources, self._picker, self.window.usual
         todo = picker.todo
-        of_seeds = 0 if self._is_new and patient else todo & picker.seed_keys(patient)
+        of_seeds = todo & self._of_seeds(patient)
         trusted = sources.trusted_keys()
         holders = []
         for source in sources.ready(now, self.window.size):
@@ -90,6 +90,10 @@ class Asking(Requests):
         holder, choice = min(holders, key=lambda holding: sources.turn(holding[0], now, usual))
         effects += self._ask(now, holder, picker.any_of(picker.rarest_among(choice)))
         return True
+
+    def _of_seeds(self, patient: bool) -> int:
+        """The keys that seeds may be asked for."""
+        return 0 if self._is_new and patient else self._picker.seed_keys(patient)
 
     def _ask_free(self, now: float, effects: Effects) -> None:
         """Who has just told us that it has nothing to do, or of something rare, is asked though the window be
@@ -183,6 +187,7 @@ class Asking(Requests):
             return
         usual = self.window.usual
         since = now - self._bearable
+        of_seeds = self._of_seeds(patient=True)
         idle = None
         for request in self._open.values():
             bit = 1 << request.key
@@ -197,7 +202,8 @@ class Asking(Requests):
             if idle is None:
                 idle = self._sources.idle(now)
             for source in idle:
-                if source is asked or not source.keys & bit:
+                keys = (source.peer_keys | source.seed_keys & of_seeds) & ~source.barred
+                if source is asked or not keys & bit:
                     continue
                 if self._sources.load(source, now, usual) <= most:
                     effects += self._withdraw(request)
