@@ -14,7 +14,9 @@ from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NoReturn
+from zipfile import ZipFile
 
+import platformdirs
 import pytest
 
 import mpi_core
@@ -98,6 +100,7 @@ def test_a_compiled_run_is_the_same_to_the_last_event(cache: Path, tmp_path: Pat
 def test_what_was_compiled_needs_no_compiler(cache: Path) -> None:
     report, lines = simulate(cache, "--clients", 2, CC="/nowhere/cc")
     assert (report["compiled"], lines) == (True, [])
+    assert [path.suffix for path in cache.glob("tui_torrent/*")] == [".zip"]
 
 
 def runs_as_python(cache: Path, because: str, **environment: str) -> None:
@@ -121,11 +124,37 @@ def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     runs_as_python(tmp_path, f"{tmp_path / 'tui_torrent'}: ")
 
 
-def test_a_cache_that_cannot_be_run_is_named(cache: Path, tmp_path: Path) -> None:
-    spoiled = shutil.copytree(cache / "tui_torrent", tmp_path / "tui_torrent")
-    for file in spoiled.rglob("*.so"):
-        file.write_text("no machine code")
-    runs_as_python(tmp_path, str(spoiled))
+@pytest.mark.parametrize("how", ["emptied", "cut", "spoiled"])
+def test_a_damaged_version_is_compiled_anew(how: str, cache: Path, tmp_path: Path) -> None:
+    (archive,) = shutil.copytree(cache / "tui_torrent", tmp_path / "tui_torrent").glob("*.zip")
+    content = archive.read_bytes()
+    middle = len(content) // 2
+    damaged = {
+        "emptied": b"",
+        "cut": content[:middle],
+        "spoiled": content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :],
+    }
+    archive.write_bytes(damaged[how])
+    runs_as_python(tmp_path, "expected a C compiler", CC="/nowhere/cc")
+
+
+def test_what_cannot_be_loaded_is_named(cache: Path, tmp_path: Path) -> None:
+    (archive,) = shutil.copytree(cache / "tui_torrent", tmp_path / "tui_torrent").glob("*.zip")
+    with ZipFile(archive) as whole:
+        names = whole.namelist()
+    with ZipFile(archive, "w") as packed:
+        for name in names:
+            packed.writestr(name, "no machine code")
+    runs_as_python(tmp_path, ".so: ")
+
+
+def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What a process says that has not imported the machines yet."""
+    for name in compiled.MACHINES:
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    lines: list[str] = []
+    compiled.use_compiled(lines.append)
+    return [line.removeprefix("the machines run as Python, at half the speed: ") for line in lines]
 
 
 def test_without_mypyc_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,11 +162,23 @@ def test_without_mypyc_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) 
         raise metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(metadata, "version", missing)
-    lines: list[str] = []
-    compiled.use_compiled(lines.append)
-    assert lines == [
-        "the machines run as Python, at half the speed: expected mypyc: pip install 'mypy[mypyc]'",
-    ]
+    assert said(monkeypatch) == ["expected mypyc: pip install 'mypy[mypyc]'"]
+
+
+def test_mypyc_without_setuptools_is_no_mypyc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(compiled, "find_spec", lambda name: name != "setuptools" or None)
+    assert said(monkeypatch) == ["expected mypyc: pip install 'mypy[mypyc]'"]
+
+
+def test_a_user_without_a_home_has_no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless(name: str) -> NoReturn:
+        raise RuntimeError("no home")
+
+    monkeypatch.setattr(platformdirs, "user_cache_path", homeless)
+    assert said(monkeypatch) == ["no home"]
+    monkeypatch.setattr(platformdirs, "user_cache_path", lambda name: Path("~/.cache"))
+    assert said(monkeypatch) == ["expected a folder for caches, found '~/.cache'"]
 
 
 def test_machines_in_use_stay_what_they_are(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,18 +204,22 @@ def test_an_edit_makes_another_version(tmp_path: Path, monkeypatch: pytest.Monke
 def test_old_versions_are_forgotten(tmp_path: Path) -> None:
     now = time.time()
     for age in range(6):
-        (tmp_path / f"{age}").mkdir()
-        os.utime(tmp_path / f"{age}", (now - age, now - age))
+        (tmp_path / f"{age}.zip").touch()
+        os.utime(tmp_path / f"{age}.zip", (now - age, now - age))
     for name, age in (("1", 1), ("2", 10 * compiled.PATIENCE)):
-        folder = tmp_path / f"{compiled.COMPILING}{name}"
+        folder = tmp_path / f"{compiled.AT_WORK}{name}"
         folder.mkdir()
         os.utime(folder, (now - age, now - age))
     compiled.forget_all_but(4, tmp_path)
-    assert sorted(folder.name for folder in tmp_path.iterdir()) == [".compiling1", "0", "1", "2", "3"]
+    left = [f"{compiled.AT_WORK}1", "0.zip", "1.zip", "2.zip", "3.zip"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == left
 
 
 @needs_proc
-def test_ctrl_c_while_it_compiles_leaves_nothing_behind(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_interrupted_while_it_compiles_it_leaves_nothing_behind(
+    how: signal.Signals, code: int, tmp_path: Path
+) -> None:
     compiler, marker = tmp_path / "cc", uuid.uuid4().hex
     compiler.write_text(f"#!/bin/sh\n: >{tmp_path}/begun\nexec sleep 60\n")
     compiler.chmod(0o755)
@@ -187,11 +232,11 @@ def test_ctrl_c_while_it_compiles_leaves_nothing_behind(tmp_path: Path) -> None:
     ) as process:
         try:
             wait_for(lambda: (tmp_path / "begun").exists())
-            process.send_signal(signal.SIGINT)
+            process.send_signal(how)
             _, told = process.communicate(timeout=30)
         finally:
             process.kill()
-    assert process.returncode == 130
+    assert process.returncode == code
     assert len(told.splitlines()) == 1
     assert not [*tmp_path.glob("tui_torrent/*")]
     wait_for(lambda: not marked(marker))

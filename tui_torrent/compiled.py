@@ -2,7 +2,7 @@
 
 mypyc compiles them as they are, once for each version of them, into the user's cache, and from there they
 are imported in place of their sources: the same run, to the last event, in half the time. Nothing else sees
-compiled machines: no live run, no test, nobody who edits them. What this needs and does not find, a compiler
+compiled machines: no live run, nobody who edits them. What this needs and does not find, a compiler
 say, is named in one line, and the machines run as Python.
 """
 
@@ -16,12 +16,14 @@ import subprocess
 import sys
 import sysconfig
 import time
-from collections.abc import Callable, MutableSequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, MutableSequence
+from contextlib import contextmanager, suppress
 from importlib import import_module, metadata
 from importlib.machinery import EXTENSION_SUFFIXES
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from zipfile import BadZipFile, ZipFile
 
 import platformdirs
 
@@ -48,14 +50,17 @@ MACHINES = (
     "mpi_core.sim.simulation",
 )
 
+#: What is said where there is nothing to compile with.
+MYPYC = "expected mypyc: pip install 'mypy[mypyc]'"
+
 #: Versions that the cache keeps, some 3 MB each.
 KEPT = 4
 
 #: Seconds after which a compiler is given up.
 PATIENCE = 600.0
 
-#: How the names of folders begin in which a version is being compiled.
-COMPILING = ".compiling"
+#: How the names of folders begin in which a version is compiled, or unpacked for one process.
+AT_WORK = ".compiling"
 
 #: As fast as with -O3, for two thirds of the time to compile.
 _LEVELS = {"MYPYC_OPT_LEVEL": "1", "MYPYC_DEBUG_LEVEL": "0"}
@@ -66,51 +71,94 @@ class NotCompiled(Exception):
 
 
 def use_compiled(say: Callable[[str], object]) -> None:
-    """Let the machines, none of which is imported yet, be imported compiled. ``say`` hears, in a line each,
-    what takes long and what they lack."""
+    """Import the machines, none of which is imported yet, as machine code. ``say`` hears, in a line each,
+    what takes long and what they lack. For the main thread, since SIGTERM is to leave nothing behind."""
     try:
-        _import_from(_compiled(say))
+        with _terminable():
+            _use_compiled(say)
     except NotCompiled as error:
         say(f"the machines run as Python, at half the speed: {error}")
+    except OSError as error:
+        say(f"the machines run as Python, at half the speed: {error.filename}: {error.strerror}")
+
+
+def are_compiled() -> bool:
+    """Whether the machines that were imported are machine code."""
+    files = [str(getattr(sys.modules.get(name), "__file__", "")) for name in MACHINES]
+    return all(file.endswith(tuple(EXTENSION_SUFFIXES)) for file in files)
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM as an exception, for as long as the block lasts."""
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _use_compiled(say: Callable[[str], object]) -> None:
+    if any(name in sys.modules for name in MACHINES):
+        raise NotCompiled("they are in use")
+    cache = _cache()
+    archive = cache / f"{version()}.zip"
+    with TemporaryDirectory(prefix=AT_WORK, dir=cache, ignore_cleanup_errors=True) as work:
+        folder = Path(work, "compiled")
+        if not _unpack(archive, folder):
+            demand_tools()
+            say("compiling the machines, once (half a minute; --interpreted does without)")
+            _pack(_compile(Path(work, "sources")), archive, Path(work, archive.name))
+            _unpack(archive, folder)
+        forget_all_but(KEPT, cache)
+        _import_from(folder)
+
+
+def _cache() -> Path:
+    try:
+        cache = platformdirs.user_cache_path("tui_torrent")
+    except RuntimeError as error:  # Nobody knows this user's home.
+        raise NotCompiled(str(error)) from None
+    if not cache.is_absolute():
+        raise NotCompiled(f"expected a folder for caches, found {str(cache)!r}")
+    cache.mkdir(parents=True, exist_ok=True)
+    return cache
+
+
+def _unpack(archive: Path, folder: Path) -> bool:
+    """Unpack a version for this process alone; whether it is there, and whole."""
+    try:
+        with ZipFile(archive) as packed:
+            packed.extractall(folder)
+        os.utime(archive)
+    except (FileNotFoundError, BadZipFile):
+        return False
+    return True
+
+
+def _pack(files: Iterable[tuple[str, Path]], archive: Path, partial: Path) -> None:
+    with ZipFile(partial, "w") as packed:
+        for name, file in files:
+            packed.write(file, name)
+    os.replace(partial, archive)
 
 
 def _import_from(folder: Path) -> None:
-    if any(name in sys.modules for name in MACHINES):
-        raise NotCompiled("they are in use")
+    """Import all machines at once: their files need not stay."""
     places: list[tuple[MutableSequence[str], Path]] = [(sys.path, folder)]
     places += [(package.__path__, folder.joinpath(*package.__name__.split("."))) for package in (swarm, sim)]
     for path, place in places:
         path.insert(0, str(place))
     try:
-        import_module(MACHINES[0])
+        for name in MACHINES:
+            import_module(name)
     except ImportError as error:  # A file system that runs no programs, say.
+        for name in MACHINES:
+            sys.modules.pop(name, None)
+        raise NotCompiled(str(error)) from None
+    finally:
         for path, place in places:
             path.remove(str(place))
-        raise NotCompiled(f"{folder}: {error}") from None
-
-
-def are_compiled() -> bool:
-    """Whether the machines that were imported are machine code."""
-    return str(sys.modules[MACHINES[0]].__file__).endswith(tuple(EXTENSION_SUFFIXES))
-
-
-def _compiled(say: Callable[[str], object]) -> Path:
-    """The folder with the machines of this version, compiled now if they never were."""
-    cache = platformdirs.user_cache_path("tui_torrent")
-    folder = cache / version()
-    if folder.is_dir():
-        return folder
-    demand_tools()
-    say("compiling the machines, once (half a minute; --interpreted does without)")
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(prefix=COMPILING, dir=cache) as work:
-            os.rename(_compile(Path(work)), folder)
-        forget_all_but(KEPT, cache)
-    except OSError as error:
-        if not folder.is_dir():  # Another process was faster.
-            raise NotCompiled(f"{error.filename or cache}: {error.strerror}") from None
-    return folder
 
 
 def version() -> str:
@@ -125,7 +173,7 @@ def _of_mypy() -> str:
     try:
         return metadata.version("mypy")
     except metadata.PackageNotFoundError:
-        raise NotCompiled("expected mypyc: pip install 'mypy[mypyc]'") from None
+        raise NotCompiled(MYPYC) from None
 
 
 def _sources() -> list[Path]:
@@ -134,6 +182,8 @@ def _sources() -> list[Path]:
 
 def demand_tools() -> None:
     """Raise NotCompiled where there is no compiler to begin with."""
+    if not all(map(find_spec, ("mypyc", "setuptools"))):
+        raise NotCompiled(MYPYC)
     compiler = (os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc").split()[0]
     if shutil.which(compiler) is None:
         raise NotCompiled(f"expected a C compiler, {compiler}")
@@ -142,21 +192,17 @@ def demand_tools() -> None:
         raise NotCompiled(f"expected Python's headers, {header}")
 
 
-def _compile(work: Path) -> Path:
-    """Compile the machines in that folder; the one within it that holds the compiled files alone."""
+def _compile(work: Path) -> Iterator[tuple[str, Path]]:
+    """Compile the machines in a folder; what came of it, each with its name below the folder."""
     root = Path(mpi_core.__path__[0])
     for source in _sources():
-        _put(source.read_bytes(), work / "mpi_core" / source.relative_to(root))
+        copy = work / "mpi_core" / source.relative_to(root)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, copy)
     _run_mypyc(work)
     for where in ("*", "mpi_core/*/*"):
         for file in work.glob(where + EXTENSION_SUFFIXES[0]):
-            _put(file.read_bytes(), work / "compiled" / file.relative_to(work))
-    return work / "compiled"
-
-
-def _put(content: bytes, file: Path) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(content)
+            yield str(file.relative_to(work)), file
 
 
 def _run_mypyc(work: Path) -> None:
@@ -186,9 +232,10 @@ def _run_mypyc(work: Path) -> None:
 
 
 def forget_all_but(kept: int, cache: Path) -> None:
-    """Remove the versions that were not made lately, and what a process that was killed has left."""
-    folders = sorted((folder.stat().st_mtime, folder) for folder in cache.iterdir())
-    versions = [folder for _, folder in folders if not folder.name.startswith(COMPILING)]
-    left = [folder for at, folder in folders if at < time.time() - 2 * PATIENCE and folder not in versions]
-    for folder in [*versions[:-kept], *left]:
-        shutil.rmtree(folder, ignore_errors=True)
+    """Remove the versions that were not used lately, and what a process that was killed has left."""
+    archives = sorted(cache.glob("*.zip"), key=lambda archive: archive.stat().st_mtime)
+    for archive in archives[:-kept]:
+        archive.unlink(missing_ok=True)
+    for folder in cache.glob(f"{AT_WORK}*"):
+        if folder.stat().st_mtime < time.time() - 2 * PATIENCE:
+            shutil.rmtree(folder, ignore_errors=True)
