@@ -8,6 +8,7 @@ from mpi_core.protocol import events as ev
 from mpi_core.protocol import messages as msg
 from mpi_core.protocol.errors import RemoteProtocolError
 from mpi_core.protocol.units import Rank, SegmentIndex, Ticket
+from mpi_core.swarm.config import SwarmConfig
 from tests.helpers.alone import Leecher, announce, leecher, payload, serve_all
 
 
@@ -143,11 +144,34 @@ def test_a_silent_source_that_speaks_again_is_asked_again() -> None:
     assert client.held() == "xx"
 
 
+def test_a_holder_that_is_silent_on_a_slow_link_is_no_reason_to_give_up() -> None:
+    client = leecher({"file1": 2})
+    client.joins({"file1": [2]})
+    for _ in range(2):
+        client.wait(50)
+        answered(client)
+    assert client.events(ev.SourceAvoided) != client.events(ev.FileUnavailable) == []
+    assert client.held() == "xx"
+
+
+def test_what_is_usual_does_not_expire() -> None:
+    client = leecher({"file1": 2}, window=1)
+    client.joins({"file1": [2]})
+    client.wait(4.5)
+    answered(client)
+    client.wait(4 * 4.5 - 0.1)
+    assert client.events(ev.RequestExpired) == []
+    client.wait(0.2)
+    assert len(client.events(ev.RequestExpired)) == 1
+
+
 def test_a_file_whose_last_holder_is_silent_is_given_up_by_name() -> None:
     client = leecher({"file1": 3})
     client.joins({"file1": [2]})
     answered(client)
-    client.wait(30)
+    client.wait(SwarmConfig.client_timeout - 1)
+    assert client.events(ev.FileUnavailable) == []
+    client.wait(2)
     reported = ev.FileUnavailable("file1", "2 of its segments have no live holder")
     assert client.events(ev.FileUnavailable) == [reported]
     assert client.messages(msg.AllComplete) == [msg.AllComplete(("file1",))]
@@ -159,6 +183,8 @@ def test_a_source_that_dies_after_its_request_expired_is_silent_too() -> None:
     client.wait(4)
     client.hear(2, msg.Pending((Ticket(0),)))
     client.wait(30)
+    assert client.events(ev.SourceAvoided) == [ev.SourceAvoided(Rank(2), "silent")]
+    client.wait(SwarmConfig.client_timeout)
     assert client.events(ev.SourceAvoided) == [ev.SourceAvoided(Rank(2), "silent")]
     assert client.messages(msg.AllComplete) == [msg.AllComplete(("file1",))]
 
@@ -177,6 +203,7 @@ def test_a_source_that_owes_only_cancelled_answers_is_silent_too() -> None:
     client.hear(3, msg.Reject(last.ticket, "absent"))
     client.wait(40)
     assert client.events(ev.SourceAvoided) == [ev.SourceAvoided(Rank(2), "silent")]
+    client.wait(SwarmConfig.client_timeout)
     assert client.messages(msg.AllComplete) == [msg.AllComplete(("file1",))]
 
 

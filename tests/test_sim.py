@@ -255,6 +255,48 @@ def test_who_comes_later_is_served_too(capsys: pytest.CaptureFixture[str]) -> No
     assert found["complete"] == 10
 
 
+def test_they_may_come_over_minutes(capsys: pytest.CaptureFixture[str]) -> None:
+    words = "--clients 10 --segments 64 --rate 100000 --arrivals poisson"
+    found = report(capsys, *words.split())
+    assert (found["complete"], found["lost"]) == (10, 0)
+    assert found["bound_s"] > SwarmConfig.client_timeout  # type: ignore[operator]
+    assert found["ratio"] >= 1.0  # type: ignore[operator]
+
+
+def test_slow_links_are_no_reason_to_send_anything_twice(capsys: pytest.CaptureFixture[str]) -> None:
+    found = report(capsys, *["--clients", "30", "--segments", "16", "--rate", "20000"])
+    assert found["complete"] == 30
+    assert found["all_sent"] <= 1.1  # type: ignore[operator]
+
+
+def test_who_gave_up_is_not_complete() -> None:
+    seed, *rest = members_of(SimulateOptions(clients=3, segments=30))
+    seed.dies_at = 0.05
+    crowd = Crowd([seed, *rest], SwarmConfig(), 0, SEGMENT)
+    crowd.start()
+    assert not crowd.run()
+    assert (crowd.waiting, crowd.done_at) == ([2, 3, 4], {1: crowd.done_at[Rank(1)]})
+
+
+def test_where_the_tracker_loses_everybody_it_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--clients", "20", "--tracker-rate", "1"]
+    found = report(capsys, *words, code=1)
+    assert (found["complete"], found["lost"], found["makespan_s"], found["ratio"]) == (0, 21, None, None)
+    assert main(["simulate", *words]) == 1
+    assert "21 living clients, silent for too long" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", ["--clients 20 --dead 1", "--clients 5 --segments 3"])
+def test_a_journal_changes_nothing(words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plain, told = (report(capsys, *words.split(), *more) for more in ([], ["--journal", tmp_path / "j"]))
+    assert plain["transfers"] == told["transfers"] != 0
+    assert (plain["events"], plain["messages"]) == (told["events"], told["messages"])
+
+
+def test_a_share_of_a_hundred_is_what_people_think(capsys: pytest.CaptureFixture[str]) -> None:
+    assert report(capsys, *["--clients", "100", "--segments", "2", "--dead", "0.29"])["living"] == 71
+
+
 def test_the_curves_are_a_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "curves.svg"
     assert main(["simulate", "--clients", "5", "--segments", "9", "--plot", str(path)]) == 0
@@ -266,6 +308,14 @@ def test_the_curves_are_a_picture(tmp_path: Path, capsys: pytest.CaptureFixture[
     "words",
     [
         ["--clients", "0"],
+        ["--clients", "3", "--segments", "100000000000"],
+        ["--clients", "10000000", "--segments", "10000000"],
+        ["--segment-size", "99999999999999999999999"],
+        ["--rate", "1e-300"],
+        ["--rate", "1e300"],
+        ["--rate", "10000", "--slow", "0.5"],
+        ["--tracker-rate", "0.01"],
+        ["--latency", "100"],
         ["--segments", "many"],
         ["--dead", "1.5"],
         ["--rate", "0"],

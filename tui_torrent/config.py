@@ -1,11 +1,12 @@
-"""The options of a run, and what they mean for the swarm."""
+"""The options of a run and of a simulation, and what they mean for the swarm."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from mpi_core.protocol.errors import ScenarioError
 from mpi_core.swarm.config import Strategy, SwarmConfig
 
 
@@ -39,16 +40,37 @@ class Options:
 
     def swarm_config(self, scenario_rate: float | None) -> SwarmConfig:
         """The machines' configuration; patience grows with the request timeout."""
-        return SwarmConfig(
+        config = SwarmConfig(
             strategy=self.strategy,
             window=self.window,
             swarm_update=self.swarm_update,
             rate=self.rate or scenario_rate,
-            request_timeout=self.request_timeout,
-            give_up_after=max(SwarmConfig.give_up_after, 3 * self.request_timeout),
-            client_timeout=max(SwarmConfig.client_timeout, 10 * self.request_timeout),
         )
+        return _patient(config, self.request_timeout)
 
+
+def _patient(config: SwarmConfig, request_timeout: float) -> SwarmConfig:
+    """With that timeout, and those that grow with it."""
+    return replace(
+        config,
+        request_timeout=request_timeout,
+        give_up_after=max(config.give_up_after, 3 * request_timeout),
+        client_timeout=max(config.client_timeout, 10 * request_timeout),
+    )
+
+
+#: Segments and transfers of a simulation, at the most: what a machine's memory may hold.
+MOST_SEGMENTS, MOST_TRANSFERS = 10_000_000, 100_000_000
+
+#: Seconds that a segment may take from host to host, at the most; and bytes a second of a link.
+LONGEST = 60.0
+RATES = (1.0, 1e12)
+
+#: A slow client's link has so many times the others' rate.
+SLOW_RATE = 0.1
+
+#: A simulated request waits so many times as long as a segment takes from host to host, where links are slow.
+PATIENT = 10
 
 #: Transfers that take longer as Python than compiled, the compiling counted: a minute on a core of 2 GHz.
 WORTH_COMPILING = 200_000
@@ -77,6 +99,37 @@ class SimulateOptions:
     plot: Path | None = None
     #: Run the machines as Python however long it takes.
     interpreted: bool = False
+
+    def __post_init__(self) -> None:
+        """Raises ScenarioError of what no machine can simulate."""
+        hosts = self.clients + self.seeds
+        for name, found, most in (
+            ("--segments", self.segments, MOST_SEGMENTS),
+            ("clients and seeds × segments", hosts * max(1, self.segments), MOST_TRANSFERS),
+        ):
+            if found > most:
+                raise ScenarioError(f"simulate: {name}: expected {most} at most, found {found}")
+        for name, rate in (("--rate", self.rate), ("--tracker-rate", self.tracker_rate)):
+            if not RATES[0] <= rate <= RATES[1]:
+                raise ScenarioError(
+                    f"simulate: {name}: expected {RATES[0]:g} to {RATES[1]:g} bytes/s, found {rate:g}"
+                )
+        if self.slowest > LONGEST:
+            raise ScenarioError(
+                f"simulate: expected a segment to come in {LONGEST:g} s at most, found {self.slowest:g} s: "
+                "--segment-size ÷ the slowest link's rate + --latency"
+            )
+
+    @property
+    def swarm_config(self) -> SwarmConfig:
+        """The machines' configuration: as patient as the links are slow."""
+        config = SwarmConfig(window=self.window, swarm_update=self.swarm_update)
+        return _patient(config, max(config.request_timeout, PATIENT * self.slowest))
+
+    @property
+    def slowest(self) -> float:
+        """Seconds that a segment takes over the slowest link, to another host."""
+        return self.round / (SLOW_RATE if self.slow else 1.0) + self.latency
 
     @property
     def worth_compiling(self) -> bool:

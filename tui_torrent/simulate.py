@@ -8,7 +8,8 @@ from __future__ import annotations
 import gc
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import count
 from math import floor
 from pathlib import Path
@@ -25,16 +26,12 @@ from mpi_core.protocol.roles import TRACKER
 from mpi_core.protocol.units import Rank
 from mpi_core.runtime.journal import JournalWriter
 from mpi_core.sim.crowd import Crowd, Member
-from mpi_core.swarm.config import SwarmConfig
 from tui_torrent.compiled import are_compiled
-from tui_torrent.config import SimulateOptions
+from tui_torrent.config import SLOW_RATE, SimulateOptions
 from tui_torrent.curves import Curves, draw
 from tui_torrent.large_pages import use_large_pages
 
 SCHEMA = "tui_torrent.simulation/1"
-
-#: A slow client's link has so many times the others' rate.
-SLOW_RATE = 0.1
 
 #: When, in shares of the bound, memory has grown: when the clients are made, have met, and have most of what
 #: they keep.
@@ -75,14 +72,13 @@ def run_simulate(
             crowd.simulation.agenda.put(share * options.bound, _grown)
         began = time.process_time()
         _run(options, crowd, tell)
-        cost = time.process_time() - began
+        result = measured(options, crowd, time.process_time() - began)
         if journal is not None:
             crowd.finish()
             journal.end(complete=not crowd.waiting)
     finally:
         if collecting:
             gc.enable()
-    result = measured(options, crowd, cost)
     if plot is not None:
         with plot:
             plot.write(draw(_curves(options, crowd)))
@@ -112,7 +108,7 @@ def members_of(options: SimulateOptions) -> list[Member]:
     fetching = [Member(wants=(name,), up=options.rate, down=options.rate) for _ in range(options.clients)]
     troubled = rng.sample(fetching, options.clients)
     slow, dead, corrupt = (
-        [troubled.pop() for _ in range(min(len(troubled), floor(share * options.clients)))]
+        [troubled.pop() for _ in range(min(len(troubled), _share(share, options.clients)))]
         for share in (options.slow, options.dead, options.corrupt)
     )
     for member in slow:
@@ -130,14 +126,18 @@ def members_of(options: SimulateOptions) -> list[Member]:
     return [Member((file,), (), options.rate, options.rate) for _ in range(options.seeds)] + fetching
 
 
-def _config(options: SimulateOptions) -> SwarmConfig:
-    return SwarmConfig(window=options.window, swarm_update=options.swarm_update)
+def _share(share: float, clients: int) -> int:
+    """So many of the clients: 0.29 of 100 are 29, though no float is 0.29."""
+    return floor(share * clients + 1e-9)
 
 
 def _crowd(options: SimulateOptions, journal: _Journal | None) -> Crowd:
+    members, config = members_of(options), options.swarm_config
+    # Whoever comes later says nothing before.
+    last = max(member.comes_at for member in members)
     return Crowd(
-        members_of(options),
-        _config(options),
+        members,
+        replace(config, client_timeout=last + config.client_timeout),
         options.seed,
         options.segment_size,
         options.latency,
@@ -155,7 +155,7 @@ class _Journal:
         self._seqs = {Rank(rank): count() for rank in range(options.seeds + options.clients + 1)}
         self._batch: list[ev.Stamped] = []
         self._now = 0.0
-        config = _config(options)
+        config = options.swarm_config
         self.tell(
             0.0,
             TRACKER,
@@ -188,7 +188,8 @@ def measured(options: SimulateOptions, crowd: Crowd, cost: float) -> dict[str, A
     network = crowd.network
     done = sorted(crowd.done_at[rank] for rank, member in crowd.members.items() if _counts(crowd, rank))
     last_came = max((member.comes_at for member in crowd.members.values()), default=0.0)
-    bound = last_came + options.bound
+    # Whoever comes last finds others with what it wants, but has one link.
+    bound = max(options.bound, last_came + options.segments * options.round)
     wanted = options.segments * options.segment_size
     sent = network.sent
     payload = sent[Tag.SEND_SEGMENT].bytes
@@ -205,11 +206,12 @@ def measured(options: SimulateOptions, crowd: Crowd, cost: float) -> dict[str, A
         "seed": options.seed,
         "living": len(done) + len(crowd.waiting),
         "complete": len(done),
+        "lost": len(crowd.lost - crowd.simulation.dead),
         "bound_s": bound,
-        "makespan_s": done[-1] if done else 0.0,
-        "ratio": (done[-1] / bound if bound else 1.0) if done else 0.0,
-        "median_s": done[len(done) // 2] if done else 0.0,
-        "first_s": done[0] if done else 0.0,
+        "makespan_s": done[-1] if done else None,
+        "ratio": (done[-1] / bound if bound else 1.0) if done else None,
+        "median_s": done[len(done) // 2] if done else None,
+        "first_s": done[0] if done else None,
         "seeds_sent": sum(network.sent_by[rank] for rank in seeds) / wanted if wanted else 0.0,
         "all_sent": payload / (wanted * options.clients) if wanted else 0.0,
         "other_bytes_share": (everything - payload) / everything if everything else 0.0,
@@ -255,12 +257,11 @@ def plain(options: SimulateOptions, result: dict[str, Any]) -> str:
     largest = r["largest_bytes"]
     return "\n".join(
         (
-            f"{options.clients} clients and {options.seeds} seed{'s' * (options.seeds > 1)}, "
-            f"{options.segments} segments of {options.segment_size} bytes, {options.rate:g} bytes/s, "
-            f"latency {1000 * options.latency:g} ms, {options.arrivals} arrivals, seed {options.seed}",
-            f"last client  {r['makespan_s']:.3f} s, {r['ratio']:.3f} × the bound of {r['bound_s']:.3f} s",
-            f"clients      {r['complete']} of {r['living']} that live are complete: the first at "
-            f"{r['first_s']:.3f} s, the median at {r['median_s']:.3f} s",
+            f"{_many(options.clients, 'client')} and {_many(options.seeds, 'seed')}, "
+            f"{_many(options.segments, 'segment')} of {options.segment_size} bytes, "
+            f"{options.rate:g} bytes/s, latency {1000 * options.latency:g} ms, "
+            f"{options.arrivals} arrivals, seed {options.seed}",
+            *_ends(r),
             f"bytes        seeds sent {r['seeds_sent']:.3f} × the file, all together {r['all_sent']:.3f} × "
             f"clients × file; messages beside payloads {100 * r['other_bytes_share']:.2f} % of all bytes",
             "messages     a transfer: " + ", ".join(f"{n} {per[n]:.2f}" for n in swarm if n in per),
@@ -274,6 +275,21 @@ def plain(options: SimulateOptions, result: dict[str, Any]) -> str:
             "",
         )
     )
+
+
+def _many(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"
+
+
+def _ends(r: dict[str, Any]) -> Iterator[str]:
+    """Who was done when, in lines."""
+    clients = f"clients      {r['complete']} of {r['living']} that live are complete"
+    if r["complete"]:
+        yield f"last client  {r['makespan_s']:.3f} s, {r['ratio']:.3f} × the bound of {r['bound_s']:.3f} s"
+        clients += f": the first at {r['first_s']:.3f} s, the median at {r['median_s']:.3f} s"
+    yield clients
+    if r["lost"]:
+        yield f"lost         {_many(r['lost'], 'living client')}, silent for too long to the tracker"
 
 
 def _curves(options: SimulateOptions, crowd: Crowd) -> Curves:

@@ -70,9 +70,12 @@ class Crowd:
         self.tracker = Tracker(len(members), config, Random(f"{seed}/0"))
         self.stores: dict[Rank, SegmentStore] = {}
         self._tell = tell
-        #: When each client had all that it wants, and how many segments it stored until then.
+        #: When each client had all that it wants, and when each of all segments was stored.
         self.done_at: dict[Rank, float] = {}
         self.stored_at: list[float] = []
+        #: Clients that gave a file up, and those that the tracker counts as lost.
+        self.gave_up: set[Rank] = set()
+        self.lost: set[Rank] = set()
         #: Payloads dropped, by their reason.
         self.dropped: Counter[str] = Counter()
         machines: dict[Key, Machine] = {(TRACKER, "tracker"): self.tracker}
@@ -89,8 +92,8 @@ class Crowd:
         deliver = self._deliver if any(m.comes_at for m in members) else self.simulation.deliver
         self.network = LinkedNetwork(self.simulation.agenda, deliver, links, latency, segment_size, spoil)
         self.simulation.connect(self.network)
-        #: Clients that want something and will not die.
-        self._awaited = {r for r, m in self.members.items() if m.wants and m.dies_at == NEVER}
+        #: Clients that live and still fetch something.
+        self._awaited = {r for r, m in self.members.items() if m.wants}
 
     def start(self) -> None:
         """Let everybody begin."""
@@ -99,11 +102,11 @@ class Crowd:
         for rank, member in self.members.items():
             simulation.start(rank)
             if member.dies_at != NEVER:
-                simulation.agenda.put(member.dies_at, simulation.kill, rank)
+                simulation.agenda.put(member.dies_at, self._die, rank)
 
     def run(self, until: float = NEVER) -> bool:
-        """Go on until everybody who lives has all that it wants, or until that time; whether some still lack
-        something and may come by it."""
+        """Go on until nobody who lives fetches anything any more, or until that time; whether somebody still
+        does, and something is yet to happen."""
         agenda = self.simulation.agenda
         agenda.run(self._awaited, until)
         return bool(self._awaited) and agenda.next_at != NEVER
@@ -117,7 +120,7 @@ class Crowd:
     @property
     def waiting(self) -> list[Rank]:
         """Who lives and still lacks something."""
-        return sorted(self._awaited)
+        return sorted((self._awaited | self.gave_up) - self.simulation.dead)
 
     @property
     def makespan(self) -> float:
@@ -130,12 +133,21 @@ class Crowd:
         else:
             self.simulation.deliver(now, sender, to, message)
 
+    def _die(self, now: float, rank: Rank) -> None:
+        self.simulation.kill(now, rank)
+        self._awaited.discard(rank)
+
     def _see(self, now: float, rank: Rank, event: ev.Event) -> None:
         match event:
             case ev.SegmentStored():
                 self.stored_at.append(now)
+            case ev.FileUnavailable():
+                self.gave_up.add(rank)
+            case ev.ClientLost(client=client):
+                self.lost.add(client)
             case ev.AllCompleted():
-                self.done_at[rank] = now
+                if rank not in self.gave_up:
+                    self.done_at[rank] = now
                 self._awaited.discard(rank)
             case ev.SegmentDropped(reason=reason):
                 self.dropped[reason] += 1

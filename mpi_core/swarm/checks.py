@@ -7,7 +7,7 @@ from collections.abc import Collection
 from mpi_core.protocol.bundle import bundle, is_small
 from mpi_core.protocol.errors import RemoteProtocolError
 from mpi_core.protocol.manifest import Manifest
-from mpi_core.protocol.messages import Bundled, SwarmResponse
+from mpi_core.protocol.messages import Bundled, Gain, SwarmResponse
 from mpi_core.swarm.store import SegmentStore
 
 
@@ -34,3 +34,13 @@ def bundle_of(told: Bundled, store: SegmentStore) -> Manifest:
     if store.manifest(told.name) is not None:
         raise RemoteProtocolError(f"INIT_ACK with a bundle {told.name!r}, which is a file here")
     return bundle(told.name, files)
+
+
+def gained(gain: Gain, segments: int) -> int:
+    """What was gained of a file of so many segments, segment i as bit i; raise where it has no such one."""
+    bits = 0
+    for index in gain.indices:
+        if not 0 <= index < segments:
+            raise RemoteProtocolError(f"an ANNOUNCE of a segment that {gain.name!r} does not have")
+        bits |= 1 << index
+    return bits

@@ -22,7 +22,7 @@ from mpi_core.protocol.manifest import Manifest
 from mpi_core.protocol.roles import TRACKER
 from mpi_core.protocol.units import Rank, SegmentIndex
 from mpi_core.swarm.asking import Asking
-from mpi_core.swarm.checks import bundle_of, check_response
+from mpi_core.swarm.checks import bundle_of, check_response, gained
 from mpi_core.swarm.config import SwarmConfig
 from mpi_core.swarm.machine import Effects, Emit, Halt, Send
 from mpi_core.swarm.neighbours import Neighbours, unpack
@@ -345,7 +345,7 @@ class Downloader:
         told: list[tuple[msg.Gain, int | None]] = []
         for gain in message.gains:
             manifest = self._known(sender, gain.name, None)
-            told.append((gain, None if manifest is None else _bits(gain, len(manifest.digests))))
+            told.append((gain, None if manifest is None else gained(gain, len(manifest.digests))))
         for gain, bits in told:
             if bits is None:
                 self._is_early(sender, gain)
@@ -365,14 +365,18 @@ class Downloader:
         self._send(TRACKER, msg.FileComplete(name))
 
     def _give_up(self, now: float) -> None:
-        """A file of which a segment has had no live holder for long cannot be had."""
+        """A file of which a segment has had no live holder for long cannot be had. Other holders are sought
+        at once; one that is silent has far longer to speak again, since links may be slow."""
         hopeless = self._requests.hopeless_files()
         if hopeless.keys() - self._hopeless.keys():
             self._refresh_at = min(self._refresh_at, now + self._config.refresh_interval)
         self._hopeless = {name: self._hopeless.get(name, now) for name in hopeless}
+        if not self._hopeless:
+            return
+        gone = self._requests.hopeless_files(heard_since=now - self._config.client_timeout)
         for name, since in list(self._hopeless.items()):
-            if now - since >= self._config.give_up_after:
-                self._make_unavailable(name, f"{hopeless[name]} of its segments have no live holder")
+            if name in gone and now - since >= self._config.give_up_after:
+                self._make_unavailable(name, f"{gone[name]} of its segments have no live holder")
 
     def _make_unavailable(self, name: str, reason: str) -> None:
         if name not in self._unfinished:
@@ -388,13 +392,3 @@ class Downloader:
         self._effects += self._requests.cancel_all()
         self._send(TRACKER, msg.AllComplete(tuple(self._unavailable)))
         self._emit(ev.AllCompleted())
-
-
-def _bits(gain: msg.Gain, segments: int) -> int:
-    """What was gained of a file of so many segments, segment i as bit i."""
-    bits = 0
-    for index in gain.indices:
-        if not 0 <= index < segments:
-            raise RemoteProtocolError(f"an ANNOUNCE of a segment that {gain.name!r} does not have")
-        bits |= 1 << index
-    return bits

@@ -133,7 +133,8 @@ class Requests:
         file, index = self._picker.locate(key)
         ticket = heapq.heappop(self._spare) if self._spare else self._new_ticket()
         doublings = min(self._expiries[key], MOST_DOUBLINGS) if key in self._expiries else 0
-        deadline = now + self._config.request_timeout * 2**doublings
+        # On slow links long waits are usual, and no sign of death.
+        deadline = now + max(self._config.request_timeout * 2**doublings, self._scaled(LATE))
         request = Request(ticket, source.rank, key, now, deadline, not first_copy)
         self._open[ticket] = request
         self._look_at = min(self._look_at, deadline, now + self._late_after)
@@ -366,9 +367,10 @@ class Requests:
     def is_stored(self, key: int) -> bool:
         return bool(self._stored >> key & 1)
 
-    def hopeless_files(self) -> dict[str, int]:
-        """Unfinished files with segments that no live source holds → how many."""
-        keys = self._wanted & ~self._stored & ~self._abandoned & ~self._sources.hopeful_keys()
+    def hopeless_files(self, heard_since: float = NEVER) -> dict[str, int]:
+        """Unfinished files with segments that no live source holds → how many. A silent source that was heard
+        later than that counts as a live one."""
+        keys = self._wanted & ~self._stored & ~self._abandoned & ~self._sources.hopeful_keys(heard_since)
         files: Counter[str] = Counter()
         while keys:
             file, _ = self._picker.locate(lowest_key(keys))

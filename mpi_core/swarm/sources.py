@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from math import inf
 from random import Random
 
 from mpi_core.protocol.units import Rank, Ticket
@@ -232,11 +233,11 @@ class Sources:
             return 0
         return trusted if self.avoided(source) else source.corrupted & trusted
 
-    def hopeful_keys(self) -> int:
-        """Keys that some source may still send."""
+    def hopeful_keys(self, heard_since: float = inf) -> int:
+        """Keys that some source may still send: one that is not silent, or was heard later than that."""
         keys = 0
         for source in self._sources.values():
-            if not source.silent:
+            if not source.silent or source.last_heard > heard_since:
                 keys |= source.keys
         return keys
 
