@@ -243,3 +243,15 @@ def test_every_byte_mode_and_name_arrives(options: tuple[str, ...], tmp_path: Pa
         assert all(file["complete"] and file["verified"] == file["segments"] for file in told)
     assert all(finding["holds"] is True for finding in report["conformance"])
     assert b'"members":[[' in journal.read_bytes()
+
+
+@pytest.mark.mpirun
+@needs_mpirun
+def test_empty_files_alone_travel_over_mpi_too(tmp_path: Path) -> None:
+    empty: Tree = {f"{at:02}": (0, 0o644) for at in range(70)}
+    everything = grow(tmp_path / "all", empty, Random(5))
+    scenario = tmp_path / "s.toml"
+    scenario.write_text(client_tables([(everything, ("**/*",))], [(), ("**/*",)]))
+    run = mpirun(3, scenario, "--over-mpi", "--out", tmp_path / "out")
+    assert run.code == 0, run
+    assert wrong_files(tmp_path / "out" / "client2", everything, set(empty)) == []

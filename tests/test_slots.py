@@ -124,3 +124,10 @@ def test_a_crowd_may_be_known_before_its_members_ask() -> None:
     slots = Slots(2)
     slots.asked_by(Rank(1), in_crowd=True)
     assert slots.size == 1
+
+
+def test_payloads_without_a_byte_tell_nothing() -> None:
+    slots = Slots(2)
+    for _ in range(100):
+        slots.leaves(0.01, slots.left, 0)
+    assert 2 <= slots.size <= MOST_SLOTS

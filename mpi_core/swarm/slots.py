@@ -89,7 +89,8 @@ class Slots:
     def leaves(self, took: float, left_before: int, size: int) -> None:
         """A payload of so many bytes has left after so many seconds; when it set out ``left_before`` had."""
         self.left += 1
-        took = max(took, 1e-6)
+        # A segment of empty files has no bytes.
+        took, size = max(took, 1e-6), max(size, 1)
         rates, rate = self._rates, (self.left - left_before) / took
         while rates and rates[-1][0] <= rate:
             rates.pop()
