@@ -105,7 +105,9 @@ class Asking(Requests):
         most = self.window.size + max(1, int(EXTRA * self.window.size))
         trusted = sources.trusted_keys()
         for source in free:
-            if self._in_window >= most or source.outstanding or source.silent or source.paused_until > now:
+            if self._in_window >= most or len(self._open) >= MAX_TICKETS:
+                return
+            if source.outstanding or source.silent or source.paused_until > now:
                 continue
             keys = source.peer_keys & picker.todo & ~source.barred & ~sources.last_resort(source, trusted)
             if keys:

@@ -45,8 +45,6 @@ class Member:
     heard_at: float = 0.0
     done: bool = False
     lost: bool = False
-    unavailable: tuple[str, ...] = ()
-    completed: set[str] = field(default_factory=set)
 
 
 class Tracker:
