@@ -54,10 +54,10 @@ def run_client(
         try:
             if problem or scenario is None:
                 raise ScenarioError(problem or "no scenario")
-            plan = scenario.client(world.rank)
+            shares = _Shares(downloads, clock, reporter)
+            plan = shares.found(scenario, world.rank)
             backing = _backing(world.rank, options, scenario, plan)
-            hashing = _Hashing(downloads, clock, reporter, plan)
-            owned = plan.declared + hashing.manifests(plan, options)
+            owned = plan.declared + shares.hashed(plan, options)
             machines = _machines(world, roles, options, scenario, plan, owned, backing)
         except (ScenarioError, OSError) as error:
             machines = {"download": Bystander(Abort(2, str(error)))}
@@ -139,22 +139,35 @@ def _machines(
     }
 
 
-class _Hashing:
-    """Hashes a client's shares, tells how far it is, and stops when the run was aborted meanwhile."""
+class _Shares:
+    """Finds and hashes a client's shares, tells that it lives and how far it is, and stops when the run was
+    aborted meanwhile."""
 
-    def __init__(self, endpoint: MpiEndpoint, clock: Clock, reporter: Reporter, plan: ClientPlan) -> None:
+    def __init__(self, endpoint: MpiEndpoint, clock: Clock, reporter: Reporter) -> None:
         self._endpoint = endpoint
         self._clock = clock
         self._reporter = reporter
-        self._total = sum(share.size for share in plan.shares)
-        self._done = 0
+        self._total = self._done = 0
         self._told_at = self._alive_at = 0.0
 
-    def manifests(self, plan: ClientPlan, options: Options) -> tuple[Manifest, ...]:
+    def found(self, scenario: Scenario, rank: int) -> ClientPlan:
+        """The plan of that client; folders of millions of files take their time."""
+        if not scenario.shares(rank):
+            return scenario.client(rank)
+        from concurrent.futures import ThreadPoolExecutor, wait
+
+        with ThreadPoolExecutor(1, thread_name_prefix="walk") as pool:
+            plan = pool.submit(scenario.client, rank)
+            while not wait([plan], timeout=ALIVE_TOLD).done:
+                self._tell_alive()
+        return plan.result()
+
+    def hashed(self, plan: ClientPlan, options: Options) -> tuple[Manifest, ...]:
         if not plan.shares:
             return ()
         from mpi_core.runtime.hashing import HashJob, hash_files
 
+        self._total = sum(share.size for share in plan.shares)
         jobs = [HashJob(share.name, share.path, share.size, share.mode) for share in plan.shares]
         return hash_files(jobs, options.digest, plan.segment_length, self._progress, self._stopped)
 
@@ -166,9 +179,12 @@ class _Hashing:
             self._reporter.tell(ev.ShareHashed(self._done, self._total))
 
     def _stopped(self) -> bool:
+        self._tell_alive()
+        delivery = self._endpoint.receive(0.0)
+        return delivery is not None and isinstance(delivery[1], Stop)
+
+    def _tell_alive(self) -> None:
         now = self._clock.now()
         if now >= self._alive_at + ALIVE_TOLD:
             self._alive_at = now
             self._endpoint.send(TRACKER, Alive())
-        delivery = self._endpoint.receive(0.0)
-        return delivery is not None and isinstance(delivery[1], Stop)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import groupby
 from pathlib import Path
@@ -155,13 +155,18 @@ class RealFiles(Backing):
             # Each member was put in place as it came.
             return
         name = manifest.name
+        if name not in self._places:
+            for _ in self.place(manifest):
+                pass
+            return
         with plainly("write", self._path(name)):
-            if name not in self._places:
-                self._copy_share(manifest)
-                return
             os.fchmod(self._writer(name), manifest.mode & 0o777)
             self._writers.close(name)
             self._rename(name, name)
+
+    def place(self, manifest: Manifest) -> Iterator[int]:
+        with plainly("write", self._path(manifest.name)):
+            yield from self._copy_share(manifest)
 
     def close(self, remove_partial: bool) -> None:
         """Close every file, when both threads are done. Unfinished files stay as ``.part`` or go."""
@@ -231,8 +236,8 @@ class RealFiles(Backing):
                 raise FileNotFoundError(f"{name!r}: neither begun nor shared")
             return os.open(self._shares[name] if place is None else self._path(place), READ)
 
-    def _copy_share(self, manifest: Manifest) -> None:
-        """Put an owned file into the output folder, unless it is that very file."""
+    def _copy_share(self, manifest: Manifest) -> Iterator[int]:
+        """Put an owned file into the output folder, unless it is that very file; the bytes of each step."""
         name = manifest.name
         source = self._shares[name]
         with suppress(FileNotFoundError, NotADirectoryError):
@@ -252,6 +257,7 @@ class RealFiles(Backing):
                     if not manifest.verifies(index, payload):
                         raise OutputError(f"cannot read {source!r}: changed since it was hashed")
                     write_all(target, payload, offset)
+                    yield len(payload)
             finally:
                 os.close(origin)
             os.fchmod(target, manifest.mode & 0o777)

@@ -27,6 +27,7 @@ from mpi_core.swarm.config import SwarmConfig
 from mpi_core.swarm.machine import Effects, Emit, Halt, Send
 from mpi_core.swarm.neighbours import Neighbours, unpack
 from mpi_core.swarm.picker import Picker
+from mpi_core.swarm.placing import Placing
 from mpi_core.swarm.sources import Request, Sources
 from mpi_core.swarm.store import SegmentStore
 
@@ -78,12 +79,12 @@ class Downloader:
         #: What neighbours told of files whose manifest is still on its way here.
         self._early: dict[str, list[tuple[Rank, msg.Holding | msg.Gain]]] = {}
         self._unavailable: list[str] = []
+        self._placing = Placing(store)
         #: Files of which a segment has no live holder → since when.
         self._hopeless: dict[str, float] = {}
         self._stored = 0
-        self._asked_at = self._refresh_at = 0.0
+        self._asked_at = self._refresh_at = self._check_at = 0.0
         self._refresh_pause = config.refresh_interval
-        self._check_at = 0.0
         self._handlers: dict[type, Callable[[float, Rank, Any], None]] = {
             msg.InitAck: self._on_init_ack,
             msg.SwarmResponse: self._on_swarm_response,
@@ -120,6 +121,8 @@ class Downloader:
         flush_at = self._neighbours.flush_at
         if self._phase != "downloading":
             return flush_at
+        if self._placing.wake_at is not None:
+            return self._placing.wake_at
         at, asked = min(self._refresh_at, self._check_at), self._requests.wake_at
         if asked is not None and asked < at:
             at = asked
@@ -133,7 +136,9 @@ class Downloader:
             if now >= self._check_at:
                 self._check_at = now + CHECK_INTERVAL
                 self._give_up(now)
-            if not self._unfinished:
+            if self._placing.wake_at is not None:
+                self._effects += [Emit(ev.FileCompleted(name)) for name in self._placing.go_on(now)]
+            if not self._unfinished and self._placing.wake_at is None:
                 self._all_complete()
             elif now >= self._refresh_at:
                 self._refresh(now)
@@ -172,10 +177,7 @@ class Downloader:
         for pattern in unmatched:
             self._unavailable.append(pattern)
             self._emit(ev.FileUnavailable(pattern, "nobody owns a file of that name"))
-        for name in wanted:
-            if self._store.manifest(name):
-                self._store.finish(name)
-                self._emit(ev.FileCompleted(name))
+        self._placing.add((name for name in wanted if self._store.manifest(name)), now)
         missing = (name for name in wanted if not self._store.manifest(name))
         self._names = {name: place for place, name in enumerate(missing)}
         self._unfinished = dict(self._names)
@@ -205,7 +207,11 @@ class Downloader:
         """Nothing has come for a while: ask again, and show the tracker that we live."""
         longest = REFRESH_GROWTH * self._config.refresh_interval
         self._refresh_pause = min(2 * self._refresh_pause, longest)
-        self._update_swarms(now, stalled=True)
+        if self._unfinished:
+            self._update_swarms(now, stalled=True)
+        else:
+            self._refresh_at = now + self._refresh_pause
+            self._send(TRACKER, msg.Alive())
 
     def _on_swarm_response(self, now: float, sender: Rank, message: msg.SwarmResponse) -> None:
         self._from_tracker(sender, "SWARM_RESPONSE")
@@ -371,9 +377,8 @@ class Downloader:
         if hopeless.keys() - self._hopeless.keys():
             self._refresh_at = min(self._refresh_at, now + self._config.refresh_interval)
         self._hopeless = {name: self._hopeless.get(name, now) for name in hopeless}
-        if not self._hopeless:
-            return
-        gone = self._requests.hopeless_files(heard_since=now - self._config.client_timeout)
+        heard_since = now - self._config.client_timeout
+        gone = self._requests.hopeless_files(heard_since) if hopeless else {}
         for name, since in list(self._hopeless.items()):
             if name in gone and now - since >= self._config.give_up_after:
                 self._make_unavailable(name, f"{gone[name]} of its segments have no live holder")

@@ -7,7 +7,7 @@ whoever sees a segment in a bitfield can read it (law 3: nothing unverified, and
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import ClassVar, Protocol
 
 from mpi_core.protocol.bitfield import Bitfield
@@ -45,6 +45,11 @@ class Backing(Protocol):
 
     def finish(self, manifest: Manifest) -> None:
         """Every segment is here: put the file where its user wants it."""
+
+    def place(self, manifest: Manifest) -> Iterator[int]:
+        """``finish`` of an owned file, in steps: the bytes of each that is not the last."""
+        self.finish(manifest)
+        yield from ()
 
 
 class MemoryBacking(Backing):
@@ -158,6 +163,10 @@ class SegmentStore:
         if not self._bitfields[name].is_full:
             raise LocalProtocolError(f"{name} is not whole")
         self._backing.finish(self._manifests[name])
+
+    def place(self, name: str) -> Iterator[int]:
+        """Put an owned file where its user wants it, in steps: the bytes of each that is not the last."""
+        return self._backing.place(self._manifests[name])
 
     def manifest(self, name: str) -> Manifest | None:
         return self._manifests.get(name)
