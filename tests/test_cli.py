@@ -168,6 +168,38 @@ def test_the_launchers_word(
     assert (launcher and (launcher.rank, launcher.size)) == expected
 
 
+# Where the lines go ---------------------------------------------------------------------------
+
+JOURNAL = str(REPOSITORY / "demo" / "journals" / "classic.jsonl.zst")
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(
+    ("to", "why"), [(">/dev/full", "No space left on device"), (">&-", "it is closed"), ("| head -n 1", "")]
+)
+@pytest.mark.parametrize(
+    "words",
+    ["check JOURNAL", "replay JOURNAL", "--help", "replay --help", "simulate --clients 2 --segments 2"],
+)
+def test_a_stdout_that_takes_no_lines_is_one_line(words: str, to: str, why: str, unbuffered: str) -> None:
+    if "full" in to and not Path("/dev/full").exists():
+        pytest.skip("needs Linux's /dev/full")
+    environment = {name: value for name, value in os.environ.items() if name not in LAUNCHED}
+    environment |= {"PYTHONUNBUFFERED": unbuffered}
+    command = f"{sys.executable} -m tui_torrent {words.replace('JOURNAL', JOURNAL)}"
+    done = subprocess.run(
+        ["bash", "-c", f"{command} {to}; exit ${{PIPESTATUS[0]}}"],
+        cwd=REPOSITORY,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    expected = f"tui_torrent: cannot write to stdout: {why}\n" if why else ""
+    assert (done.returncode, done.stderr) == (2 if why else 0, expected)
+
+
 # What a start imports -------------------------------------------------------------------------
 
 

@@ -6,7 +6,8 @@ import argparse
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from mpi_core.protocol.errors import ScenarioError
 from mpi_core.runtime.launcher import find_launcher
@@ -128,12 +129,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     first = launcher is None or launcher.rank == 0
     try:
         if words and words[0] in COMMANDS:
-            return _run_command(words[0], words[1:]) if first else 0
+            return _run_command(partial(COMMANDS[words[0]], words[1:])) if first else 0
         options = parse(words)
     except HelpAsked as help_asked:
-        if first:
-            print(help_asked, end="")
-        return 0
+        return _run_command(partial(_tell, str(help_asked))) if first else 0
     except (UsageError, ScenarioError) as error:
         return _refuse(str(error), together=launcher is not None and launcher.size > 1, first=first)
     if launcher is None:
@@ -147,17 +146,40 @@ def main(argv: Sequence[str] | None = None) -> int:
     return launch(options)
 
 
-def _run_command(name: str, words: list[str]) -> int:
-    """A command that needs no MPI, on one process; it may have a screen or a file to leave as it should."""
+def _tell(text: str) -> int:
+    sys.stdout.write(text)
+    return 0
+
+
+def _run_command(run: Callable[[], int]) -> int:
+    """What needs no MPI, on one process; it may have a screen or a file to leave as it should."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    if sys.stdout is None:
+        return _refuse("cannot write to stdout: it is closed", together=False, first=True)
     try:
-        return COMMANDS[name](words)
-    except BrokenPipeError:
-        # Whoever read our lines has read enough; nothing may be flushed to it at exit either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        code = run()
+        sys.stdout.flush()
+        return code
     except KeyboardInterrupt:
         return 130
+    except OSError as error:
+        if _takes_lines():
+            raise
+        # Nothing may be flushed to it at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            # Whoever read our lines has read enough.
+            return 0
+        return _refuse(f"cannot write to stdout: {error.strerror}", together=False, first=True)
+
+
+def _takes_lines() -> bool:
+    """Whether stdout can be written, and what has failed was something else."""
+    try:
+        print(flush=True)
+    except OSError:
+        return False
+    return True
 
 
 def _refuse(line: str, together: bool, first: bool) -> int:
