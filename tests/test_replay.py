@@ -202,6 +202,26 @@ def test_a_report_that_cannot_be_written_is_one_line(
     assert "expected a file that can be written" in capsys.readouterr().err
 
 
+def test_a_report_never_takes_the_journals_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = written(tmp_path)
+    content = path.read_bytes()
+    assert main(["replay", str(path), "--report", str(tmp_path / ".." / tmp_path.name / path.name)]) == 2
+    assert "expected a file of its own" in capsys.readouterr().err
+    assert path.read_bytes() == content
+
+
+def test_an_integer_beyond_64_bits_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = written(tmp_path, "run.jsonl")
+    lines = path.read_bytes().splitlines(keepends=True)
+    for line, name in ((1, b"seed"), (3, b"seq")):
+        changed = list(lines)
+        changed[line - 1] = re.sub(b'"%b":[0-9]+' % name, b'"%b":%d' % (name, 2**64), changed[line - 1])
+        path.write_bytes(b"".join(changed))
+        assert main(["replay", str(path)]) == 2
+        expected = "expected an event as JSON: an integer is beyond 64 bits"
+        assert capsys.readouterr().err == f"tui_torrent: {path}:{line}: {expected}\n"
+
+
 def test_help_says_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["replay", "--help"]) == 0
     assert "--speed X" in capsys.readouterr().out

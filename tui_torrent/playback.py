@@ -9,6 +9,7 @@ from pathlib import Path
 from mpi_core.protocol.errors import ScenarioError
 from mpi_core.protocol.events import RunStarted
 from mpi_core.runtime.journal import read_journal
+from mpi_core.runtime.outputs import open_outputs
 from tui_torrent.browse import browse, has_screen
 from tui_torrent.headless import LOOK, PlainLines
 from tui_torrent.observer import FIRST_TOLD
@@ -46,9 +47,10 @@ def run_replay(options: ReplayOptions) -> int:
     if options.web:
         return _serve(options)
     screen = has_screen()
+    outputs = open_outputs({"--report": options.report}, [options.journal])
     recording = _load(options.journal, screen)
-    if options.report is not None:
-        _write(options.report, to_json(recording.report) + b"\n")
+    for file in outputs.values():
+        file.write_at_last(to_json(recording.report) + b"\n")
     replay = Replay(recording, speed=options.speed)
     if not screen:
         tell(replay)
@@ -85,7 +87,11 @@ def _load(path: Path, screen: bool) -> Recording:
     journal = read_journal(path)
     if screen and path.stat().st_size > LARGE:
         print(f"reading {path} …", file=sys.stderr, flush=True)
-    return Recording(journal)
+    try:
+        return Recording(journal)
+    except OverflowError:
+        problem = "expected an event as JSON: an integer is beyond 64 bits"
+        raise ScenarioError(f"{path}:{journal.line}: {problem}") from None
 
 
 def _play(replay: Replay, options: ReplayOptions) -> bool:
@@ -98,12 +104,3 @@ def _play(replay: Replay, options: ReplayOptions) -> bool:
         replay.play()
     app = ReplayApp(replay, title=header.scenario if header else "", ascii_only=options.ascii)
     return app.run() is not None
-
-
-def _write(path: Path, content: bytes) -> None:
-    try:
-        path.write_bytes(content)
-    except OSError as error:
-        raise ScenarioError(
-            f"--report {path}: expected a file that can be written: {error.strerror}"
-        ) from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count, groupby
 from operator import itemgetter
 
@@ -136,6 +136,23 @@ def opened(path: str, flags: int) -> Iterator[int]:
         yield fd
     finally:
         os.close(fd)
+
+
+def missing_folders(path: str) -> list[str]:
+    """The folders that making ``path`` makes, the deepest first, as absolute paths."""
+    missing: list[str] = []
+    path = os.path.abspath(path)
+    while not os.path.lexists(path):
+        missing.append(path)
+        path = os.path.dirname(path)
+    return missing
+
+
+def remove_folders(folders: Iterable[str]) -> None:
+    """Remove those that are empty, in that order."""
+    for folder in folders:
+        with suppress(OSError):
+            os.rmdir(folder)
 
 
 def identity(status: os.stat_result) -> tuple[int, int]:

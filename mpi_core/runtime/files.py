@@ -32,12 +32,14 @@ from mpi_core.runtime.disk import (
     OutputError,
     SmallFile,
     identity,
+    missing_folders,
     opened,
     partial_names,
     plainly,
     read_all,
     read_small_files,
     reason,
+    remove_folders,
     write_all,
 )
 from mpi_core.swarm.store import Backing
@@ -177,9 +179,7 @@ class RealFiles(Backing):
                 with suppress(OSError):
                     os.unlink(self._path(partial))
             self._partials.clear()
-            for folder in reversed(self._made):
-                with suppress(OSError):
-                    os.rmdir(folder)
+            remove_folders(reversed(self._made))
             self._made.clear()
 
     # Small files: their system calls cost more than their bytes, so each names but a file in an open folder.
@@ -322,11 +322,7 @@ class RealFiles(Backing):
         self._folders.add(folder)
 
     def _make_out(self) -> None:
-        missing: list[str] = []
-        path = os.path.abspath(self._out)
-        while not os.path.lexists(path):
-            missing.append(path)
-            path = os.path.dirname(path)
+        missing = missing_folders(self._out)
         try:
             os.makedirs(self._out, exist_ok=True)
         except FileExistsError:
