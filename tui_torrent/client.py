@@ -14,9 +14,10 @@ from mpi_core.protocol.roles import TRACKER, Roles
 from mpi_core.protocol.units import Rank
 from mpi_core.runtime.clock import Clock
 from mpi_core.runtime.declared import DeclaredFiles
-from mpi_core.runtime.disk import HashingStopped
+from mpi_core.runtime.disk import HashingStopped, missing_folders, remove_folders
 from mpi_core.runtime.driver import Driver
 from mpi_core.runtime.files import RealFiles, check_output
+from mpi_core.runtime.outputs import refuse_inputs
 from mpi_core.runtime.reporter import Reporter
 from mpi_core.swarm.bystander import Bystander
 from mpi_core.swarm.downloader import Downloader
@@ -45,6 +46,8 @@ def run_client(
     tell = world.sender(roles.observer, Tag.STATUS)
     if scenario is not None and problem is None:
         _load(scenario, world.rank, options.digest)
+    # Looked at before the ranks meet: from then on, any of them may make it.
+    made = missing_folders(str(options.out)) if options.out else []
     world.meet()
     clock.start()
     reporter.tell(ev.RankPlaced(world.host))
@@ -56,6 +59,10 @@ def run_client(
                 raise ScenarioError(problem or "no scenario")
             shares = _Shares(downloads, clock, reporter)
             plan = shares.found(scenario, world.rank)
+            refuse_inputs(
+                {"--report": options.report, "--journal": options.journal},
+                (share.path for share in plan.shares),
+            )
             backing = _backing(world.rank, options, scenario, plan)
             owned = plan.declared + shares.hashed(plan, options)
             machines = _machines(world, roles, options, scenario, plan, owned, backing)
@@ -69,6 +76,7 @@ def run_client(
     finally:
         if backing is not None:
             backing.close(remove_partial=True)
+        remove_folders(made)
         if scenario is not None:
             scenario.cleanup()
     return 3 if crew.failed else 0

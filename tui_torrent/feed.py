@@ -48,12 +48,16 @@ class Feed:
         others: Iterable[Rank],
         header: RunStarted,
         recorders: Sequence[Recorder] = (),
+        own_speaks: bool = True,
     ) -> None:
-        """``own`` are the events of this rank; ``others`` the ranks whose events are delivered."""
+        """``own`` are the events of this rank, which ``own_speaks`` until :meth:`end_own` where a machine of
+        the swarm runs on it; ``others`` the ranks whose events are delivered."""
         self._clock = clock
         self._own = own
         self._speaking = set(others)
-        self._own_speaks = True
+        self._own_speaks = own_speaks
+        #: Whether some rank's machine has ended: then the others' do so too.
+        self._ending = False
         self._recorders = recorders
         self._checker = Conformance()
         self._heard_at = 0.0
@@ -84,6 +88,7 @@ class Feed:
     def end_own(self) -> None:
         """This rank's machine has halted and will tell nothing more."""
         self._own_speaks = False
+        self._ending = True
 
     def deliver(self, sender: Rank, tag: int, buffer: bytearray) -> None:
         """Take a message of another rank in; called from the thread that listens."""
@@ -105,11 +110,12 @@ class Feed:
                 self._fold(decode_batch(buffer))
             else:
                 self._speaking.discard(sender)
+                self._ending = True
         silent = self._clock.now() - self._heard_at
         patience = (
             LAST_WORDS_OF_THE_LOST if all(map(self.view.client_is_lost, self._speaking)) else LAST_WORDS
         )
-        if not own_spoke and (not self._speaking or silent > patience):
+        if not own_spoke and (not self._speaking or (self._ending and silent > patience)):
             self._end()
 
     def _fold(self, batch: list[Stamped]) -> None:

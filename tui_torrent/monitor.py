@@ -46,7 +46,6 @@ def run_monitor(world: World, roles: Roles, options: Options, scenario: Scenario
     clock = Clock()
     reporter = Reporter(world.rank, clock)
     observer = Observer(world, clock, reporter, roles, options, scenario)
-    observer.feed.end_own()
     terminal = find_terminal()
     world.meet()
     clock.start()

@@ -7,22 +7,24 @@ terminal to draw on, or no longer one.
 from __future__ import annotations
 
 import sys
+import tempfile
 import threading
 import time
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from mpi_core.protocol.errors import ScenarioError
 from mpi_core.protocol.events import JOURNAL_VERSION, RunStarted
 from mpi_core.protocol.roles import Roles
 from mpi_core.protocol.units import Rank
 from mpi_core.runtime.clock import Clock
-from mpi_core.runtime.journal import JournalWriter
 from mpi_core.runtime.launcher import leave_if_orphaned
+from mpi_core.runtime.outputs import OutputFile, open_outputs
 from mpi_core.runtime.reporter import Reporter
 from tui_torrent.config import Options
-from tui_torrent.feed import Feed, Recorder
+from tui_torrent.feed import Feed
 from tui_torrent.headless import JsonLines, PlainLines
 from tui_torrent.scenario import Scenario, one_line
+from tui_torrent.sinks import BAD_INPUT, Guarded, JournalFile, cannot_write, scenario_files
 from tui_torrent.view.report import Report, exit_code, problems, to_json
 
 if TYPE_CHECKING:
@@ -49,20 +51,26 @@ class Observer:
         self._json = options.json
         sink = JsonLines if options.json else PlainLines
         self.sink = sink(sys.stdout.write, sys.stdout.flush)
-        self._report_file: BinaryIO | None = None
-        #: Why --report or --journal cannot be written, in one line.
+        self._report_file: OutputFile | None = None
+        self._report_failed = False
+        #: The journal, where one is written.
+        self._journal: Guarded | None = None
+        #: Why --report, --journal or --serve cannot be had, in one line.
         self.problem: str | None = None
-        recorders: list[Recorder] = []
+        recorders: list[Guarded] = []
         try:
-            if options.report is not None:
-                self._report_file = _open(options.report)
-            if options.journal is not None:
-                recorders.append(JournalWriter(options.journal))
+            asked = {"--report": options.report, "--journal": options.journal}
+            files = open_outputs(asked, scenario_files(options.scenario, scenario))
+            self._report_file = files.get("--report")
+            if "--journal" in files:
+                journal = files["--journal"]
+                self._journal = Guarded(JournalFile(journal), repr(journal.path))
+                recorders.append(self._journal)
             if options.serve is not None:
                 from tui_torrent.serve import Server
 
                 server = Server(options.serve)
-                recorders.append(server)
+                recorders.append(Guarded(server, f"for viewers in {tempfile.gettempdir()!r}"))
                 token = f" (token in {server.token_file})" if server.token_file else ""
                 print(f"[{0:6.1f}s] serving viewers at {server.address}{token}", file=sys.stderr, flush=True)
         except ScenarioError as error:
@@ -78,7 +86,7 @@ class Observer:
             window=config.requests_in_flight,
         )
         others = [Rank(rank) for rank in range(roles.size) if rank != world.rank]
-        self.feed = Feed(clock, reporter, others, header, recorders)
+        self.feed = Feed(clock, reporter, others, header, recorders, own_speaks=not roles.monitored)
         self.feed.on_over = self._on_over
         self._over = threading.Event()
         self._listener = threading.Thread(
@@ -88,7 +96,10 @@ class Observer:
 
     @property
     def exit_code(self) -> int:
-        return 3 if self.feed.report is None else exit_code(self.feed.report)
+        if self.feed.report is None:
+            return 3
+        unwritten = self._report_failed or (self._journal is not None and self._journal.failed)
+        return exit_code(self.feed.report) or (BAD_INPUT if unwritten else 0)
 
     def fold_what_comes_first(self) -> None:
         """Fold until something would be told: a run that is refused is over by then."""
@@ -99,7 +110,7 @@ class Observer:
     def watch(self, ended: threading.Event | None = None) -> None:
         """Fold and tell until the run is over; ``ended`` is set when this rank's own machine has ended."""
         while not self.feed.over:
-            if ended is None or ended.is_set():
+            if ended is not None and ended.is_set():
                 self.feed.end_own()
             leave_if_orphaned()
             self.feed.poll()
@@ -124,15 +135,12 @@ class Observer:
             self.sink.finish(report)
 
     def _on_over(self, report: Report) -> None:
-        if self._report_file is not None:
-            self._report_file.write(to_json(report) + b"\n")
-            self._report_file.close()
-
-
-def _open(path: object) -> BinaryIO:
-    try:
-        return open(str(path), "wb")
-    except OSError as error:
-        raise ScenarioError(
-            f"--report {path}: expected a file that can be written: {error.strerror}"
-        ) from None
+        file = self._report_file
+        # A run that was refused has not begun: what an earlier one has told stays.
+        if file is None or (exit_code(report) == BAD_INPUT and file.holds_another):
+            return
+        try:
+            file.write(to_json(report) + b"\n")
+        except OSError as error:
+            self._report_failed = True
+            cannot_write(repr(file.path), error)

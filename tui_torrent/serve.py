@@ -126,10 +126,15 @@ class Server:
             file.write(text + b"\n")
 
     def append(self, batch: Sequence[Stamped]) -> None:
-        """Let the journal grow; called by the feed, never waits."""
+        """Let the journal grow; called by the feed, never waits. Raises OSError where the disk refuses:
+        then the viewers read what they have, and no more comes."""
         lines = to_lines(batch)
-        self._spool.write(lines)
-        self._spool.flush()
+        try:
+            self._spool.write(lines)
+            self._spool.flush()
+        except OSError:
+            self._over.set()
+            raise
         self._written += len(lines)
 
     def close(self) -> None:
