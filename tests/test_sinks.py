@@ -15,6 +15,7 @@ from mpi_core.protocol.units import Rank
 from mpi_core.runtime.journal import read_journal
 from mpi_core.runtime.outputs import OutputFile
 from tests.helpers.lawful import journal, lawful
+from tui_torrent.attach import connect
 from tui_torrent.serve import Server
 from tui_torrent.sinks import Guarded, JournalFile
 
@@ -107,7 +108,10 @@ def test_viewers_are_hung_up_on_where_their_spool_is_full(
     monkeypatch.setattr(tempfile, "TemporaryFile", full_spool)
     server = Server("unix")
     guarded = Guarded(server, "'spool'")
-    guarded.append(EVENTS)
+    with connect(server.address, None) as viewer:
+        viewer.settimeout(5)
+        guarded.append(EVENTS)
+        assert viewer.recv(1) == b""
     guarded.append(EVENTS)
     guarded.close()
     assert capsys.readouterr().err == f"tui_torrent: cannot write 'spool': {NO_SPACE}\n"
