@@ -330,5 +330,21 @@ def test_a_bad_flag_is_one_line(words: list[str], capsys: pytest.CaptureFixture[
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
+def test_a_journal_and_a_plot_are_two_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    kept = tmp_path / "kept"
+    kept.write_text("of an earlier run")
+    assert main(["simulate", "--clients", "3", "--journal", str(kept), "--plot", str(kept)]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert kept.read_text() == "of an earlier run"
+
+
+@pytest.mark.parametrize("option", ["--journal", "--plot"])
+def test_a_full_disk_is_one_line_behind_the_report(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["simulate", "--clients", "3", option, "/dev/full"]) == 2
+    told = capsys.readouterr()
+    assert "3 of 3 that live are complete" in told.out
+    assert told.err == "tui_torrent: cannot write '/dev/full': No space left on device\n"
+
+
 def test_a_file_of_no_segments_is_there_at_once(capsys: pytest.CaptureFixture[str]) -> None:
     assert report(capsys, "--clients", 3, "--segments", 0)["complete"] == 3

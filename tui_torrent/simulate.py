@@ -12,24 +12,23 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import count
 from math import floor
-from pathlib import Path
 from random import Random
 from typing import Any
 
 import msgspec
 
 from mpi_core.protocol import events as ev
-from mpi_core.protocol.errors import ScenarioError
 from mpi_core.protocol.manifest import Manifest
 from mpi_core.protocol.messages import Tag
 from mpi_core.protocol.roles import TRACKER
 from mpi_core.protocol.units import Rank
-from mpi_core.runtime.journal import JournalWriter
+from mpi_core.runtime.outputs import OutputFile, open_outputs
 from mpi_core.sim.crowd import Crowd, Member
 from tui_torrent.compiled import are_compiled
 from tui_torrent.config import SLOW_RATE, SimulateOptions
 from tui_torrent.curves import Curves, draw
 from tui_torrent.large_pages import use_large_pages
+from tui_torrent.sinks import BAD_INPUT, Guarded, JournalFile
 
 SCHEMA = "tui_torrent.simulation/1"
 
@@ -61,8 +60,8 @@ def run_simulate(
 ) -> int:
     """Run and report; the exit code: 0 where everybody who lives has everything, else 1. ``tell`` hears how
     far it is, and an empty line when it is over."""
-    journal = None if options.journal is None else _Journal(options)
-    plot = None if options.plot is None else _open(options.plot)
+    files = open_outputs({"--journal": options.journal, "--plot": options.plot})
+    journal = _Journal(options, files["--journal"]) if "--journal" in files else None
     collecting = gc.isenabled()
     # Ten thousand clients are millions of objects that live to the end; none of them is in a cycle that ends.
     gc.disable()
@@ -79,11 +78,12 @@ def run_simulate(
     finally:
         if collecting:
             gc.enable()
-    if plot is not None:
-        with plot:
-            plot.write(draw(_curves(options, crowd)))
     write(msgspec.json.encode(result).decode() + "\n" if options.json else plain(options, result))
-    return 1 if crowd.waiting else 0
+    if "--plot" in files:
+        files["--plot"].write_at_last(draw(_curves(options, crowd)).encode())
+    if crowd.waiting:
+        return 1
+    return BAD_INPUT if journal is not None and journal.failed else 0
 
 
 def _run(options: SimulateOptions, crowd: Crowd, tell: Callable[[str], object]) -> None:
@@ -149,9 +149,8 @@ def _crowd(options: SimulateOptions, journal: _Journal | None) -> Crowd:
 class _Journal:
     """The simulated run as a journal, so that it can be checked and replayed."""
 
-    def __init__(self, options: SimulateOptions) -> None:
-        assert options.journal is not None
-        self._writer = JournalWriter(options.journal)
+    def __init__(self, options: SimulateOptions, file: OutputFile) -> None:
+        self._writer = Guarded(JournalFile(file), repr(file.path))
         self._seqs = {Rank(rank): count() for rank in range(options.seeds + options.clients + 1)}
         self._batch: list[ev.Stamped] = []
         self._now = 0.0
@@ -176,6 +175,11 @@ class _Journal:
         if len(self._batch) >= BATCH:
             self._writer.append(self._batch)
             self._batch.clear()
+
+    @property
+    def failed(self) -> bool:
+        """Whether it could not be written to its end."""
+        return self._writer.failed
 
     def end(self, complete: bool) -> None:
         self.tell(self._now, TRACKER, ev.RunEnded("complete" if complete else "incomplete"))
@@ -300,10 +304,3 @@ def _curves(options: SimulateOptions, crowd: Crowd) -> Curves:
         segments=(crowd.stored_at, options.clients * options.segments),
         bound=options.bound,
     )
-
-
-def _open(path: Path) -> Any:
-    try:
-        return path.open("w", encoding="utf-8")
-    except OSError as error:
-        raise ScenarioError(f"--plot {path}: expected a file that can be written: {error.strerror}") from None
