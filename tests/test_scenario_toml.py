@@ -88,6 +88,14 @@ def test_only_the_client_itself_touches_its_root(tmp_path: Path) -> None:
     assert complaint_of(path, 3) == "swarm.toml: expected a [[client]] for client 3"
 
 
+@pytest.mark.parametrize("share", ["", 'share = ["1.bin"]\n'])
+@pytest.mark.parametrize("root", ["model.bin", "nowhere"])
+def test_a_root_is_a_folder_whether_anything_is_shared_or_not(tree: Path, root: str, share: str) -> None:
+    path = toml(tree, f'[[client]]\nroot = "{root}"\n{share}want = ["x"]\n')
+    problem = f"client 1: expected root to be a folder, found none at '{tree}/{root}'"
+    assert complaint_of(path) == f"swarm.toml:2: {problem}".replace(f"{tree}/", "")
+
+
 @pytest.mark.parametrize(
     ("rate", "bytes_a_second"),
     [("500000", 5e5), ("2.5e6", 2.5e6), ('"1 MiB/s"', 1 << 20), ('" 1.5kB/s"', 1500), ('"7 B/s"', 7)],
@@ -142,6 +150,8 @@ LIST = 'to be a list of strings, {0} = ["…"], found '
         ("[[client]]\nrate = nan", f"2: client 1: {RATE}, found nan"),
         ("[[client]]\nrate = inf", f"2: client 1: {RATE}, found inf"),
         ("[[client]]\nrate = 1" + "0" * 400, f"2: client 1: {RATE}, found 1{'0' * 59}"),
+        ("[[client]]\nrate = 0x" + "f" * 4000, f"2: client 1: {RATE}, found 0x{'f' * 58}"),
+        ("[[client]]\nrate = 0o" + "7" * 5000, f"2: client 1: {RATE}, found 0x{'f' * 58}"),
         ("[[client]]\nrate = true", f"2: client 1: {RATE}, found a boolean"),
         ("[[client]]\nrate = []", f"2: client 1: {RATE}, found an array"),
         ('[[client]]\nrate = "fast"', f"2: client 1: {RATE}, found 'fast'"),
@@ -224,6 +234,7 @@ TOML_EXAMPLE = '[[client]] # one\nroot = "."\nshare = ["a", "b/**"]\n[[client]]\
 @example(data="[[client]]\nshare = " + "[" * 5000)
 @example(data="x = " + "1" * 5000)
 @example(data="x = 1979-99-99")
+@example(data="[[client]]\nrate = 0b1" + "0" * 20000)
 def test_any_bytes_are_a_scenario_or_one_line(data: bytes | str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "swarm.toml")

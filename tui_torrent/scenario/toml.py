@@ -64,16 +64,16 @@ class TomlScenario(Scenario):
         return bool(self._clients[rank - 1].share)
 
     def _shares(self, rank: int, client: _Client) -> tuple[Share, ...]:
-        if not client.share:
-            return ()
-        # Imported here: only the ranks that share anything walk a disk.
-        from tui_torrent.scenario.shares import ShareError, shares_of
-
         folder = os.path.dirname(self.description)
         root = os.path.join(folder, os.path.expanduser(client.root)) if client.root != "." else folder or "."
         if not os.path.isdir(root):
             line = self._line(rank, "root", client.root)
             raise self._wrong(line, f"client {rank}: expected root to be a folder, found none at {root!r}")
+        if not client.share:
+            return ()
+        # Imported here: only the ranks that share anything walk a disk.
+        from tui_torrent.scenario.shares import ShareError, shares_of
+
         found: dict[str, Share] = {}
         for entry in client.share:
             try:
@@ -140,7 +140,7 @@ class TomlScenario(Scenario):
             if text := _RATE.fullmatch(value.strip()):
                 rate = float(text[1]) * _UNITS[text[2] or ""]
         elif isinstance(value, (int, float)) and not isinstance(value, bool):
-            rate, found = min(value, _FASTEST + 1.0), quoted(str(value)[:QUOTED])[1:-1]
+            rate, found = min(value, _FASTEST + 1.0), _digits(value)[:QUOTED]
         if not 1 <= rate <= _FASTEST:
             expected = 'expected rate to be bytes a second, from 1 on, such as 500000 or "1 MiB/s"'
             raise self._wrong(self._line(rank, "rate"), f"client {rank}: {expected}, found {found}")
@@ -193,6 +193,14 @@ class TomlScenario(Scenario):
 def _first_other(entries: list[Any]) -> Any:
     """The first of ``entries`` that is no string, or None."""
     return next((entry for entry in entries if not isinstance(entry, str)), None)
+
+
+def _digits(value: int | float) -> str:
+    try:
+        return str(value)
+    except ValueError:
+        # Of an integer Python writes thousands of digits in hexadecimal alone, and reads no more of others.
+        return hex(int(value))
 
 
 def _unknown(key: str, known: tuple[str, ...], expected: str) -> str:
