@@ -7,6 +7,7 @@ folds a live run. Losing the connection ends the view, never the swarm.
 from __future__ import annotations
 
 import queue
+import re
 import socket
 import sys
 import threading
@@ -17,7 +18,8 @@ from mpi_core.protocol.codec import from_line
 from mpi_core.protocol.errors import ScenarioError
 from mpi_core.protocol.events import RunEnded, Stamped
 from tui_torrent.browse import browse, has_screen
-from tui_torrent.serve import GREETING, WELCOME, runtime_folder
+from tui_torrent.scenario.plan import one_line, why
+from tui_torrent.serve import GREETING, LONGEST_GREETING, WELCOME, runtime_folder
 from tui_torrent.view.conformance import Conformance
 from tui_torrent.view.ledger import Finding
 from tui_torrent.view.story import Tail
@@ -27,6 +29,10 @@ from tui_torrent.view.swarm_view import SwarmView
 PATIENCE = 5.0
 #: Events folded at one tick of the screen, so that a long history does not freeze it.
 AT_ONCE = 20_000
+
+#: An address of TCP: all else is the path of a socket.
+_TCP = re.compile(r"([^/]*):([0-9]+)", re.DOTALL)
+_TOKEN = re.compile(r"[0-9a-f]{32}")
 
 LOST = "the connection is lost; the swarm may go on"
 
@@ -52,35 +58,66 @@ def _answers(address: str) -> bool:
     return True
 
 
+def _host_and_port(address: str) -> tuple[str, int] | None:
+    """Where TCP leads to, or None where the address is a socket's path; raises ScenarioError."""
+    found = _TCP.fullmatch(address)
+    if found is None:
+        return None
+    digits = found[2].lstrip("0")
+    if len(digits) > 5 or not 0 < int(digits or 0) < 1 << 16:
+        raise _wrong(address, f"expected a port from 1 to {(1 << 16) - 1}")
+    return found[1] or "127.0.0.1", int(digits)
+
+
 def _open(address: str) -> socket.socket:
-    host, colon, port = address.rpartition(":")
-    if colon and port.isdigit():
-        return socket.create_connection((host or "127.0.0.1", int(port)), timeout=PATIENCE)
+    tcp = _host_and_port(address)
+    if tcp is not None:
+        return socket.create_connection(tcp, timeout=PATIENCE)
     sock = socket.socket(socket.AF_UNIX)
     sock.settimeout(PATIENCE)
     sock.connect(address)
     return sock
 
 
+def read_token(file: Path) -> str:
+    """The token that ``--serve-tcp`` wrote to a file; raises ScenarioError."""
+    try:
+        with file.open("rb") as opened:
+            content = opened.read(LONGEST_GREETING)
+    except OSError as error:
+        raise _wrong(str(file), f"expected a file with a token: {why(error)}") from None
+    token = content.decode("ascii", "replace").strip()
+    if not _TOKEN.fullmatch(token):
+        raise _wrong(str(file), "expected a token of 32 hexadecimal digits, found something else")
+    return token
+
+
 def connect(address: str, token: str | None) -> socket.socket:
     """A welcomed connection; raises ScenarioError. The token is read from its file where none is given."""
-    port = address.rpartition(":")[2]
-    if token is None and port.isdigit() and "/" not in address:
-        file = runtime_folder() / f"{port}.token"
-        token = file.read_text().strip() if file.exists() else ""
+    tcp = _host_and_port(address)
+    if token is None and tcp is not None:
+        file = runtime_folder() / f"{tcp[1]}.token"
+        token = read_token(file) if file.exists() else ""
     try:
         sock = _open(address)
         sock.sendall(GREETING + (token or "").encode() + b"\n")
         answer = b""
         while not answer.endswith(b"\n") and (data := sock.recv(1)):
             answer += data
+    except UnicodeError:
+        # The system is asked for the host's name in IDNA, which not every text has.
+        raise _wrong(address, "expected the name of a host") from None
     except OSError as error:
-        raise ScenarioError(f"attach: {address}: {error}") from None
+        expected = "a swarm's socket or HOST:PORT" if tcp is None else "a swarm that is served there"
+        raise _wrong(address, f"expected {expected}: {why(error)}") from None
     if answer != WELCOME:
-        said = answer.decode(errors="replace").strip() or "hung up"
-        raise ScenarioError(f"attach: {address}: {said}")
+        raise _wrong(address, answer.decode(errors="replace").strip() or "hung up")
     sock.settimeout(None)
     return sock
+
+
+def _wrong(what: str, problem: str) -> ScenarioError:
+    return ScenarioError(f"attach: {one_line(what)}: {one_line(problem)}")
 
 
 class Attached:
@@ -141,10 +178,7 @@ def run_attach(address: str | None, token_file: str | None, ascii: bool, web: bo
     address = address or find_address()
     token = None
     if token_file is not None:
-        try:
-            token = Path(token_file).read_text().strip()
-        except OSError as error:
-            raise ScenarioError(f"attach: {token_file}: {error.strerror}") from None
+        token = read_token(Path(token_file))
     sock = connect(address, token)
     if web:
         # Each browser connects anew, from a process that finds the token in the same file.
