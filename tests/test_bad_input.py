@@ -6,6 +6,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Mapping
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -182,6 +183,8 @@ TOML: Mapping[str, tuple[str | bytes, str]] = {
     "absolute_share": ('[[client]]\nshare = ["/etc/passwd"]\n[[client]]\n', "s.toml:2: client 1:"),
     "no_such_share": ('[[client]]\n[[client]]\nshare = ["no"]\n', "s.toml:3: client 2: share 'no': expected"),
     "no_such_root": ('[[client]]\nroot = "no"\nshare = ["a"]\n[[client]]\n', "s.toml:2: client 1: expected"),
+    "root_that_is_a_file": ('[[client]]\n[[client]]\nroot = "s.toml"\n', "s.toml:3: client 2: expected root"),
+    "rate_beyond_all": ("[[client]]\n[[client]]\nrate = 0x" + "f" * 4000, "s.toml:3: client 2: expected"),
     "no_match": ('[[client]]\nshare = ["*.none"]\n[[client]]\n', "s.toml:2: client 1: share '*.none'"),
 }  # fmt: skip
 
@@ -311,7 +314,8 @@ FLAGS: Mapping[str, tuple[str, ...]] = {
     "argument --headless": ("--monitor", "--headless"),
     "expected one argument": ("--report",),
     "unrecognized arguments: two": ("one", "two"),
-    "check: expected one journal": ("check",),
+    "argument SCENARIO: expected a path, found nothing": ("",),
+    "required: JOURNAL (see python -m tui_torrent check --help)": ("check",),
 }
 
 
@@ -344,6 +348,15 @@ def test_help_answers_without_mpirun(tmp_path: Path) -> None:
     for option in ("--swarm-update", "--rate", "--request-timeout", "--monitor", "--headless", "SCENARIO"):
         assert option in run.stdout
     assert "exit codes" in run.stdout
+
+
+def test_an_empty_scenario_is_told_once_under_mpirun(tmp_path: Path) -> None:
+    refused(mpirun(3, "", cwd=tmp_path), "argument SCENARIO: expected a path, found nothing", out=tmp_path)
+
+
+def test_the_version_is_printed_once_under_mpirun(tmp_path: Path) -> None:
+    run = mpirun(3, "--version", cwd=tmp_path)
+    assert (run.code, run.stdout, run.complaints) == (0, f"tui_torrent {version('tui_torrent')}\n", [])
 
 
 def test_help_is_printed_once_under_mpirun(tmp_path: Path) -> None:

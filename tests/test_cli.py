@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from mpi_core.runtime.launcher import find_launcher
 from tests.helpers.mpirun import REPOSITORY
-from tui_torrent.cli import build_parser, parse
+from tui_torrent.cli import build_parser, main, parse
 from tui_torrent.config import Options
 from tui_torrent.words import HelpAsked, UsageError
 
@@ -66,10 +67,16 @@ def test_options_may_stand_before_and_after_the_scenario() -> None:
         "--monitor --headless",
         "--seed",
         "--seed x",
+        "--seed 9223372036854775808",
+        "--seed -9223372036854775809",
+        "--seed 1" + 5000 * "0",
         "--window 0",
         "--window -1",
         "--window 1.5",
+        "--window 1000000001",
         "--swarm-update 0",
+        "--swarm-update 1000000001",
+        "--fps 1001",
         "--rate 0",
         "--rate -3",
         "--rate nan",
@@ -89,7 +96,8 @@ def test_what_is_wrong_is_said_in_one_line(words: str) -> None:
         parse(words.split())
     line = str(caught.value)
     assert line.isprintable()
-    assert "--help" in line
+    assert line.endswith(" (see python -m tui_torrent --help)")
+    assert len(line) < 300
     wrong = next((word for word in words.split() if word.startswith("--")), "two")
     assert wrong.partition("=")[0] in line or "two" in line
 
@@ -114,6 +122,11 @@ def test_help_is_a_text_not_a_print(word: str, capsys: pytest.CaptureFixture[str
         parse([word])
     assert "exit codes" in str(caught.value)
     assert capsys.readouterr().out == ""
+
+
+def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"tui_torrent {version('tui_torrent')}\n"
 
 
 def test_the_help_tells_every_default() -> None:

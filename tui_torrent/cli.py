@@ -13,24 +13,38 @@ from mpi_core.protocol.errors import ScenarioError
 from mpi_core.runtime.launcher import find_launcher
 from tui_torrent.commands import COMMANDS
 from tui_torrent.config import Options
-from tui_torrent.words import PROGRAM, HelpAsked, Parser, UsageError, path, positive, whole
+from tui_torrent.words import (
+    LAUNCHER,
+    PROGRAM,
+    HelpAsked,
+    Parser,
+    UsageError,
+    Version,
+    given,
+    path,
+    positive,
+    seed,
+    whole,
+)
 
 EPILOG = """\
 exit codes: 0 everything wanted is there and verified; 1 something wanted could not be had (it is named);
 2 bad usage or bad input; 3 an internal failure. Every rank leaves with the same one.
 
-python -m tui_torrent check JOURNAL   checks a journal against the protocol's rules and names the first
-                                      event that breaks one (0: all hold, 1: one is broken, 2: no journal)
+python -m tui_torrent check JOURNAL   checks a journal against the protocol's rules; --help says more
 python -m tui_torrent replay JOURNAL  shows the run that a journal tells of; --help says more
 python -m tui_torrent attach          shows a run that was started with --serve; --help says more
 python -m tui_torrent simulate        runs a swarm of any size on a simulated network; --help says more
 """
 
+#: Frames a second: more than any terminal shows.
+FASTEST = 1000
+
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of a run's command line."""
     parser = Parser(
-        prog=f"mpirun -np N python -m {PROGRAM}",
+        prog=f"{LAUNCHER}python -m {PROGRAM}",
         description="Distribute files over MPI as a BitTorrent-style swarm: rank 0 is the tracker, the "
         "other ranks are clients and, with --monitor, the last rank draws them all.",
         epilog=EPILOG,
@@ -40,6 +54,7 @@ def build_parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add(
         "scenario",
+        type=given,
         nargs="?",
         metavar="SCENARIO",
         help="a folder of in<R>.txt files, or a TOML file; without one, the built-in demo",
@@ -56,7 +71,7 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="write every status event as JSON Lines; *.zst: compressed",
     )
-    add("--seed", type=int, default=Options.seed, metavar="INT", help="of all random choices (%(default)s)")
+    add("--seed", type=seed, default=Options.seed, metavar="INT", help="of all random choices (%(default)s)")
     add(
         "--strategy",
         choices=("swarm", "classic"),
@@ -97,7 +112,14 @@ def build_parser() -> argparse.ArgumentParser:
         help="send every payload over MPI; without it, ranks of one host read each other's files",
     )
     add("--ascii", action="store_true", help="draw the monitor in ASCII alone")
-    add("--fps", type=whole(1), default=Options.fps, metavar="N", help="frames a second (%(default)s)")
+    add(
+        "--fps",
+        type=whole(1, FASTEST),
+        default=Options.fps,
+        metavar="N",
+        help="frames a second (%(default)s)",
+    )
+    add("--version", action=Version, nargs=0, default=argparse.SUPPRESS, help="show the version and exit")
     viewers = parser.add_mutually_exclusive_group()
     viewers.add_argument(
         "--serve",

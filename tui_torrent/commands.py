@@ -7,15 +7,27 @@ import sys
 from collections.abc import Callable
 
 from tui_torrent.config import SimulateOptions
-from tui_torrent.words import PROGRAM, Parser, UsageError, path, port, positive, seconds, share, whole
+from tui_torrent.words import PROGRAM, Parser, given, path, port, positive, seconds, seed, share, whole
+
+
+def build_check_parser() -> argparse.ArgumentParser:
+    """The parser of what follows ``check``."""
+    parser = Parser(
+        prog=f"python -m {PROGRAM} check",
+        description="Check a journal against the protocol's rules and name the first event that breaks one. "
+        "The exit code is 0 where all hold, 1 where one is broken, 2 where the journal cannot be read.",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "journal", type=given, metavar="JOURNAL", help="what --journal wrote, compressed or not"
+    )
+    return parser
 
 
 def _check(words: list[str]) -> int:
-    if len(words) != 1 or words[0].startswith("-"):
-        raise UsageError(f"check: expected one journal, as in: python -m {PROGRAM} check run.jsonl")
     from tui_torrent.check import run_check
 
-    return run_check(words[0], sys.stdout.write)
+    return run_check(build_check_parser().parse_args(words).journal, sys.stdout.write)
 
 
 def build_replay_parser() -> argparse.ArgumentParser:
@@ -24,7 +36,8 @@ def build_replay_parser() -> argparse.ArgumentParser:
         prog=f"python -m {PROGRAM} replay",
         description="Show the run that a journal tells of, on the monitor's screens with a timeline below. "
         "Where there is no terminal, print its plain lines and its outcome at once. "
-        "The exit code is the one that the run left with, or 2 where the journal cannot be read.",
+        "The exit code is the one that the run left with, 3 where the journal was cut short, "
+        "or 2 where it cannot be read.",
         allow_abbrev=False,
     )
     add = parser.add_argument
@@ -64,10 +77,15 @@ def build_attach_parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add(
-        "address", nargs="?", metavar="ADDRESS", help="a socket's path, or HOST:PORT; default: the only swarm"
+        "address",
+        type=given,
+        nargs="?",
+        metavar="ADDRESS",
+        help="a socket's path, or HOST:PORT; default: the only swarm",
     )
     add(
         "--token-file",
+        type=given,
         metavar="FILE",
         help="where the token of TCP stands (default: where --serve-tcp put it)",
     )
@@ -126,7 +144,7 @@ def build_simulate_parser() -> argparse.ArgumentParser:
     add("--latency", type=seconds, default=0.0, metavar="S", help="from any host to any (0)")
     add("--window", type=whole(1), metavar="N", help="requests in flight (default: by itself)")
     add("--swarm-update", type=whole(1), default=default.swarm_update, metavar="N", help="(%(default)s)")
-    add("--seed", type=int, default=0, metavar="INT", help="of all random choices (0)")
+    add("--seed", type=seed, default=0, metavar="INT", help="of all random choices (0)")
     add("--json", action="store_true", help="print the report as one JSON object")
     add("--journal", type=path, metavar="FILE", help="write every event, to be checked and replayed")
     add("--plot", type=path, metavar="FILE", help="draw the completion curves, as SVG")

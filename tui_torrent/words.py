@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 PROGRAM = "tui_torrent"
+
+#: What a run's usage begins with; its page of help needs none of it.
+LAUNCHER = "mpirun -np N "
+
+#: The highest count: of two of them, JSON and the machines still take the product.
+MANY = 10**9
+#: What 64 bits hold.
+LOWEST, HIGHEST = -(2**63), 2**63 - 1
 
 T = TypeVar("T")
 
@@ -26,40 +35,56 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         from tui_torrent.scenario.plan import one_line
 
-        raise UsageError(one_line(f"{message} (see python -m {PROGRAM} --help)"))
+        raise UsageError(one_line(f"{message} (see {self.prog.removeprefix(LAUNCHER)} --help)"))
 
     def print_help(self, file: Any = None) -> NoReturn:
         raise HelpAsked(self.format_help())
 
 
-def _number(
-    convert: Callable[[str], T], kind: str, expected: str, holds: Callable[[T], bool]
-) -> Callable[[str], T]:
-    """The type of numbers for which something holds; ``kind`` is what argparse calls it."""
+class Version(argparse.Action):
+    """The option that asks for the version."""
+
+    def __call__(self, *_: object) -> NoReturn:
+        from importlib.metadata import version
+
+        raise HelpAsked(f"{PROGRAM} {version(PROGRAM)}\n")
+
+
+def _number(convert: Callable[[str], T], expected: str, holds: Callable[[T], bool]) -> Callable[[str], T]:
+    """The type of numbers for which something holds."""
 
     def parse(text: str) -> T:
-        value = convert(text)
-        if not holds(value):
-            raise argparse.ArgumentTypeError(f"expected {expected}, found {text!r}")
-        return value
+        # What is no number raises ValueError, and so does one of more digits than Python converts.
+        with suppress(ValueError):
+            value = convert(text)
+            if holds(value):
+                return value
+        from tui_torrent.scenario.plan import quoted
 
-    parse.__name__ = kind
+        raise argparse.ArgumentTypeError(f"expected {expected}, found {quoted(text)}")
+
     return parse
 
 
-def whole(least: int) -> Callable[[str], int]:
-    """The type of whole numbers from ``least``."""
-    return _number(int, "whole number", f"a whole number from {least}", lambda value: value >= least)
+def whole(least: int, most: int = MANY) -> Callable[[str], int]:
+    """The type of whole numbers from ``least`` to ``most``."""
+    return _number(int, f"a whole number from {least} to {most}", lambda value: least <= value <= most)
 
 
-positive = _number(float, "number", "a number above 0", lambda value: 0 < value < float("inf"))
-seconds = _number(float, "number", "a number from 0", lambda value: 0 <= value < float("inf"))
-share = _number(float, "number", "a share from 0 to 1", lambda value: 0 <= value <= 1)
-port = _number(int, "port", "a port", lambda value: 0 <= value < 1 << 16)
+seed = whole(LOWEST, HIGHEST)
+positive = _number(float, "a number above 0", lambda value: 0 < value < float("inf"))
+seconds = _number(float, "a number from 0", lambda value: 0 <= value < float("inf"))
+share = _number(float, "a share from 0 to 1", lambda value: 0 <= value <= 1)
+port = _number(int, "a port", lambda value: 0 <= value < 1 << 16)
+
+
+def given(text: str) -> str:
+    """The type of paths as they are given, none of them empty."""
+    if not text:
+        raise argparse.ArgumentTypeError("expected a path, found nothing")
+    return text
 
 
 def path(text: str) -> Path:
     """The type of paths, none of them empty."""
-    if not text:
-        raise argparse.ArgumentTypeError("expected a path, found nothing")
-    return Path(text)
+    return Path(given(text))

@@ -1,0 +1,71 @@
+"""The commands without MPI as words: help, one line for what is wrong, and no journal that is waited for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tui_torrent.cli import main
+from tui_torrent.commands import COMMANDS
+
+pytestmark = pytest.mark.timeout(60)
+
+
+def refusal(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    """The one line that answers wrong words."""
+    assert main(words) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    (line,) = said.err.splitlines()
+    return line.removeprefix("tui_torrent: ")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("word", ["-h", "--help"])
+def test_each_command_has_help(command: str, word: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command, word]) == 0
+    assert capsys.readouterr().out.startswith(f"usage: python -m tui_torrent {command} ")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_names_its_own_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    line = refusal(capsys, command, "--nope", "journal")
+    assert line.startswith("unrecognized arguments: --nope")
+    assert line.endswith(f" (see python -m tui_torrent {command} --help)")
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (
+            "simulate --seed 9223372036854775808",
+            "--seed: expected a whole number from -9223372036854775808",
+        ),
+        ("simulate --window 1000000001", "--window: expected a whole number from 1 to 1000000000"),
+        ("simulate --swarm-update 0", "--swarm-update: expected a whole number from 1 to 1000000000"),
+        ("simulate --clients 1e9", "--clients: expected a whole number from 1 to 1000000000, found '1e9'"),
+        ("attach --port 65536", "--port: expected a port, found '65536'"),
+        ("attach --token-file=", "--token-file: expected a path, found nothing"),
+        ("check", "required: JOURNAL"),
+        ("check one two", "unrecognized arguments: two"),
+    ],
+)
+def test_what_is_wrong_is_one_line(words: str, says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert says in refusal(capsys, *words.split())
+
+
+@pytest.mark.parametrize("words", [("check", ""), ("replay", ""), ("attach", "")])
+def test_an_empty_path_is_said_to_be_nothing(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "expected a path, found nothing" in refusal(capsys, *words)
+
+
+@pytest.mark.parametrize("seed", [-(2**63), 2**63 - 1])
+def test_a_journal_with_any_seed_that_is_taken_can_be_replayed(seed: int, tmp_path: Path) -> None:
+    path, report = str(tmp_path / "run.jsonl"), str(tmp_path / "report.json")
+    size = ["--clients", "2", "--segments", "2"]
+    assert main(["simulate", *size, "--seed", str(seed), "--journal", path]) == 0
+    assert main(["replay", path, "--report", report]) == 0
+    assert f'"seed":{seed},' in Path(report).read_text()
