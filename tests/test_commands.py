@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from pathlib import Path
 
 import pytest
 
+from mpi_core.protocol.codec import to_lines
+from tests.helpers.lawful import journal, lawful
+from tests.helpers.mpirun import alone
 from tui_torrent.cli import main
 from tui_torrent.commands import COMMANDS
 
@@ -69,3 +74,46 @@ def test_a_journal_with_any_seed_that_is_taken_can_be_replayed(seed: int, tmp_pa
     assert main(["simulate", *size, "--seed", str(seed), "--journal", path]) == 0
     assert main(["replay", path, "--report", report]) == 0
     assert f'"seed":{seed},' in Path(report).read_text()
+
+
+# A journal that comes through a pipe ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", ["check", "replay"])
+def test_a_pipe_that_nobody_writes_to_is_not_waited_for(command: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    run = alone(command, "pipe", cwd=tmp_path, timeout=20)
+    assert run.code == 2
+    (line,) = run.complaints
+    assert line.startswith("tui_torrent: pipe:1: expected a journal's first line")
+
+
+@pytest.mark.parametrize("kind", ["by name", "of a descriptor"])
+def test_a_pipe_that_somebody_writes_to_is_read_to_its_end(
+    kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = to_lines(journal(lawful()))
+    if kind == "by name":
+        path = str(tmp_path / "pipe")
+        os.mkfifo(path)
+        # One who opens a pipe to read and write waits for nobody.
+        end, other = os.open(path, os.O_RDWR), None
+    else:
+        other, end = os.pipe()
+        path = f"/dev/fd/{other}"
+
+    def write() -> None:
+        with open(end, "wb", buffering=0) as pipe:
+            for start in range(0, len(content), 1000):
+                pipe.write(content[start : start + 1000])
+
+    # It begins late: what has a writer is waited for.
+    writer = threading.Timer(0.3, write)
+    writer.start()
+    try:
+        assert main(["check", path]) == 0
+    finally:
+        writer.join(10)
+        if other is not None:
+            os.close(other)
+    assert capsys.readouterr().out.endswith("11/11 rules hold\n")
