@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING
@@ -118,6 +119,12 @@ def _crew(
 def _backing(rank: int, options: Options, scenario: Scenario, plan: ClientPlan) -> RealFiles | DeclaredFiles:
     out = options.out or scenario.default_out
     check_output(out)
+    for name in plan.wants:
+        # What patterns want is known when the tracker has matched them, and the run has begun.
+        path = os.path.join(out, f"client{rank}{'_' if scenario.declared else '/'}{name}")
+        if os.path.isdir(path) and not os.path.islink(path):
+            problem = f"expected {path!r} to be a file or missing, found a folder"
+            raise ScenarioError(f"--out {str(out)!r}: {problem}")
     if scenario.declared:
         return DeclaredFiles(out, rank)
     return RealFiles(out / f"client{rank}", {share.name: share.path for share in plan.shares})
