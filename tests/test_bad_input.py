@@ -142,6 +142,7 @@ def test_with_the_monitor_it_is_one_rank_more(tmp_path: Path) -> None:
     run = mpirun(4, scenario, "--monitor")
     assert run.code == 2
     assert [line for line in run.complaints if "mpirun -np 5" in line] == run.complaints
+    assert run.stdout == ""
 
 
 @pytest.mark.parametrize(

@@ -144,7 +144,7 @@ def _take_part(world: World, roles: Roles, options: Options) -> int:
     if role == "monitor":
         from tui_torrent.monitor import run_monitor
 
-        return run_monitor(world, roles, options, scenario)
+        return run_monitor(world, roles, options, scenario, problem)
     return _run_tracker(world, roles, options, scenario, problem)
 
 

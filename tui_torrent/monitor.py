@@ -41,8 +41,10 @@ LAUNCHER_READS = b"\1"
 MONITOR_READS = b"\0"
 
 
-def run_monitor(world: World, roles: Roles, options: Options, scenario: Scenario | None) -> int:
-    """The monitor's part of the run; its exit code."""
+def run_monitor(
+    world: World, roles: Roles, options: Options, scenario: Scenario | None, problem: str | None
+) -> int:
+    """The monitor's part of the run; its exit code. Where there is a ``problem``, the tracker tells it."""
     clock = Clock()
     reporter = Reporter(world.rank, clock)
     observer = Observer(world, clock, reporter, roles, options, scenario)
@@ -55,7 +57,8 @@ def run_monitor(world: World, roles: Roles, options: Options, scenario: Scenario
     to_rank_0 = world.sender(TRACKER, Tag.KEYS)
     if isinstance(terminal, str):
         to_rank_0(MONITOR_READS)
-        print(f"[{0:6.1f}s] no live monitor: {terminal}", flush=True)
+        if (problem or observer.problem) is None:
+            print(f"[{0:6.1f}s] no live monitor: {terminal}", flush=True)
     else:
         to_rank_0(LAUNCHER_READS if terminal.launcher_reads else MONITOR_READS)
         observer.fold_what_comes_first()
