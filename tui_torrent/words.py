@@ -45,9 +45,13 @@ class Version(argparse.Action):
     """The option that asks for the version."""
 
     def __call__(self, *_: object) -> NoReturn:
-        from importlib.metadata import version
+        from importlib.metadata import PackageNotFoundError, version
 
-        raise HelpAsked(f"{PROGRAM} {version(PROGRAM)}\n")
+        try:
+            number = version(PROGRAM)
+        except PackageNotFoundError:  # It runs from its sources.
+            number = "(not installed)"
+        raise HelpAsked(f"{PROGRAM} {number}\n")
 
 
 def _number(convert: Callable[[str], T], expected: str, holds: Callable[[T], bool]) -> Callable[[str], T]:
