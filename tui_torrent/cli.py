@@ -29,7 +29,8 @@ from tui_torrent.words import (
 
 EPILOG = """\
 exit codes: 0 everything wanted is there and verified; 1 something wanted could not be had (it is named);
-2 bad usage or bad input; 3 an internal failure. Every rank leaves with the same one.
+2 bad usage, bad input, or a report or journal that could not be written; 3 an internal failure. Every rank
+leaves with the same one.
 
 python -m tui_torrent check JOURNAL   checks a journal against the protocol's rules; --help says more
 python -m tui_torrent replay JOURNAL  shows the run that a journal tells of; --help says more
