@@ -1,4 +1,4 @@
-"""The commands without MPI as words: help, one line for what is wrong, and no journal that is waited for."""
+"""The commands without MPI as words: help, one line for what is wrong, journals that come through pipes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import pytest
 
 from mpi_core.protocol.codec import to_lines
 from tests.helpers.lawful import journal, lawful
-from tests.helpers.mpirun import alone
+from tests.helpers.mpirun import mpirun, needs_mpirun
+from tui_torrent.check import run_check
 from tui_torrent.cli import main
 from tui_torrent.commands import COMMANDS
 
@@ -79,13 +80,15 @@ def test_a_journal_with_any_seed_that_is_taken_can_be_replayed(seed: int, tmp_pa
 # A journal that comes through a pipe ----------------------------------------------------------
 
 
-@pytest.mark.parametrize("command", ["check", "replay"])
-def test_a_pipe_that_nobody_writes_to_is_not_waited_for(command: str, tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "pipe")
-    run = alone(command, "pipe", cwd=tmp_path, timeout=20)
-    assert run.code == 2
-    (line,) = run.complaints
-    assert line.startswith("tui_torrent: pipe:1: expected a journal's first line")
+def test_a_reader_may_wait_for_who_writes(tmp_path: Path) -> None:
+    path = str(tmp_path / "pipe")
+    os.mkfifo(path)
+    codes: list[int] = []
+    reader = threading.Thread(target=lambda: codes.append(run_check(path, lambda text: None)), daemon=True)
+    reader.start()
+    assert main(["simulate", "--clients", "2", "--segments", "2", "--journal", path]) == 0
+    reader.join(20)
+    assert codes == [0]
 
 
 @pytest.mark.parametrize("kind", ["by name", "of a descriptor"])
@@ -117,3 +120,12 @@ def test_a_pipe_that_somebody_writes_to_is_read_to_its_end(
         if other is not None:
             os.close(other)
     assert capsys.readouterr().out.endswith("11/11 rules hold\n")
+
+
+@pytest.mark.mpirun
+@needs_mpirun
+@pytest.mark.parametrize("words", ["check /nowhere", "simulate --clients 0", "simulate --plot /nowhere/x"])
+def test_under_mpirun_a_command_that_is_refused_ends(words: str, tmp_path: Path) -> None:
+    run = mpirun(3, *words.split(), cwd=tmp_path)
+    assert run.code == 2
+    assert len(run.complaints) == 1

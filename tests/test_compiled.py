@@ -11,7 +11,9 @@ import sys
 import time
 import uuid
 from collections.abc import Callable
+from hashlib import sha256
 from importlib import metadata
+from io import BytesIO
 from pathlib import Path
 from typing import Any, NoReturn
 from zipfile import ZipFile
@@ -124,27 +126,33 @@ def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     runs_as_python(tmp_path, f"{tmp_path / 'tui_torrent'}: ")
 
 
-@pytest.mark.parametrize("how", ["emptied", "cut", "spoiled"])
-def test_a_damaged_version_is_compiled_anew(how: str, cache: Path, tmp_path: Path) -> None:
-    (archive,) = shutil.copytree(cache / "tui_torrent", tmp_path / "tui_torrent").glob("*.zip")
-    content = archive.read_bytes()
-    middle = len(content) // 2
-    damaged = {
-        "emptied": b"",
-        "cut": content[:middle],
-        "spoiled": content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :],
-    }
-    archive.write_bytes(damaged[how])
+def only_version(cache: Path, folder: Path) -> Path:
+    """The version of a cache, in a cache of its own below ``folder``."""
+    (archive,) = shutil.copytree(cache / "tui_torrent", folder / "tui_torrent").glob("*.zip")
+    return archive
+
+
+@pytest.mark.parametrize("place", [0, 40, -1, None], ids=["digest", "header", "end", "cut"])
+def test_a_damaged_version_is_compiled_anew(place: int | None, cache: Path, tmp_path: Path) -> None:
+    archive = only_version(cache, tmp_path)
+    content = bytearray(archive.read_bytes())
+    if place is None:
+        content = content[: len(content) // 2]
+    else:
+        content[place] ^= 1
+    archive.write_bytes(content)
     runs_as_python(tmp_path, "expected a C compiler", CC="/nowhere/cc")
 
 
 def test_what_cannot_be_loaded_is_named(cache: Path, tmp_path: Path) -> None:
-    (archive,) = shutil.copytree(cache / "tui_torrent", tmp_path / "tui_torrent").glob("*.zip")
+    archive = only_version(cache, tmp_path)
     with ZipFile(archive) as whole:
         names = whole.namelist()
-    with ZipFile(archive, "w") as packed:
+    packed = BytesIO()
+    with ZipFile(packed, "w") as files:
         for name in names:
-            packed.writestr(name, "no machine code")
+            files.writestr(name, "no machine code")
+    archive.write_bytes(sha256(packed.getvalue()).digest() + packed.getvalue())
     runs_as_python(tmp_path, ".so: ")
 
 

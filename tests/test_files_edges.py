@@ -11,11 +11,9 @@ from mpi_core.protocol.errors import ScenarioError
 from mpi_core.protocol.manifest import Manifest
 from mpi_core.runtime.declared import DeclaredFiles
 from mpi_core.runtime.disk import CREATE, PIECE, opened, read_all, read_into, write_all
-from mpi_core.runtime.files import (
-    OutputError,
-    check_output,
-)
-from tests.helpers.disk import mode_of, tree_of
+from mpi_core.runtime.files import OutputError
+from mpi_core.runtime.outputs import check_output
+from tests.helpers.disk import download, manifest_of, mode_of, owning, shared, tree_of
 
 # A disk that does little at once -------------------------------------------------------------
 
@@ -120,3 +118,19 @@ def test_an_output_folder_that_cannot_be_written_is_named(tmp_path: Path, out: s
         check_output(path)
     assert str(caught.value).startswith(f"--out {str(path)!r}: {problem}")
     assert str(caught.value).isprintable()
+
+
+# A copy of an owned file, step by step ---------------------------------------------------------
+
+
+@pytest.mark.parametrize("meanwhile", ["a.part", "a.part/b"])
+def test_a_copy_gives_way_to_a_download_of_its_partial_name(tmp_path: Path, meanwhile: str) -> None:
+    out = tmp_path / "out"
+    shares = shared(tmp_path, {"a": b"123456789"})
+    files = owning(out, shares)
+    steps = files.place(manifest_of("a", b"123456789"))
+    next(steps)
+    download(files, meanwhile, b"other")
+    assert sum(steps) > 0
+    files.close(remove_partial=True)
+    assert tree_of(out) == {"a": b"123456789", meanwhile: b"other"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -84,11 +85,12 @@ def test_where_it_cannot_be_replaced_it_holds_what_it_held(
     assert entries(tmp_path) == {"report": b"old"}
 
 
-def test_a_file_in_a_folder_of_somebody_else_is_written_in_place(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("number", [errno.EPERM, errno.EACCES, errno.EBUSY, errno.EROFS])
+def test_a_file_whose_folder_is_not_ours_or_that_is_mounted_is_written_in_place(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def forbidden(source: str, target: str) -> None:
-        raise PermissionError(1, "Operation not permitted")
+        raise OSError(number, os.strerror(number))
 
     (tmp_path / "report").write_bytes(b"old, and longer")
     file = OutputFile("--report", tmp_path / "report")

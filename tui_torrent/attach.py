@@ -6,6 +6,7 @@ folds a live run. Losing the connection ends the view, never the swarm.
 
 from __future__ import annotations
 
+import os
 import queue
 import re
 import socket
@@ -17,6 +18,7 @@ from pathlib import Path
 from mpi_core.protocol.codec import from_line
 from mpi_core.protocol.errors import ScenarioError
 from mpi_core.protocol.events import RunEnded, Stamped
+from mpi_core.runtime.disk import READ
 from tui_torrent.browse import browse, has_screen
 from tui_torrent.scenario.plan import one_line, why
 from tui_torrent.serve import GREETING, LONGEST_GREETING, WELCOME, runtime_folder
@@ -82,7 +84,7 @@ def _open(address: str) -> socket.socket:
 def read_token(file: Path) -> str:
     """The token that ``--serve-tcp`` wrote to a file; raises ScenarioError."""
     try:
-        with file.open("rb") as opened:
+        with open(os.open(file, READ), "rb") as opened:
             content = opened.read(LONGEST_GREETING)
     except OSError as error:
         raise _wrong(str(file), f"expected a file with a token: {why(error)}") from None

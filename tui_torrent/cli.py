@@ -150,14 +150,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     launcher = find_launcher()
     first = launcher is None or launcher.rank == 0
+    command = COMMANDS.get(words[0]) if words else None
     try:
-        if words and words[0] in COMMANDS:
-            return _run_command(partial(COMMANDS[words[0]], words[1:])) if first else 0
+        if command is not None:
+            return _run_command(partial(command, words[1:])) if first else 0
         options = parse(words)
     except HelpAsked as help_asked:
         return _run_command(partial(_tell, str(help_asked))) if first else 0
     except (UsageError, ScenarioError) as error:
-        return _refuse(str(error), together=launcher is not None and launcher.size > 1, first=first)
+        # Of a command that needs no MPI the other ranks have left already.
+        together = command is None and launcher is not None and launcher.size > 1
+        return _refuse(str(error), together, first)
     if launcher is None:
         return _refuse(
             f"expected to be started by mpirun, as in: mpirun -np 6 python -m {PROGRAM} --monitor",

@@ -17,8 +17,8 @@ from mpi_core.runtime.clock import Clock
 from mpi_core.runtime.declared import DeclaredFiles
 from mpi_core.runtime.disk import HashingStopped, missing_folders, remove_folders
 from mpi_core.runtime.driver import Driver
-from mpi_core.runtime.files import RealFiles, check_output
-from mpi_core.runtime.outputs import refuse_inputs
+from mpi_core.runtime.files import RealFiles
+from mpi_core.runtime.outputs import check_output, refuse_inputs
 from mpi_core.runtime.reporter import Reporter
 from mpi_core.swarm.bystander import Bystander
 from mpi_core.swarm.downloader import Downloader
@@ -155,8 +155,8 @@ def _machines(
 
 
 class _Shares:
-    """Finds and hashes a client's shares, tells that it lives and how far it is, and stops when the run was
-    aborted meanwhile."""
+    """Finds and hashes a client's shares, tells that it lives and how far it is; hashing stops when the run
+    was aborted meanwhile."""
 
     def __init__(self, endpoint: MpiEndpoint, clock: Clock, reporter: Reporter) -> None:
         self._endpoint = endpoint

@@ -21,14 +21,16 @@ from contextlib import contextmanager, suppress
 from importlib import import_module, metadata
 from importlib.machinery import EXTENSION_SUFFIXES
 from importlib.util import find_spec
+from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from zipfile import BadZipFile, ZipFile
+from zipfile import ZipFile
 
 import platformdirs
 
 import mpi_core
 from mpi_core import sim, swarm
+from mpi_core.runtime.disk import reason
 
 #: Where nearly all of a simulation's time goes. ``config`` and ``store`` are not among them: an interpreted
 #: class cannot inherit from a compiled one.
@@ -56,6 +58,9 @@ MYPYC = "expected mypyc: pip install 'mypy[mypyc]'"
 #: Versions that the cache keeps, some 3 MB each.
 KEPT = 4
 
+#: Bytes of the hash before a version's files.
+DIGEST = 32
+
 #: Seconds after which a compiler is given up.
 PATIENCE = 600.0
 
@@ -79,7 +84,8 @@ def use_compiled(say: Callable[[str], object]) -> None:
     except NotCompiled as error:
         say(f"the machines run as Python, at half the speed: {error}")
     except OSError as error:
-        say(f"the machines run as Python, at half the speed: {error.filename}: {error.strerror}")
+        where = f"{error.filename}: " if error.filename else ""
+        say(f"the machines run as Python, at half the speed: {where}{reason(error)}")
 
 
 def are_compiled() -> bool:
@@ -110,8 +116,9 @@ def _use_compiled(say: Callable[[str], object]) -> None:
             say("compiling the machines, once (half a minute; --interpreted does without)")
             _pack(_compile(Path(work, "sources")), archive, Path(work, archive.name))
             _unpack(archive, folder)
-        forget_all_but(KEPT, cache)
         _import_from(folder)
+        with suppress(OSError):  # Others tidy up at the same time.
+            forget_all_but(KEPT, cache)
 
 
 def _cache() -> Path:
@@ -126,20 +133,27 @@ def _cache() -> Path:
 
 
 def _unpack(archive: Path, folder: Path) -> bool:
-    """Unpack a version for this process alone; whether it is there, and whole."""
+    """Unpack a version for this process alone; whether it is there, and every byte as it was packed."""
     try:
-        with ZipFile(archive) as packed:
-            packed.extractall(folder)
-        os.utime(archive)
-    except (FileNotFoundError, BadZipFile):
+        content = archive.read_bytes()
+    except FileNotFoundError:
         return False
+    digest, packed = content[:DIGEST], content[DIGEST:]
+    if hashlib.sha256(packed).digest() != digest:
+        return False
+    with ZipFile(BytesIO(packed)) as files:
+        files.extractall(folder)
+    with suppress(OSError):
+        os.utime(archive)
     return True
 
 
 def _pack(files: Iterable[tuple[str, Path]], archive: Path, partial: Path) -> None:
-    with ZipFile(partial, "w") as packed:
+    packed = BytesIO()
+    with ZipFile(packed, "w") as whole:
         for name, file in files:
-            packed.write(file, name)
+            whole.write(file, name)
+    partial.write_bytes(hashlib.sha256(packed.getbuffer()).digest() + packed.getbuffer())
     os.replace(partial, archive)
 
 

@@ -59,8 +59,8 @@ def _patient(config: SwarmConfig, request_timeout: float) -> SwarmConfig:
     )
 
 
-#: Segments and transfers of a simulation, at the most: what a machine's memory may hold.
-MOST_SEGMENTS, MOST_TRANSFERS = 10_000_000, 100_000_000
+#: Segments, hosts and transfers of a simulation, at the most: what a large machine's memory may hold.
+MOST_SEGMENTS, MOST_HOSTS, MOST_TRANSFERS = 10_000_000, 1_000_000, 100_000_000
 
 #: Seconds that a segment may take from host to host, at the most; and bytes a second of a link.
 LONGEST = 60.0
@@ -105,6 +105,7 @@ class SimulateOptions:
         hosts = self.clients + self.seeds
         for name, found, most in (
             ("--segments", self.segments, MOST_SEGMENTS),
+            ("clients and seeds", hosts, MOST_HOSTS),
             ("clients and seeds × segments", hosts * max(1, self.segments), MOST_TRANSFERS),
         ):
             if found > most:
@@ -145,7 +146,8 @@ class SimulateOptions:
     def bound(self) -> float:
         """No schedule in whole segments ends sooner: M + ⌊log2 N⌋ rounds with one seed, and with k
         M − 1 + ⌈log2(1 + N/k)⌉, which is the same for k = 1 (Mundinger, Weber, Weiss)."""
-        return (self.segments - 1 + _steps(self.clients, self.seeds)) * self.round
+        rounds = self.segments - 1 + _steps(self.clients, self.seeds) if self.segments else 0
+        return rounds * self.round
 
 
 def _steps(clients: int, seeds: int) -> int:

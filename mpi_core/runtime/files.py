@@ -19,7 +19,7 @@ from itertools import groupby
 from pathlib import Path
 from threading import Lock
 
-from mpi_core.protocol.errors import LocalProtocolError, ScenarioError, UnreadableError
+from mpi_core.protocol.errors import LocalProtocolError, UnreadableError
 from mpi_core.protocol.manifest import Manifest, Member, hasher
 from mpi_core.protocol.messages import Place
 from mpi_core.protocol.units import Digest, Payload
@@ -44,21 +44,7 @@ from mpi_core.runtime.disk import (
 )
 from mpi_core.swarm.store import Backing
 
-__all__ = ["OutputError", "RealFiles", "check_output"]
-
-
-def check_output(out: Path) -> None:
-    """Make the folder ``out`` and prove that a file can be made in it; raises ScenarioError."""
-    probe = os.path.join(out, f".tui_torrent-{os.getpid()}-{os.urandom(8).hex()}")
-    try:
-        os.makedirs(out, exist_ok=True)
-        os.close(os.open(probe, CREATE, 0o600))
-        os.unlink(probe)
-    except FileExistsError:
-        raise ScenarioError(f"--out {str(out)!r}: expected a folder, found a file") from None
-    except (OSError, ValueError) as error:
-        problem = f"expected a folder that can be written: {reason(error)}"
-        raise ScenarioError(f"--out {str(out)!r}: {problem}") from None
+__all__ = ["OutputError", "RealFiles"]
 
 
 class RealFiles(Backing):
@@ -262,11 +248,13 @@ class RealFiles(Backing):
                 os.close(origin)
             os.fchmod(target, manifest.mode & 0o777)
         except OSError:
+            partial = self._partial_of(name)
             os.unlink(self._path(partial))
             del self._partials[partial]
             raise
         finally:
             os.close(target)
+        partial = self._partial_of(name)
         os.replace(self._path(partial), self._path(name))
         del self._partials[partial]
 
@@ -351,8 +339,16 @@ class RealFiles(Backing):
         if name is not None:
             other, fd = self._create_partial(name)
             os.close(fd)
-            self._rename(name, other)
+            if name in self._places:
+                self._rename(name, other)
+            else:  # A share that is being copied.
+                os.replace(self._path(partial), self._path(other))
+                del self._partials[partial]
             self._partials[other] = name
+
+    def _partial_of(self, name: str) -> str:
+        """The partial name that a file bears now: it may have moved since it was begun."""
+        return next(partial for partial, other in self._partials.items() if other == name)
 
     def _rename(self, name: str, place: str) -> None:
         """Move the bytes of a download to another place below ``out``."""

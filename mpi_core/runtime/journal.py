@@ -143,9 +143,7 @@ class JournalReader(Iterator[Stamped]):
 
 def _opened(path: str) -> BinaryIO:
     """The journal's text, whether it is compressed or not."""
-    # A pipe by name that nobody writes to is not waited for: it is empty.
-    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))  # noqa: SIM115
-    os.set_blocking(file.fileno(), True)
+    file = open(path, "rb")  # noqa: SIM115
     return zst.reader(file) if file.peek(len(zst.MAGIC)).startswith(zst.MAGIC) else file
 
 

@@ -3,7 +3,7 @@
 Rules. No output is a file that the same run reads, nor that of another option. At the start it is proved
 that each can be written, and nothing is changed by that: a run that is refused, or that is ended from
 outside, leaves what was there. What is written at once stands in a file beside first, which then takes the
-old one's place. A device, a pipe, and whatever stdout or stderr goes to, is written as it is.
+old one's place. A device, a pipe, and whatever this process's stdout or stderr goes to, is written as it is.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 import stat
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from errno import EACCES, EBUSY, EPERM, EROFS
 from typing import BinaryIO
 
 from mpi_core.protocol.errors import ScenarioError
@@ -70,9 +71,10 @@ class OutputFile:
             if self._direct is None:
                 self._replace(content)
                 return
-        except PermissionError:
-            # The folder is not ours; the file is.
-            pass
+        except OSError as error:
+            # The folder is not ours, or the file is mounted there; it itself can be written.
+            if error.errno not in (EACCES, EPERM, EROFS, EBUSY):
+                raise
         with self.begin() as file:
             file.write(content)
 
@@ -96,6 +98,20 @@ class OutputFile:
             with suppress(OSError):
                 os.unlink(beside)
             raise
+
+
+def check_output(out: Path) -> None:
+    """Make the folder ``out`` and prove that a file can be made in it; raises ScenarioError."""
+    probe = os.path.join(out, f".tui_torrent-{os.getpid()}-{os.urandom(8).hex()}")
+    try:
+        os.makedirs(out, exist_ok=True)
+        os.close(os.open(probe, CREATE, 0o600))
+        os.unlink(probe)
+    except FileExistsError:
+        raise ScenarioError(f"--out {str(out)!r}: expected a folder, found a file") from None
+    except (OSError, ValueError) as error:
+        problem = f"expected a folder that can be written: {reason(error)}"
+        raise ScenarioError(f"--out {str(out)!r}: {problem}") from None
 
 
 def open_outputs(asked: Mapping[str, Path | None], inputs: Iterable[Path] = ()) -> dict[str, OutputFile]:

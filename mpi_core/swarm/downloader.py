@@ -114,6 +114,8 @@ class Downloader:
         return self._go_on(now)
 
     def wake(self, now: float) -> Effects:
+        if self._placing.wake_at is not None:
+            self._effects += [Emit(ev.FileCompleted(name)) for name in self._placing.go_on(now)]
         return self._go_on(now)
 
     @property
@@ -136,8 +138,6 @@ class Downloader:
             if now >= self._check_at:
                 self._check_at = now + CHECK_INTERVAL
                 self._give_up(now)
-            if self._placing.wake_at is not None:
-                self._effects += [Emit(ev.FileCompleted(name)) for name in self._placing.go_on(now)]
             if not self._unfinished and self._placing.wake_at is None:
                 self._all_complete()
             elif now >= self._refresh_at:

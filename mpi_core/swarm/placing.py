@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from mpi_core.swarm.store import SegmentStore
 
 #: Bytes that are copied between two messages, about.
-AT_ONCE = 64 * 1024 * 1024
+AT_ONCE = 8 * 1024 * 1024
 
 
 class Placing:

@@ -49,15 +49,19 @@ class Alone:
         """Hand a message in; what the machine sends at once."""
         return self._take(self.machine.receive(self.now, Rank(sender), message))
 
+    def wakes(self) -> list[tuple[int, msg.Stimulus]]:
+        """Wake the machine, once; what it sends."""
+        return self._take(self.machine.wake(self.now))
+
     def wait(self, seconds: float) -> list[tuple[int, msg.Stimulus]]:
         """Let time pass, deadline by deadline; what the machine sends meanwhile."""
         end, news = self.now + seconds, []
         while self.machine.wake_at is not None and self.machine.wake_at <= end:
             assert self.machine.wake_at >= self.now, "a deadline in the past"
             self.now = self.machine.wake_at
-            news += self._take(self.machine.wake(self.now))
+            news += self.wakes()
         self.now = end
-        return news + self._take(self.machine.wake(self.now))
+        return news + self.wakes()
 
     def drain(self, answer: Answer) -> list[msg.Stimulus]:
         """Answer every message, and those that follow, until there are no more; all that was sent."""
