@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from mpi_core.protocol.errors import ScenarioError
+from tests.helpers.refused import refusal
 from tui_torrent.attach import connect, read_token
-from tui_torrent.cli import main
 from tui_torrent.serve import Server
 
 pytestmark = pytest.mark.timeout(60)
@@ -17,15 +17,6 @@ pytestmark = pytest.mark.timeout(60)
 @pytest.fixture(autouse=True)
 def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-
-
-def refusal(capsys: pytest.CaptureFixture[str], *words: str) -> str:
-    """The one line that answers wrong words."""
-    assert main(words) == 2
-    said = capsys.readouterr()
-    assert said.out == ""
-    (line,) = said.err.splitlines()
-    return line.removeprefix("tui_torrent: ")
 
 
 @pytest.mark.parametrize(

@@ -11,20 +11,12 @@ import pytest
 from mpi_core.protocol.codec import to_lines
 from tests.helpers.lawful import journal, lawful
 from tests.helpers.mpirun import mpirun, needs_mpirun
+from tests.helpers.refused import refusal
 from tui_torrent.check import run_check
 from tui_torrent.cli import main
 from tui_torrent.commands import COMMANDS
 
 pytestmark = pytest.mark.timeout(60)
-
-
-def refusal(capsys: pytest.CaptureFixture[str], *words: str) -> str:
-    """The one line that answers wrong words."""
-    assert main(words) == 2
-    said = capsys.readouterr()
-    assert said.out == ""
-    (line,) = said.err.splitlines()
-    return line.removeprefix("tui_torrent: ")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
