@@ -50,7 +50,6 @@ def test_small_files_are_in_place_at_once() -> None:
     disk = SlowDisk()
     disk.step = 1
     client = owner(disk, {"a": 1, "b": 2})
-    client.wait(0.0)
     assert completed(client) == disk.finished == ["a", "b"]
     assert sent(client, msg.AllComplete) == 1
 
@@ -66,7 +65,7 @@ def test_between_two_steps_it_hears_and_tells() -> None:
         steps += 1
         assert sent(client, msg.Alive) >= steps - 1
     assert completed(client) == ["a", "b"]
-    assert steps > 4
+    assert steps == 4
 
 
 def test_who_fetches_something_too_asks_for_it_first() -> None:

@@ -114,8 +114,7 @@ class Downloader:
         return self._go_on(now)
 
     def wake(self, now: float) -> Effects:
-        if self._placing.wake_at is not None:
-            self._effects += [Emit(ev.FileCompleted(name)) for name in self._placing.go_on(now)]
+        self._effects += self._placing.go_on(now)
         return self._go_on(now)
 
     @property
@@ -177,7 +176,9 @@ class Downloader:
         for pattern in unmatched:
             self._unavailable.append(pattern)
             self._emit(ev.FileUnavailable(pattern, "nobody owns a file of that name"))
-        self._placing.add((name for name in wanted if self._store.manifest(name)), now)
+        self._placing.add(name for name in wanted if self._store.manifest(name))
+        self._effects += self._placing.go_on(now)
+        self._refresh_at = now + self._refresh_pause
         missing = (name for name in wanted if not self._store.manifest(name))
         self._names = {name: place for place, name in enumerate(missing)}
         self._unfinished = dict(self._names)

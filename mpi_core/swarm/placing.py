@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 
+from mpi_core.protocol import events as ev
+from mpi_core.swarm.machine import Effects, Emit
 from mpi_core.swarm.store import SegmentStore
 
 #: Bytes that are copied between two messages, about.
@@ -26,13 +28,13 @@ class Placing:
         #: When to go on; None: all are in place.
         self.wake_at: float | None = None
 
-    def add(self, names: Iterable[str], now: float) -> None:
+    def add(self, names: Iterable[str]) -> None:
         """Files that the store owns."""
         self._names.extend(names)
-        self.wake_at = now if self._names else None
 
-    def go_on(self, now: float) -> Iterator[str]:
-        """Copy for as long as AT_ONCE lasts; the files that are whole now, by name. Raises OSError."""
+    def go_on(self, now: float) -> Effects:
+        """Copy for as long as AT_ONCE lasts; tells of the files that are whole now. Raises OSError."""
+        effects: Effects = []
         left = AT_ONCE
         while self._names and left > 0:
             if self._steps is None:
@@ -40,7 +42,8 @@ class Placing:
             step = next(self._steps, None)
             if step is None:
                 self._steps = None
-                yield self._names.popleft()
+                effects.append(Emit(ev.FileCompleted(self._names.popleft())))
             else:
                 left -= step
         self.wake_at = now if self._names else None
+        return effects
