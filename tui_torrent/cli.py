@@ -20,10 +20,10 @@ from tui_torrent.words import (
     Parser,
     UsageError,
     Version,
+    add_choices_of_the_swarm,
     given,
     path,
     positive,
-    seed,
     whole,
 )
 
@@ -72,7 +72,6 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="write every status event as JSON Lines; *.zst: compressed",
     )
-    add("--seed", type=seed, default=Options.seed, metavar="INT", help="of all random choices (%(default)s)")
     add(
         "--strategy",
         choices=("swarm", "classic"),
@@ -80,19 +79,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="swarm: rarest first, a window of requests, endgame; "
         "classic: segments in order, one request at a time (default: %(default)s)",
     )
-    add(
-        "--window",
-        type=whole(1),
-        metavar="N",
-        help="requests in flight (default: as many as the links need)",
-    )
-    add(
-        "--swarm-update",
-        type=whole(1),
-        default=Options.swarm_update,
-        metavar="N",
-        help="segments between two swarm updates (%(default)s)",
-    )
+    add_choices_of_the_swarm(parser)
     add("--rate", type=positive, metavar="B", help="bytes a second that a client may upload")
     add(
         "--request-timeout",

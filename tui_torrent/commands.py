@@ -7,7 +7,18 @@ import sys
 from collections.abc import Callable
 
 from tui_torrent.config import SimulateOptions
-from tui_torrent.words import PROGRAM, Parser, given, path, port, positive, seconds, seed, share, whole
+from tui_torrent.words import (
+    PROGRAM,
+    Parser,
+    add_choices_of_the_swarm,
+    given,
+    path,
+    port,
+    positive,
+    seconds,
+    share,
+    whole,
+)
 
 
 def build_check_parser() -> argparse.ArgumentParser:
@@ -142,9 +153,7 @@ def build_simulate_parser() -> argparse.ArgumentParser:
         help="that each payload takes on a link (%(default)s)",
     )
     add("--latency", type=seconds, default=0.0, metavar="S", help="from any host to any (0)")
-    add("--window", type=whole(1), metavar="N", help="requests in flight (default: by itself)")
-    add("--swarm-update", type=whole(1), default=default.swarm_update, metavar="N", help="(%(default)s)")
-    add("--seed", type=seed, default=0, metavar="INT", help="of all random choices (0)")
+    add_choices_of_the_swarm(parser)
     add("--json", action="store_true", help="print the report as one JSON object")
     add("--journal", type=path, metavar="FILE", help="write every event, to be checked and replayed")
     add("--plot", type=path, metavar="FILE", help="draw the completion curves, as SVG")

@@ -8,6 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
+from mpi_core.swarm.config import SwarmConfig
+
 PROGRAM = "tui_torrent"
 
 #: What a run's usage begins with; its page of help needs none of it.
@@ -92,3 +94,19 @@ def given(text: str) -> str:
 def path(text: str) -> Path:
     """The type of paths, none of them empty."""
     return Path(given(text))
+
+
+def add_choices_of_the_swarm(parser: argparse.ArgumentParser) -> None:
+    """The options that mean the same to a run and to a simulation."""
+    add = parser.add_argument
+    add("--seed", type=seed, default=0, metavar="INT", help="of all random choices (%(default)s)")
+    add(
+        "--window", type=whole(1), metavar="N", help="requests in flight (default: as many as the links need)"
+    )
+    add(
+        "--swarm-update",
+        type=whole(1),
+        default=SwarmConfig.swarm_update,
+        metavar="N",
+        help="segments between two swarm updates (%(default)s)",
+    )
