@@ -72,7 +72,7 @@ IN_FILES: Mapping[str, tuple[str | bytes | None, str]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parses
+@pytest.mark.alike
 @pytest.mark.parametrize("name", IN_FILES)
 def test_a_bad_in_file(name: str, tmp_path: Path) -> None:
     content, says = IN_FILES[name]
@@ -191,7 +191,7 @@ TOML: Mapping[str, tuple[str | bytes, str]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parses
+@pytest.mark.alike
 @pytest.mark.parametrize("name", TOML)
 def test_a_bad_toml_file(name: str, tmp_path: Path) -> None:
     content, says = TOML[name]

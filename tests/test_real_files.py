@@ -175,6 +175,7 @@ def broken_shares(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, tupl
             job.close()
 
 
+@pytest.mark.alike
 def test_a_file_that_is_cut_short_meanwhile_is_named_and_the_rest_arrives(
     broken_shares: Mapping[str, tuple[Path, Run]],
 ) -> None:
@@ -187,6 +188,7 @@ def test_a_file_that_is_cut_short_meanwhile_is_named_and_the_rest_arrives(
         assert mode_of(out / f"client{rank}" / "small") == 0o600
 
 
+@pytest.mark.alike
 def test_a_file_that_is_spoiled_meanwhile_is_named(broken_shares: Mapping[str, tuple[Path, Run]]) -> None:
     out, run = broken_shares["spoil"]
     assert run.code == 1, run
@@ -196,6 +198,7 @@ def test_a_file_that_is_spoiled_meanwhile_is_named(broken_shares: Mapping[str, t
         assert tree_of(out / f"client{rank}").keys() == {"small"}
 
 
+@pytest.mark.alike
 def test_small_files_that_are_cut_short_meanwhile_are_named_and_the_rest_arrives(
     broken_shares: Mapping[str, tuple[Path, Run]],
 ) -> None:

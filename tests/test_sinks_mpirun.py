@@ -15,7 +15,7 @@ from mpi_core.runtime.journal import read_journal
 from tests.helpers.mpirun import REPOSITORY, mpirun, needs_mpirun, needs_proc, started
 from tests.helpers.scenarios import folder_of
 
-pytestmark = [pytest.mark.mpirun, needs_mpirun, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.mpirun, pytest.mark.alike, needs_mpirun, pytest.mark.timeout(60)]
 
 CLASSIC = REPOSITORY / "demo" / "classic"
 #: An owner and one who wants, and one who wants what nobody has.
