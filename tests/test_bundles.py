@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from mpi_core.protocol.bundle import (
     BUNDLE_MEMBERS,
-    BUNDLE_SEGMENT,
+    MAX_BUNDLE_SEGMENT,
     SEGMENT_MEMBERS,
     SMALL_FILE,
     bundle,
@@ -23,6 +23,7 @@ from mpi_core.protocol.bundle import (
 )
 from mpi_core.protocol.errors import RemoteProtocolError
 from mpi_core.protocol.manifest import Algorithm, Manifest, Member, segment_hasher
+from mpi_core.protocol.messages import Bundled, Init
 from mpi_core.protocol.units import Rank
 from mpi_core.runtime.files import OutputError, RealFiles
 from mpi_core.swarm.bundles import group
@@ -58,7 +59,7 @@ def test_the_segments_of_a_bundle_are_whole_files_in_their_order(
     assert names == [f"f{at}" for at in range(len(contents))]
     for index in range(manifest.segments):
         payload = payload_of(manifest, index, contents)
-        assert len(payload) == manifest.payload_length(index) <= BUNDLE_SEGMENT
+        assert len(payload) == manifest.payload_length(index) <= MAX_BUNDLE_SEGMENT
         assert manifest.verifies(index, payload)
         assert [bytes(part) for _, part in manifest.parts(index, payload)] == [
             contents[int(member.name[1:])] for member in manifest.members[index]
@@ -105,22 +106,34 @@ def test_what_is_small() -> None:
 )
 def test_a_bundle_that_cannot_be_is_refused(members: tuple[tuple[Member, ...], ...]) -> None:
     with pytest.raises(RemoteProtocolError):
-        Manifest("all", 2, BUNDLE_SEGMENT, "blake3", (b"1", b"2"), members=members)
+        Manifest("all", 2, MAX_BUNDLE_SEGMENT, "blake3", (b"1", b"2"), members=members)
 
 
 # Which files go together ----------------------------------------------------------------------
 
 
 def grouped(
-    owners: dict[str, list[int]],
-    wanters: dict[str, list[int]],
-    named: Sequence[str] = (),
-    least: int = 2,
+    owners: dict[str, list[int]], wanters: dict[str, list[int]], named: Sequence[str] = (), least: int = 2
 ) -> list[tuple[str, ...]]:
-    files = [small(name, name.encode()) for name in owners]
-    ranks = {name: [Rank(rank) for rank in who] for name, who in owners.items()}
-    wanting = {name: [Rank(rank) for rank in who] for name, who in wanters.items()}
-    return [told.members for told in group(files, ranks, wanting, named, least)]
+    return [told.members for told in bundles(owners, wanters, named, least)]
+
+
+def bundles(
+    owners: dict[str, list[int]], wanters: dict[str, list[int]], named: Sequence[str] = (), least: int = 2
+) -> list[Bundled]:
+    """Each wanter has one pattern for all that it wants; rank 9 wants some by name."""
+    files = {name: small(name, name.encode()) for name in owners}
+    ranks = sorted({rank for who in (*owners.values(), *wanters.values()) for rank in who})
+    wants = {rank: tuple(name for name, who in wanters.items() if rank in who) for rank in ranks}
+    inits = {
+        Rank(rank): Init(
+            tuple(files[name] for name, who in owners.items() if rank in who),
+            (" ".join(wants[rank]),) if wants[rank] else (),
+        )
+        for rank in ranks
+    }
+    matched = {" ".join(names): names for names in wants.values()}
+    return group(files.values(), inits | {Rank(9): Init((), (), tuple(named))}, matched, least)
 
 
 def test_the_same_owners_and_the_same_wanters() -> None:
@@ -145,10 +158,9 @@ def test_few_files_are_left_alone_and_many_are_parted_evenly() -> None:
 
 
 def test_a_file_that_bears_the_name_of_a_bundle_keeps_it() -> None:
-    files = [small(name, b"x") for name in ("a", "b", bundle_name(["a", "b", "a +2"]))]
-    owners = {file.name: [Rank(1)] for file in files}
-    wanters = {file.name: [Rank(2)] for file in files}
-    assert [told.name for told in group(files, owners, wanters, (), 2)] == ["a +2+"]
+    names = ["a", "b", bundle_name(["a", "b", "a +2"])]
+    told = bundles({name: [1] for name in names}, {name: [2] for name in names})
+    assert [bundled.name for bundled in told] == ["a +2+"]
 
 
 # On a disk ------------------------------------------------------------------------------------

@@ -15,8 +15,11 @@ from mpi_core.protocol.manifest import Manifest, Member, segment_hasher
 
 #: A file of more bytes than this travels alone.
 SMALL_FILE = 128 * 1024
-#: Bytes in a segment of a bundle, unless its only member has more.
-BUNDLE_SEGMENT = 512 * 1024
+#: A bundle has about so many segments, since each costs its clients CPU …
+BUNDLE_SEGMENTS = 100
+#: … of these many bytes at least and at most, unless the only member of one has more.
+MIN_BUNDLE_SEGMENT = 128 * 1024
+MAX_BUNDLE_SEGMENT = 1024 * 1024
 #: Members of a segment, where they are very small or empty, and of a bundle, at the most.
 SEGMENT_MEMBERS = 256
 BUNDLE_MEMBERS = 4096
@@ -36,22 +39,24 @@ def bundle(name: str, files: Sequence[Manifest]) -> Manifest:
     """The manifest of the bundle of ``files``, which are small, of one algorithm, and at least one."""
     algorithm = files[0].algorithm
     digest_of = segment_hasher(algorithm)
-    segments = list(_segments(files))
+    size = sum(file.size for file in files)
+    length = min(max(MIN_BUNDLE_SEGMENT, size // BUNDLE_SEGMENTS), MAX_BUNDLE_SEGMENT)
+    segments = list(_segments(files, length))
     return Manifest(
         name=name,
-        size=sum(file.size for file in files),
-        segment_length=BUNDLE_SEGMENT,
+        size=size,
+        segment_length=length,
         algorithm=algorithm,
         digests=tuple(digest_of(b"".join(chain.from_iterable(f.digests for f in s))) for s in segments),
         members=tuple(tuple(Member(f.name, f.size, f.mode) for f in s) for s in segments),
     )
 
 
-def _segments(files: Sequence[Manifest]) -> Iterator[list[Manifest]]:
+def _segments(files: Sequence[Manifest], length: int) -> Iterator[list[Manifest]]:
     segment: list[Manifest] = []
     size = 0
     for file in files:
-        if segment and (size + file.size > BUNDLE_SEGMENT or len(segment) == SEGMENT_MEMBERS):
+        if segment and (size + file.size > length or len(segment) == SEGMENT_MEMBERS):
             yield segment
             segment, size = [], 0
         segment.append(file)

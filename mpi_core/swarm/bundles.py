@@ -7,31 +7,41 @@ puts that file where it wants it, and needs no swarm).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 
 from mpi_core.protocol.bundle import BUNDLE_MEMBERS, bundle_name, is_small
 from mpi_core.protocol.manifest import Manifest
-from mpi_core.protocol.messages import Bundled
+from mpi_core.protocol.messages import Bundled, Init
 from mpi_core.protocol.units import Rank
 
 
 def group(
-    files: Iterable[Manifest],
-    owners: Mapping[str, Collection[Rank]],
-    wanters: Mapping[str, Collection[Rank]],
-    named: Collection[str],
-    least: int,
+    files: Iterable[Manifest], inits: Mapping[Rank, Init], matched: Mapping[str, Sequence[str]], least: int
 ) -> list[Bundled]:
     """The bundles that are worth it, of at least ``least`` members each, in a fixed order.
 
-    ``owners`` and ``wanters`` by name, in ascending order; ``named`` are wanted by their exact names.
+    ``inits`` are the clients' own, by rank, ascending; ``matched`` the names that each pattern in them means.
     """
+    owners: dict[str, list[Rank]] = {}
+    for rank, init in inits.items():
+        for manifest in init.owned:
+            owners.setdefault(manifest.name, []).append(rank)
+    # Who wants the same, in the same words, is of one party: clients may be thousands, parties are few.
+    parties: dict[tuple[str, ...], int] = {}
+    for init in inits.values():
+        parties.setdefault(init.patterns, len(parties))
+    wanters: dict[str, list[int]] = {}
+    for patterns, party in parties.items():
+        for name in dict.fromkeys(chain.from_iterable(matched[pattern] for pattern in patterns)):
+            wanters.setdefault(name, []).append(party)
+    alone = set(_left_alone(inits.values(), parties, wanters))
     groups: dict[tuple[object, ...], list[str]] = {}
     for manifest in files:
         name = manifest.name
-        mine, theirs = tuple(owners[name]), tuple(wanters.get(name, ()))
-        if is_small(manifest) and theirs and name not in named and not set(mine) & set(theirs):
-            groups.setdefault((manifest.algorithm, mine, theirs), []).append(name)
+        if name in wanters and name not in alone and is_small(manifest):
+            ways = (manifest.algorithm, tuple(owners[name]), tuple(wanters[name]))
+            groups.setdefault(ways, []).append(name)
     bundles = []
     for names in groups.values():
         for members in _chunks(sorted(names), least):
@@ -41,6 +51,15 @@ def group(
                 name += "+"
             bundles.append(Bundled(name, tuple(members)))
     return bundles
+
+
+def _left_alone(
+    inits: Iterable[Init], parties: Mapping[tuple[str, ...], int], wanters: Mapping[str, Sequence[int]]
+) -> Iterator[str]:
+    for init in inits:
+        yield from init.names
+        party = parties[init.patterns]
+        yield from (file.name for file in init.owned if party in wanters.get(file.name, ()))
 
 
 def _chunks(names: list[str], least: int) -> Iterator[list[str]]:

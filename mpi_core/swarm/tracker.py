@@ -9,7 +9,7 @@ from anyone stops everyone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -183,48 +183,33 @@ class Tracker:
             members = tuple(tuple(member.name for member in segment) for segment in m.members)
             self._emit(ev.FileRegistered(m.name, m.size, m.segments, m.algorithm, digests, members))
         bundle_of = {name: bundled.name for bundled in bundles for name in bundled.members}
+        told = {
+            pattern: tuple(dict.fromkeys(bundle_of.get(name, name) for name in names))
+            for pattern, names in matched.items()
+        }
         for member in living:
             assert member.init is not None
             for name in dict.fromkeys(bundle_of.get(m.name, m.name) for m in member.init.owned):
                 self._enlist(member, name, "seed")
         for member in living:
-            names = tuple(
-                tuple(dict.fromkeys(bundle_of.get(name, name) for name in found))
-                for found in matched[member.rank]
-            )
+            assert member.init is not None
+            names = tuple(told[pattern] for pattern in member.init.patterns)
             owned = tuple(b for b in bundles if member.rank in self._registry.files[b.name].roles)
             self._unheard.add(member.rank)
             self._send(member.rank, msg.InitAck(names, owned))
             self._emit(ev.InitAckSent(member.rank))
 
-    def _matched(self, living: list[Member]) -> dict[Rank, list[tuple[str, ...]]]:
-        """For each client and each of its patterns, the names that it matches."""
+    def _matched(self, living: list[Member]) -> dict[str, tuple[str, ...]]:
+        """For each pattern of a client, the names that it matches."""
         names = sorted(self._registry.files)
-        #: Clients often want the same.
-        found: dict[str, tuple[str, ...]] = {}
-        matched: dict[Rank, list[tuple[str, ...]]] = {}
-        for member in living:
-            assert member.init is not None
-            for pattern in member.init.patterns:
-                if pattern not in found:
-                    found[pattern] = match_names(pattern, names)
-            matched[member.rank] = [found[pattern] for pattern in member.init.patterns]
-        return matched
+        patterns = (pattern for member in living if member.init for pattern in member.init.patterns)
+        return {pattern: match_names(pattern, names) for pattern in dict.fromkeys(patterns)}
 
-    def _bundle(self, living: list[Member], matched: Mapping[Rank, list[tuple[str, ...]]]) -> list[Bundled]:
+    def _bundle(self, living: list[Member], matched: Mapping[str, Sequence[str]]) -> list[Bundled]:
         """Put small files together; the registry has the bundles in their place from then on."""
-        owners: dict[str, list[Rank]] = {}
-        wanters: dict[str, list[Rank]] = {}
-        named: set[str] = set()
-        for member in living:
-            assert member.init is not None
-            for manifest in member.init.owned:
-                owners.setdefault(manifest.name, []).append(member.rank)
-            for name in dict.fromkeys(name for names in matched[member.rank] for name in names):
-                wanters.setdefault(name, []).append(member.rank)
-            named.update(member.init.names)
         manifests = [file.manifest for file in self._registry.files.values()]
-        bundles = group(manifests, owners, wanters, named, self._config.bundle_from)
+        inits = {member.rank: member.init for member in living if member.init}
+        bundles = group(manifests, inits, matched, self._config.bundle_from)
         for bundled in bundles:
             self._registry.bundle(bundled)
         return bundles
