@@ -17,6 +17,7 @@ from mpi_core.protocol.manifest import (
     MIN_SEGMENT_LENGTH,
     Algorithm,
     Manifest,
+    first_name_problem,
     name_problem,
     segment_hasher,
     segment_length_for,
@@ -120,6 +121,7 @@ def test_an_empty_file_has_no_segment() -> None:
 )
 def test_a_name_that_escapes_is_refused(name: str) -> None:
     assert name_problem(name)
+    assert first_name_problem(["a", name, "b/c"]) == name_problem(name)
     with pytest.raises(RemoteProtocolError, match="a manifest with "):
         Manifest.declared(name, ("h",))
 
@@ -129,6 +131,8 @@ def test_a_name_that_escapes_is_refused(name: str) -> None:
 )
 def test_a_name_that_stays_is_taken(name: str) -> None:
     assert name_problem(name) is None
+    assert first_name_problem([name]) is None
+    assert first_name_problem(["a/b", name, name]) is None
     assert Manifest.declared(name, ("h",)).name == name
 
 

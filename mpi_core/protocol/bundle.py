@@ -16,10 +16,10 @@ from mpi_core.protocol.manifest import Manifest, Member, segment_hasher
 #: A file of more bytes than this travels alone.
 SMALL_FILE = 128 * 1024
 #: A bundle has about so many segments, since each costs its clients CPU …
-BUNDLE_SEGMENTS = 100
+BUNDLE_SEGMENTS = 64
 #: … of these many bytes at least and at most, unless the only member of one has more.
 MIN_BUNDLE_SEGMENT = 128 * 1024
-MAX_BUNDLE_SEGMENT = 1024 * 1024
+MAX_BUNDLE_SEGMENT = 2 * 1024 * 1024
 #: Members of a segment, where they are very small or empty, and of a bundle, at the most.
 SEGMENT_MEMBERS = 256
 BUNDLE_MEMBERS = 4096

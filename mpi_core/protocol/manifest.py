@@ -8,8 +8,9 @@ message that carries it bears that hash as its payload, and verification compare
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
+from itertools import chain
 from typing import Literal, Protocol
 
 import msgspec
@@ -84,6 +85,14 @@ def name_problem(name: str) -> str | None:
     return None
 
 
+def first_name_problem(names: Sequence[str]) -> str | None:
+    """The problem of the first of ``names`` that has one, or None. All at once: there may be thousands."""
+    text = "/" + "/\0/".join(names) + "/"
+    if text.count("\0") < len(names) and not any(wrong in text for wrong in ("//", "/./", "/../")):
+        return None
+    return next(filter(None, map(name_problem, names)), None)
+
+
 class Member(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A small file in a bundle."""
 
@@ -132,16 +141,17 @@ class Manifest(msgspec.Struct, frozen=True, array_like=True, gc=False):
     def _members_problem(self) -> str | None:
         if len(self.members) != len(self.digests):
             return f"{len(self.digests)} digests where {len(self.members)} segments are"
-        names: set[str] = set()
-        size = 0
-        for member in (member for segment in self.members for member in segment):
-            problem = name_problem(member.name)
-            if problem:
-                return f"a member with {problem}"
-            if member.name in names or member.size < 0 or not 0 <= member.mode <= 0o777:
-                return f"a second member {member.name!r}, or one of size {member.size}, mode {member.mode}"
-            names.add(member.name)
-            size += member.size
+        members = list(chain.from_iterable(self.members))
+        names = [member.name for member in members]
+        problem = first_name_problem(names)
+        if problem:
+            return f"a member with {problem}"
+        for member in members:
+            if member.size < 0 or not 0 <= member.mode <= 0o777:
+                return f"a member {member.name!r} of size {member.size}, mode {member.mode}"
+        if len(set(names)) < len(names):
+            return "two members of one name"
+        size = sum(member.size for member in members)
         longest = max(map(self.payload_length, range(len(self.members))))
         if size != self.size or longest > LONGEST_SEGMENT:
             return f"{size} bytes of members for a size of {self.size}, {longest} in one segment"

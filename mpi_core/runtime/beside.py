@@ -13,7 +13,7 @@ from mpi_core.protocol.errors import UnreadableError
 from mpi_core.protocol.messages import Place
 from mpi_core.protocol.units import Rank
 from mpi_core.runtime.buffers import paged
-from mpi_core.runtime.disk import PIECE, READ, SmallFile, opened, read_into, read_small_files
+from mpi_core.runtime.disk import PIECE, READ, opened, read_into, read_small_files
 
 #: What a process has in common with those that see the same files: namespaces of its kernel.
 SPACES = ("mnt", "net", "user")
@@ -66,7 +66,7 @@ class Reader:
         """Whole small files, one behind the other. Raises UnreadableError."""
         payload = self._room(sum(place.length for place in places))
         try:
-            read_small_files(map(_small_file, places), payload)
+            read_small_files([(place.paths[0], place.length) for place in places], payload)
         except (OSError, ValueError, LookupError) as error:
             raise UnreadableError(str(error)) from error
         return payload
@@ -75,8 +75,3 @@ class Reader:
         if length > len(self._memory):
             self._memory = memoryview(paged(length))
         return self._memory[:length]
-
-
-def _small_file(place: Place) -> SmallFile:
-    folder, slash, name = os.fsdecode(place.paths[0]).rpartition("/")
-    return folder + slash, name, place.length

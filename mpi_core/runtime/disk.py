@@ -6,8 +6,7 @@ import os
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from itertools import count, groupby
-from operator import itemgetter
+from itertools import groupby
 
 from mpi_core.protocol.errors import TorrentError
 
@@ -33,8 +32,8 @@ FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
 PIECE = 256 * 1024
 
 
-#: A whole file to be read: its folder, with a slash behind it, its name there, and its bytes.
-SmallFile = tuple[str, str, int]
+#: A whole file to be read: its absolute path, and its bytes.
+SmallFile = tuple[bytes, int]
 
 
 class OutputError(OSError):
@@ -72,15 +71,14 @@ class OpenFiles:
             self.close(name)
 
 
-def partial_names(name: str) -> Iterator[str]:
-    """``name.part``, ``name.part.part`` …, without end; cut where the file system would refuse them."""
+def partial_name(name: str, number: int) -> str:
+    """``name.part`` for 1, then ``name.part.part`` …; cut where a file system would refuse it."""
+    suffix = PART * number if number <= 8 else f".{number}{PART}"
+    room = MAX_COMPONENT - len(suffix)
+    if 4 * len(name) <= room:  # At most, in UTF-8.
+        return name + suffix
     folder, slash, last = name.rpartition("/")
-    for number in count(1):
-        suffix = PART * number if number <= 8 else f".{number}{PART}"
-        stem = last
-        if 4 * len(last) + len(suffix) > MAX_COMPONENT:  # It may be too long, in UTF-8.
-            stem = last.encode()[: MAX_COMPONENT - len(suffix)].decode(errors="ignore")
-        yield f"{folder}{slash}{stem}{suffix}"
+    return folder + slash + last.encode()[:room].decode(errors="ignore") + suffix
 
 
 def read_into(fd: int, buffer: memoryview, offset: int) -> None:
@@ -109,15 +107,19 @@ def read_small_files(files: Iterable[SmallFile], buffer: memoryview) -> None:
     Their system calls cost more than their bytes, so each names but a file in an open folder.
     """
     start = 0
-    for folder, group in groupby(files, itemgetter(0)):
-        with opened(folder or ".", FOLDER) as below:
-            for _, name, size in group:
-                fd = os.open(name, READ, dir_fd=below)
+    for folder, group in groupby(files, _folder_of):
+        with opened(folder + b"/", FOLDER) as below:
+            for path, size in group:
+                fd = os.open(path[len(folder) + 1 :], READ, dir_fd=below)
                 try:
                     read_into(fd, buffer[start : start + size], 0)
                 finally:
                     os.close(fd)
                 start += size
+
+
+def _folder_of(file: SmallFile) -> bytes:
+    return file[0].rpartition(b"/")[0]
 
 
 def write_all(fd: int, payload: bytes | bytearray | memoryview, offset: int) -> None:
@@ -129,7 +131,7 @@ def write_all(fd: int, payload: bytes | bytearray | memoryview, offset: int) -> 
 
 
 @contextmanager
-def opened(path: str, flags: int) -> Iterator[int]:
+def opened(path: str | bytes, flags: int) -> Iterator[int]:
     """A descriptor of a file or a folder, for as long as the block lasts."""
     fd = os.open(path, flags)
     try:

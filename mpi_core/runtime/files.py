@@ -15,7 +15,7 @@ import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from itertools import groupby
+from itertools import count, groupby, repeat
 from pathlib import Path
 from threading import Lock
 
@@ -34,7 +34,7 @@ from mpi_core.runtime.disk import (
     identity,
     missing_folders,
     opened,
-    partial_names,
+    partial_name,
     plainly,
     read_all,
     read_small_files,
@@ -110,7 +110,7 @@ class RealFiles(Backing):
     def locate(self, manifest: Manifest, index: int) -> tuple[Place, ...]:
         if manifest.members:
             found = map(self._whereabouts, manifest.members[index])
-            return tuple([Place((_absolute(folder + name),), 0, size) for folder, name, size in found])
+            return tuple([Place((path,), 0, size) for path, size in found])
         name = manifest.name
         place = self._places.get(name)
         paths = [self._shares[name]] if place is None else [self._path(place), self._path(name)]
@@ -211,8 +211,7 @@ class RealFiles(Backing):
     def _whereabouts(self, member: Member) -> SmallFile:
         share = self._shares.get(member.name)
         path = self._path(member.name) if share is None else share
-        name = _last(path)
-        return path[: -len(name)], name, member.size
+        return _absolute(path), member.size
 
     def _open(self, name: str) -> int:
         """A descriptor to read a share or a download by."""
@@ -319,7 +318,7 @@ class RealFiles(Backing):
 
     def _create_partial(self, name: str, below: int | None = None) -> tuple[str, int]:
         """A new file of a partial name that nothing else bears, and its descriptor."""
-        for partial in partial_names(name):
+        for partial in map(partial_name, repeat(name), count(1)):
             if partial in self._files or partial in self._folders or partial in self._partials:
                 continue
             path = self._path(partial) if below is None else _last(partial)
@@ -388,4 +387,4 @@ def _last(name: str) -> str:
 
 def _absolute(path: str) -> bytes:
     """As another process can open it."""
-    return os.fsencode(os.path.abspath(path))
+    return os.fsencode(path if path.startswith("/") else os.path.abspath(path))
