@@ -59,7 +59,7 @@ def test_the_segments_of_a_bundle_are_whole_files_in_their_order(
     assert names == [f"f{at}" for at in range(len(contents))]
     for index in range(manifest.segments):
         payload = payload_of(manifest, index, contents)
-        assert len(payload) == manifest.payload_length(index) <= MAX_BUNDLE_SEGMENT
+        assert len(payload) == manifest.payload_length(index) <= manifest.segment_length <= MAX_BUNDLE_SEGMENT
         assert manifest.verifies(index, payload)
         assert [bytes(part) for _, part in manifest.parts(index, payload)] == [
             contents[int(member.name[1:])] for member in manifest.members[index]

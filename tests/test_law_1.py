@@ -22,9 +22,9 @@ ROOT = Path(__file__).parent.parent
 def replayed(machine: Machine, recorded: Recorded, store: SegmentStore | None) -> Effects:
     """What a fresh machine makes of what another one was given."""
     effects = machine.start(0.0)
-    for now, load, delivery in recorded.stimuli:
+    for now, words, delivery in recorded.stimuli:
         if store is not None:
-            store.load = load
+            store.load, store.sending = words
         try:
             effects += machine.wake(now) if delivery is None else machine.receive(now, *delivery)
         except RemoteProtocolError:
@@ -37,7 +37,7 @@ def test_a_machine_makes_the_same_of_the_same_stimuli(schedule: Schedule) -> Non
     swarm = schedule.swarm().run()
     machines = swarm.fresh_machines()
     # An uploader reads what its downloader writes: the store is part of its stimuli, so it is left out here.
-    # Of what an uploader writes, a downloader reads one number.
+    # Of what an uploader writes, a downloader reads two words.
     for key, recorded in swarm.recorded.items():
         if key[1] != "uploader" and swarm.faults.dead_at.get(key[0]) != 0.0:
             assert replayed(machines[key], recorded, swarm.stores.get(key[0])) == recorded.effects

@@ -9,6 +9,7 @@ from mpi_core.swarm.slots import (
     ALONE,
     FEW,
     FIRST_TAKES,
+    FIRST_TAKES_IN_CROWD,
     GAIN,
     LEAVING,
     MOST_BYTES,
@@ -87,7 +88,17 @@ def test_where_the_first_payload_takes_long_there_are_twice_as_many_until_a_few_
     assert slots.size == 2
     assert slots.opens_at(1.0) is None
     slots.leaves(0.3, 0, 256 * KIB)
-    assert slots.size == SHARING
+    assert slots.size == FEW
+
+
+def test_who_knows_that_the_link_is_long_has_as_many_at_once() -> None:
+    slots = Slots(2)
+    slots.asked_by(Rank(1), link_is_long=True)
+    assert slots.size + slots.opened == FEW
+    assert slots.opens_at(1.0) is None
+    crowd = in_crowd()
+    crowd.asked_by(Rank(1), link_is_long=True)
+    assert (crowd.size, crowd.opened) == (1, 0)
 
 
 def test_a_crowd_opens_one_slot_at_a_time() -> None:
@@ -95,7 +106,7 @@ def test_a_crowd_opens_one_slot_at_a_time() -> None:
     for receiver in range(FEW + 1):
         slots.asked_by(Rank(receiver))
     for opened in range(1, SHARING - 1):
-        assert slots.opens_at(1.0) == 1.0 + opened * FIRST_TAKES
+        assert slots.opens_at(1.0) == 1.0 + opened * FIRST_TAKES_IN_CROWD
         slots.open()
         assert slots.opened == opened
     assert slots.opens_at(1.0) is None

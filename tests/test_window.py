@@ -3,7 +3,20 @@
 from __future__ import annotations
 
 from mpi_core.swarm.config import SwarmConfig
-from mpi_core.swarm.window import FIRST, FIRST_IN_CROWD, GAIN, MOST, MOST_BYTES, SPARE, Window
+from mpi_core.swarm.window import (
+    EARLY_ON_LONG,
+    FEW,
+    FIRST,
+    FIRST_IN_CROWD,
+    GAIN,
+    GROWTH_ON_LONG,
+    LONG,
+    LONG_BYTES,
+    MOST,
+    MOST_BYTES,
+    SPARE,
+    Window,
+)
 
 
 def after(answers: int, gap: float, took: float, **choices: object) -> Window:
@@ -15,7 +28,33 @@ def after(answers: int, gap: float, took: float, **choices: object) -> Window:
 
 
 def test_a_window_begins_small_and_grows_by_one_an_answer() -> None:
-    assert [after(answers, 0.001, 1.0).size for answers in (0, 1, 2)] == [FIRST, FIRST + 1, FIRST + 2]
+    assert [after(answers, 0.001, 0.01).size for answers in (0, 1, 2)] == [FIRST, FIRST + 1, FIRST + 2]
+
+
+def test_where_answers_take_long_it_grows_faster() -> None:
+    assert [after(answers, 0.001, 0.1).size for answers in (0, 1, 2)] == [
+        FIRST,
+        FIRST + GROWTH_ON_LONG,
+        FIRST + 2 * GROWTH_ON_LONG,
+    ]
+    assert after(FEW - 1, 0.001, 1.0).size == EARLY_ON_LONG
+
+
+def test_a_link_is_long_until_an_answer_came_soon() -> None:
+    window = Window(SwarmConfig())
+    assert not window.is_link_long
+    window.answered(1.0, 2 * LONG)
+    assert window.is_link_long
+    window.answered(1.1, LONG / 2)
+    window.answered(1.2, 2 * LONG)
+    assert not window.is_link_long
+
+
+def test_large_segments_take_longer() -> None:
+    window = Window(SwarmConfig())
+    window.holds_segments_of(4 * LONG_BYTES)
+    window.answered(1.0, 3 * LONG)
+    assert not window.is_link_long
 
 
 def test_it_covers_what_arrives_during_an_answer() -> None:

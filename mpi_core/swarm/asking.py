@@ -20,8 +20,10 @@ from mpi_core.swarm.requests import LONGER, NEVER, Requests
 PATIENCE = (0.1, 2.0)
 
 #: Requests for first copies that a seed has outstanding beside the window; in a crowd one: what is alone on
-#: its host is passed on at once.
-FIRST_COPIES = 2
+#: its host is passed on at once. On a long link more, until it is known what that holds; and then so many
+#: times the share of it, since half of the time a request is on its way to the seed, or waits there.
+FIRST_COPIES, FIRST_COPIES_ON_LONG = 2, 5
+AHEAD = 1.5
 
 #: Of so many sources, drawn from those that could be asked, it is asked whose turn is first.
 CHOICES = 4
@@ -119,7 +121,8 @@ class Asking(Requests):
         for at once; of the others', in a swarm that is only partly known and when the own one is done, one:
         somebody may have been told of no seed."""
         picker = self._picker
-        wanted, most = picker.stripe, 1 if self.window.in_crowd else FIRST_COPIES
+        most = FIRST_COPIES_ON_LONG if self.window.is_link_long else FIRST_COPIES
+        wanted, most = picker.stripe, 1 if self.window.in_crowd else most
         if self._is_new:
             wanted = picker.unheld & picker.todo
         elif not wanted:
@@ -130,7 +133,7 @@ class Asking(Requests):
             # On a long link a seed that few still ask must be asked for more by each.
             unheld = picker.unheld & ~self._stored
             share = (unheld & picker.mine).bit_count() / unheld.bit_count()
-            most = max(most, ceil(share * self.window.link_holds))
+            most = max(most, ceil(AHEAD * share * self.window.link_holds))
         for source in self._sources.ready_seeds(now, most):
             keys = source.seed_keys & wanted & ~(source.asked | source.barred)
             while keys and source.outstanding < most and len(self._open) < MAX_TICKETS:

@@ -329,6 +329,7 @@ class Neighbours:
     def gained(self, key: int) -> None:
         self._stored |= 1 << key
         self._stale = True
+        self._store.is_link_long = self._requests.window.is_link_long
 
     def _next_flush(self) -> float | None:
         turns = self._turns

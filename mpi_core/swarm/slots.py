@@ -33,8 +33,8 @@ FEW = 8
 ALONE = 32
 
 #: Until the first payload has left, there are as many slots again for others after each so many seconds, till
-#: each of a few has one; in a crowd one more, up to what a shared link has.
-FIRST_TAKES = 0.025
+#: each of a few has one; in a crowd one more after each so many, up to what a shared link has.
+FIRST_TAKES, FIRST_TAKES_IN_CROWD = 0.013, 0.025
 
 #: A link on which a payload takes less than this, in seconds, is short: what it takes is mostly waiting for
 #: somebody to look.
@@ -68,19 +68,22 @@ class Slots:
         #: Slots beside these for receivers that have none on the way, until the first payload has left.
         self.opened = self._openings = 0
 
-    def asked_by(self, receiver: Rank, in_crowd: bool = False) -> None:
-        """Somebody asks; ``in_crowd``: it is known to be one of many."""
+    def asked_by(self, receiver: Rank, in_crowd: bool = False, link_is_long: bool = False) -> None:
+        """Somebody asks; ``in_crowd``: it is known to be one of many; ``link_is_long``: one need not wait
+        for the first payload to know that it takes long."""
         self._receivers.add(receiver)
         self._is_crowd = self._is_crowd or in_crowd or len(self._receivers) > FEW
         if self._is_crowd and not self.left:
             self.size = 1
+        elif link_is_long and not self.left:
+            self.opened = FEW - self._least
 
     def opens_at(self, since: float) -> float | None:
         """When there will be more slots for others although none has left, if the first payload set out at
         ``since``."""
         if self.left or self._least + self.opened >= (SHARING if self._is_crowd else FEW):
             return None
-        return since + (self._openings + 1) * FIRST_TAKES
+        return since + (self._openings + 1) * (FIRST_TAKES_IN_CROWD if self._is_crowd else FIRST_TAKES)
 
     def open(self) -> None:
         self._openings += 1
@@ -102,7 +105,8 @@ class Slots:
         elif 2 * size >= self._largest:
             self._quickest, self._largest = min(took, self._quickest), max(size, self._largest)
         least = self._least
-        sharing = min(SHARING, least + self.opened + self.left // LEAVING)
+        opened = least + self.opened
+        sharing = min(max(SHARING, opened), opened + self.left // LEAVING)
         if self._is_crowd:
             sharing = least = 1 if self._quickest >= SHORT and self.left < ALONE else least
         wanted = int(GAIN * self._quickest * rates[0][0]) if self._quickest >= SHORT else 0

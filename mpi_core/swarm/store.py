@@ -94,6 +94,8 @@ class SegmentStore:
         self.sending = False
         #: Whether more fetch than hear of each gain at once: the downloader's word to the uploader.
         self.in_crowd = False
+        #: Whether answers take so long that a payload does: the same's word to the same.
+        self.is_link_long = False
 
     def add_owned(self, manifest: Manifest) -> None:
         """A file that the client has had from the start."""

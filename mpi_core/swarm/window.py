@@ -6,6 +6,9 @@ the quickest answer seen (the bandwidth-delay product, without the queues that w
 served slowly must not ask for less), and a few to spare. It begins small and grows by one with each answer,
 so that a crowd that comes all at once does not ask a lone seed for everything.
 
+On a long link it grows faster: each answer takes many round trips there while TCP finds out how much the link
+holds, and a window that took as many to open would add its own slow start to that.
+
 In a crowd there is less to spare. Whoever has nothing to do there says so, to a few at a time, and is asked
 at once, beside the window; and all that waits in queues makes a segment's way from hand to hand longer (by
 Little's law a hop takes as many segments' times as there are requests in flight), and with it the time until
@@ -23,6 +26,11 @@ FIRST_IN_CROWD = 2
 
 #: Requests beside the bandwidth-delay product, and the factor on it.
 SPARE, GAIN = 10.7, 1.0
+
+#: A link is long while no answer of so many bytes came within so many seconds; the window then grows by so
+#: many requests with each, at first to so many.
+LONG, LONG_BYTES = 0.08, 128 * 1024
+GROWTH_ON_LONG, EARLY_ON_LONG = 4, 24
 
 #: In a crowd, next to nothing beside it; but on a long link all news are old, and more is in flight. The
 #: window there must not wait for a rate.
@@ -65,6 +73,7 @@ class Window:
         #: The time of the quickest answer.
         self._quickest = 0.0
         self._first_at = self._last_at = 0.0
+        self._long = LONG
 
     @property
     def is_fixed(self) -> bool:
@@ -76,6 +85,11 @@ class Window:
         return self.in_crowd and self._answers < NEW
 
     @property
+    def is_link_long(self) -> bool:
+        """Whether answers take so long that the link is long, or slow: nobody can tell at first."""
+        return not self.in_crowd and self._quickest > self._long
+
+    @property
     def link_holds(self) -> float:
         """The bandwidth-delay product, in segments; 0 until it is known."""
         return self._quickest / self.least_gap if self.least_gap else 0.0
@@ -84,6 +98,7 @@ class Window:
         """Segments of so many bytes are wanted."""
         if length:
             self._most = max(FIRST, min(self._most, MOST_BYTES // length))
+            self._long = max(self._long, LONG * length / LONG_BYTES)
 
     def enter_crowd(self) -> None:
         """There are more neighbours than hear of everything at once."""
@@ -112,7 +127,7 @@ class Window:
             self._adapt()
 
     def _adapt(self) -> None:
-        target = self._early
+        growth, target = (GROWTH_ON_LONG, EARLY_ON_LONG) if self.is_link_long else (1, self._early)
         if self._answers >= FEW:
             target = self._spare + self._gain * self.link_holds if self.least_gap else MOST
-        self.size = int(min(self.size + 1, max(target, self._least), self._most, MAX_TICKETS))
+        self.size = int(min(self.size + growth, max(target, self._least), self._most, MAX_TICKETS))

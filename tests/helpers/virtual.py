@@ -70,7 +70,7 @@ class Recorded:
         self._store = store
         #: When, what its client's uploader said of its load then, and the message and its sender; None: it
         #: was woken at its deadline.
-        self.stimuli: list[tuple[float, int, tuple[Rank, msg.Stimulus] | None]] = []
+        self.stimuli: list[tuple[float, tuple[int, bool], tuple[Rank, msg.Stimulus] | None]] = []
         self.effects: Effects = []
 
     @property
@@ -89,7 +89,8 @@ class Recorded:
         return self._made(self.machine.wake(now))
 
     def _given(self, now: float, delivery: tuple[Rank, msg.Stimulus] | None) -> None:
-        self.stimuli.append((now, self._store.load if self._store else 0, delivery))
+        words = (self._store.load, self._store.sending) if self._store else (0, False)
+        self.stimuli.append((now, words, delivery))
 
     def _made(self, effects: Effects) -> Effects:
         self.effects += effects
