@@ -14,8 +14,9 @@ from mpi_core.protocol import events as ev
 from mpi_core.protocol import messages as msg
 from mpi_core.protocol.bitfield import Bitfield
 from mpi_core.protocol.bundle import bundle
+from mpi_core.protocol.digest import Algorithm, segment_hasher
 from mpi_core.protocol.errors import UnreadableError
-from mpi_core.protocol.manifest import Algorithm, Manifest, segment_hasher
+from mpi_core.protocol.manifest import Manifest
 from mpi_core.protocol.units import Digest, Rank, SegmentIndex, Ticket
 from mpi_core.runtime.beside import VIEW, ranks_beside, view_of_files
 from mpi_core.runtime.disk import PIECE

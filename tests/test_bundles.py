@@ -21,8 +21,9 @@ from mpi_core.protocol.bundle import (
     bundle_name,
     is_small,
 )
+from mpi_core.protocol.digest import Algorithm, segment_hasher
 from mpi_core.protocol.errors import RemoteProtocolError
-from mpi_core.protocol.manifest import Algorithm, Manifest, Member, segment_hasher
+from mpi_core.protocol.manifest import Manifest, Member
 from mpi_core.protocol.messages import Bundled, Init
 from mpi_core.protocol.units import Rank
 from mpi_core.runtime.files import OutputError, RealFiles

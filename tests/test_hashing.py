@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import os
+import signal
+import sys
 import threading
+import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mpi_core.protocol.digest import Algorithm
 from mpi_core.protocol.errors import LocalProtocolError
-from mpi_core.protocol.manifest import MIN_SEGMENT_LENGTH, Algorithm, Manifest
-from mpi_core.runtime import hashing
+from mpi_core.protocol.manifest import MIN_SEGMENT_LENGTH, Manifest
+from mpi_core.runtime import hashing, pieces
 from mpi_core.runtime.disk import HashingStopped, OutputError
 from mpi_core.runtime.hashing import HashJob, hash_files
+from mpi_core.runtime.helper import Helper
+from mpi_core.runtime.pieces import Hashed, Piece
 from tests.helpers.disk import LENGTH, segments_of
 
 
@@ -93,13 +101,13 @@ def test_a_file_that_is_written_to_between_two_of_its_stretches_is_an_error(
 ) -> None:
     monkeypatch.setattr(hashing, "STRETCH_BYTES", LENGTH)
     job = job_of(tmp_path / "f", b"x" * 3 * LENGTH)
-    real, times = hashing.segment_hasher, iter(range(9))
+    real, times = pieces.segment_hasher, iter(range(9))
 
     def meddling(algorithm: Algorithm):  # type: ignore[no-untyped-def]
         os.utime(job.path, ns=(0, next(times)))
         return real(algorithm)
 
-    monkeypatch.setattr(hashing, "segment_hasher", meddling)
+    monkeypatch.setattr(pieces, "segment_hasher", meddling)
     with pytest.raises(OutputError, match="changed while it was hashed"):
         hash_files([job], "sha256", LENGTH, workers=1)
 
@@ -120,17 +128,117 @@ def test_small_files_are_hashed_by_one_thread(
 ) -> None:
     monkeypatch.setattr(hashing, "STRETCH_FILES", 1)
     together = threading.Barrier(threads, timeout=10)
-    real, seen = hashing.segment_hasher, set[int]()
+    real, seen = pieces.segment_hasher, set[int]()
 
     def watching(algorithm: Algorithm):  # type: ignore[no-untyped-def]
         seen.add(threading.get_ident())
         together.wait()
         return real(algorithm)
 
-    monkeypatch.setattr(hashing, "segment_hasher", watching)
+    monkeypatch.setattr(pieces, "segment_hasher", watching)
     jobs = [job_of(tmp_path / str(at), bytes(size), str(at)) for at in range(6)]
     assert [manifest.name for manifest in hash_files(jobs, "sha256", workers=3)] == list("012345")
     assert len(seen) == threads
+
+
+# Helpers ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def helpers(monkeypatch: pytest.MonkeyPatch) -> list[Helper]:
+    """All that are started, which is two where two workers have four files, and each is asked first."""
+    started: list[Helper] = []
+
+    class Watched(Helper):
+        def __init__(self) -> None:
+            super().__init__()
+            self.asked = 0
+            started.append(self)
+
+        def hash_pieces(self, pieces: Sequence[Piece], algorithm: Algorithm) -> list[Hashed]:
+            self.asked += 1
+            return super().hash_pieces(pieces, algorithm)
+
+    monkeypatch.setattr(hashing, "Helper", Watched)
+    monkeypatch.setattr(hashing, "HELPED", 2)
+    monkeypatch.setattr(hashing, "STRETCH_FILES", 1)
+    return started
+
+
+def are_gone(helpers: list[Helper]) -> bool:
+    return not any(Path(f"/proc/{helper.pid}").exists() for helper in helpers)
+
+
+def slowly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This process takes long for each stretch, so that its helpers have their share."""
+
+    def slow(*given: Any) -> list[Hashed]:
+        time.sleep(0.1)
+        return pieces.hash_pieces(*given)
+
+    monkeypatch.setattr(hashing, "hash_pieces", slow)
+
+
+@pytest.mark.parametrize("algorithm", ["blake3", "sha256"])
+def test_helpers_take_their_share_and_leave(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, helpers: list[Any], algorithm: Algorithm
+) -> None:
+    slowly(monkeypatch)
+    contents = [os.urandom(at) for at in range(40)]
+    jobs = [job_of(tmp_path / f"ü\n{at}", content, str(at)) for at, content in enumerate(contents)]
+    told: list[int] = []
+    manifests = hash_files(jobs, algorithm, LENGTH, told.append, workers=3)
+    assert [manifest.name for manifest in manifests] == [job.name for job in jobs]
+    assert all(map(verified, manifests, contents))
+    assert sum(told) == sum(map(len, contents))
+    assert len(helpers) == 2
+    assert all(helper.asked for helper in helpers)
+    assert are_gone(helpers)
+
+
+def test_what_a_helper_cannot_hash_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, helpers: list[Helper]
+) -> None:
+    slowly(monkeypatch)
+    jobs = [job_of(tmp_path / str(at), b"x", str(at)) for at in range(40)]
+    for job in jobs[1:]:
+        os.unlink(job.path)
+    with pytest.raises(OutputError, match=r"^cannot read '.*/1': No such file or directory$"):
+        hash_files(jobs, "blake3", workers=3)
+    assert are_gone(helpers)
+
+
+def test_a_helper_that_dies_is_no_loss(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, helpers: list[Helper]
+) -> None:
+    slowly(monkeypatch)
+    contents = [os.urandom(at) for at in range(40)]
+    jobs = [job_of(tmp_path / str(at), content, str(at)) for at, content in enumerate(contents)]
+
+    def kill(size: int) -> None:
+        for helper in helpers:
+            os.kill(helper.pid, signal.SIGKILL)
+
+    manifests = hash_files(jobs, "blake3", LENGTH, kill, workers=3)
+    assert all(map(verified, manifests, contents))
+    assert are_gone(helpers)
+
+
+def test_where_no_process_can_be_started_there_are_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, helpers: list[Helper]
+) -> None:
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "nothing"))
+    jobs = [job_of(tmp_path / str(at), b"x", str(at)) for at in range(9)]
+    assert len(hash_files(jobs, "sha256", workers=3)) == 9
+    assert helpers == []
+
+
+def test_hashing_stops_helpers_too(tmp_path: Path, helpers: list[Helper]) -> None:
+    jobs = [job_of(tmp_path / str(at), b"x", str(at)) for at in range(40)]
+    with pytest.raises(HashingStopped):
+        hash_files(jobs, "sha256", should_stop=lambda: True, workers=3)
+    assert helpers
+    assert are_gone(helpers)
 
 
 def test_nothing_to_hash() -> None:

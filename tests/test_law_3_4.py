@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from mpi_core.protocol import events as ev
 from mpi_core.protocol.bitfield import Bitfield
+from mpi_core.protocol.digest import segment_hasher
 from mpi_core.protocol.errors import LocalProtocolError
-from mpi_core.protocol.manifest import Manifest, segment_hasher
+from mpi_core.protocol.manifest import Manifest
 from mpi_core.protocol.units import Rank, SegmentIndex
 from mpi_core.swarm.store import MemoryBacking, SegmentStore
 from tests.helpers.schedules import Schedule, schedules

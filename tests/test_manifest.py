@@ -9,17 +9,16 @@ from blake3 import blake3
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mpi_core.protocol.digest import Algorithm, segment_hasher
 from mpi_core.protocol.errors import RemoteProtocolError
 from mpi_core.protocol.manifest import (
     LONGEST_SEGMENT,
     MANY_SEGMENTS,
     MAX_SEGMENT_LENGTH,
     MIN_SEGMENT_LENGTH,
-    Algorithm,
     Manifest,
     first_name_problem,
     name_problem,
-    segment_hasher,
     segment_length_for,
 )
 

@@ -8,8 +8,9 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from mpi_core.protocol import events as ev
+from mpi_core.protocol.digest import Algorithm, segment_hasher
 from mpi_core.protocol.errors import ScenarioError
-from mpi_core.protocol.manifest import Algorithm, Manifest, segment_hasher
+from mpi_core.protocol.manifest import Manifest
 from mpi_core.protocol.messages import Abort, Alive, Stop, Tag
 from mpi_core.protocol.roles import TRACKER, Roles
 from mpi_core.protocol.units import Rank

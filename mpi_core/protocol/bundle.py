@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import chain
 
-from mpi_core.protocol.manifest import Manifest, Member, segment_hasher
+from mpi_core.protocol.digest import segment_hasher
+from mpi_core.protocol.manifest import Manifest, Member
 
 #: A file of more bytes than this travels alone.
 SMALL_FILE = 128 * 1024

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import msgspec
 
+from mpi_core.protocol.digest import Algorithm
 from mpi_core.protocol.histogram import Bins
-from mpi_core.protocol.manifest import Algorithm
 from mpi_core.protocol.messages import RejectReason, SwarmRole
 from mpi_core.protocol.units import Rank, SegmentIndex
 

@@ -7,18 +7,14 @@ message that carries it bears that hash as its payload, and verification compare
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Sequence
-from functools import cache
+from collections.abc import Sequence
 from itertools import chain
-from typing import Literal, Protocol
 
 import msgspec
 
-from mpi_core.protocol.errors import LocalProtocolError, RemoteProtocolError
+from mpi_core.protocol.digest import Algorithm, segment_hasher
+from mpi_core.protocol.errors import RemoteProtocolError
 from mpi_core.protocol.units import Digest, Payload
-
-Algorithm = Literal["declared", "blake3", "sha256"]
 
 #: Segments of real files: at least this long …
 MIN_SEGMENT_LENGTH = 128 * 1024
@@ -40,36 +36,6 @@ def segment_length_for(size: int) -> int:
     while length < MAX_SEGMENT_LENGTH and size > length * many:
         length, many = length * 2, many * 3 // 4
     return length
-
-
-class Hasher(Protocol):
-    """A hash of what comes piece by piece, as hashlib and blake3 have it."""
-
-    def update(self, payload: Payload, /) -> object: ...
-
-    def digest(self) -> Digest: ...
-
-
-@cache
-def hasher(algorithm: Algorithm) -> Callable[..., Hasher]:
-    """What makes a new hash of real segments, of a first piece or of nothing."""
-    if algorithm == "blake3":
-        # Imported here: a run of declared segments should not pay for it on every rank.
-        from blake3 import blake3
-
-        return blake3
-    if algorithm == "sha256":
-        return hashlib.sha256
-    raise LocalProtocolError(f"{algorithm} segments are not hashed")
-
-
-@cache
-def segment_hasher(algorithm: Algorithm) -> Callable[[Payload], Digest]:
-    """The function from a payload to its digest. A declared payload is its own digest."""
-    if algorithm == "declared":
-        return bytes
-    new = hasher(algorithm)
-    return lambda payload: new(payload).digest()
 
 
 def name_problem(name: str) -> str | None:

@@ -19,8 +19,9 @@ from itertools import count, groupby, repeat
 from pathlib import Path
 from threading import Lock
 
+from mpi_core.protocol.digest import hasher
 from mpi_core.protocol.errors import LocalProtocolError, UnreadableError
-from mpi_core.protocol.manifest import Manifest, Member, hasher
+from mpi_core.protocol.manifest import Manifest, Member
 from mpi_core.protocol.messages import Place
 from mpi_core.protocol.units import Digest, Payload
 from mpi_core.runtime.beside import Reader

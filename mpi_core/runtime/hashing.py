@@ -2,26 +2,28 @@
 
 The work is cut into *stretches*, of one large file or over many small ones, and a pool of threads takes
 one after the other: reading and hashing both leave the interpreter to others. Small files leave it for so
-short a time that two threads of them only wait for each other: they have one thread, beside those. No memory
-is taken but a segment for each thread. What the disk refuses is an OutputError, and so is a file that
-changes meanwhile.
+short a time that two threads of them only wait for each other: they have one thread here, and where they are
+many one for each helper, a process of its own. No memory is taken but a segment for each of these. What the
+disk refuses is an OutputError, and so is a file that changes meanwhile.
 """
 
 from __future__ import annotations
 
 import os
 import queue
-import stat
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack, suppress
+from itertools import chain
 from typing import NamedTuple
 
+from mpi_core.protocol.digest import Algorithm
 from mpi_core.protocol.errors import LocalProtocolError
-from mpi_core.protocol.manifest import Algorithm, Manifest, segment_hasher, segment_length_for
-from mpi_core.protocol.units import Digest, Payload
-from mpi_core.runtime.buffers import paged
-from mpi_core.runtime.disk import READ, HashingStopped, OutputError, plainly, read_into, reason
+from mpi_core.protocol.manifest import Manifest, segment_length_for
+from mpi_core.runtime.disk import HashingStopped, plainly
+from mpi_core.runtime.helper import Helper, HelperGone
+from mpi_core.runtime.pieces import Hashed, Piece, hash_pieces
 
 #: A stretch is of about so many bytes, or of so many files.
 STRETCH_BYTES = 32 * 1024 * 1024
@@ -29,6 +31,9 @@ STRETCH_FILES = 256
 
 #: Of so many bytes a piece, a stretch is hashed faster by two threads than by one (measured).
 SHARED_PIECE = 64 * 1024
+
+#: Stretches of small files for which one more helper is worth its start.
+HELPED = 24
 
 #: Seconds between two looks at what the threads have done.
 TICK = 0.05
@@ -41,19 +46,6 @@ class HashJob(NamedTuple):
     path: str
     size: int
     mode: int
-
-
-class _Piece(NamedTuple):
-    """Some segments of one file: bytes ``start`` to ``end``."""
-
-    job: HashJob
-    length: int
-    start: int
-    end: int
-
-
-#: What tells whether a file has changed: its size and when it was last written to.
-_Version = tuple[int, int]
 
 
 def usable_cores() -> int:
@@ -73,47 +65,78 @@ def hash_files(
 
     ``segment_length`` in bytes; None is what every owner of a file of that size uses. In the calling thread,
     a few times a second, ``on_progress`` gets the bytes hashed since its last call, and ``should_stop`` is
-    asked. ``workers`` None: as many as there are cores; one more takes the small files. Raises OutputError of
-    the first file that cannot be hashed, and HashingStopped.
+    asked. ``workers`` None: as many as there are cores; as many at most take the small files. Raises
+    OutputError of the first file that cannot be hashed, and HashingStopped.
     """
     if algorithm == "declared":
         raise LocalProtocolError("declared files are not hashed")
     halt = threading.Event()
     hashed: queue.SimpleQueue[int] = queue.SimpleQueue()
+    cores = workers or usable_cores()
 
-    def stretch(pieces: Sequence[_Piece]) -> list[tuple[_Version, list[Digest]]]:
-        # Many pieces are small: whatever can be made once for all of them is.
-        digest_of = segment_hasher(algorithm)
-        size = max(min(piece.length, piece.end - piece.start) for piece in pieces)
-        buffer = memoryview(paged(size))
-        return [_hash_piece(piece, digest_of, buffer, hashed.put, halt) for piece in pieces]
+    def stretch(pieces: Sequence[Piece]) -> list[Hashed]:
+        return hash_pieces(pieces, algorithm, hashed.put, halt.is_set)
+
+    def helped_by(helper: Helper) -> Callable[[Sequence[Piece]], list[Hashed]]:
+        def helped(pieces: Sequence[Piece]) -> list[Hashed]:
+            found = helper.hash_pieces(pieces, algorithm)
+            hashed.put(sum(piece.end - piece.start for piece in pieces))
+            return found
+
+        return helped
+
+    #: What hashes small files and has none at the moment: this process and its helpers.
+    hands = queue.SimpleQueue[Callable[[Sequence[Piece]], list[Hashed]]]()
+    hands.put(stretch)
+
+    def busy_stretch(pieces: Sequence[Piece]) -> list[Hashed]:
+        while True:
+            hand = hands.get()
+            try:
+                found = hand(pieces)
+            except HelperGone:
+                continue
+            except BaseException:
+                hands.put(hand)
+                raise
+            hands.put(hand)
+            return found
 
     stretches = list(_stretches(jobs, segment_length))
-    with (
-        ThreadPoolExecutor(workers or usable_cores(), thread_name_prefix="hash") as pool,
-        ThreadPoolExecutor(1, thread_name_prefix="hash") as lone,
-    ):
-        done = [(lone if _is_busy(pieces) else pool).submit(stretch, pieces) for pieces in stretches]
+    busy = [_is_busy(pieces) for pieces in stretches]
+    with ExitStack() as stack:
+        for _ in range(min(cores - 1, sum(busy) // HELPED)):
+            with suppress(HelperGone):
+                helper = Helper()
+                stack.callback(helper.close)
+                hands.put(helped_by(helper))
+        pools = [
+            stack.enter_context(ThreadPoolExecutor(threads, thread_name_prefix="hash"))
+            for threads in (cores, hands.qsize())
+        ]
+        done = [
+            pools[1].submit(busy_stretch, pieces) if is_busy else pools[0].submit(stretch, pieces)
+            for pieces, is_busy in zip(stretches, busy, strict=True)
+        ]
         try:
             _oversee(done, hashed, on_progress, should_stop)
         except BaseException:
             halt.set()
-            for each in (pool, lone):
-                each.shutdown(cancel_futures=True)
+            for pool in pools:
+                pool.shutdown(cancel_futures=True)
             raise
     results = [result for future in done for result in future.result()]
-    pieces = [piece for stretch_pieces in stretches for piece in stretch_pieces]
-    return tuple(_joined(jobs, pieces, results, algorithm))
+    return tuple(_joined(jobs, stretches, results, algorithm))
 
 
-def _stretches(jobs: Sequence[HashJob], segment_length: int | None) -> Iterator[list[_Piece]]:
-    stretch: list[_Piece] = []
+def _stretches(jobs: Sequence[HashJob], segment_length: int | None) -> Iterator[list[Piece]]:
+    stretch: list[Piece] = []
     size = 0
     for job in jobs:
         length = segment_length or segment_length_for(job.size)
         step = max(1, STRETCH_BYTES // length) * length
         for start in range(0, max(job.size, 1), step):
-            piece = _Piece(job, length, start, min(start + step, job.size))
+            piece = Piece(job.path, job.size, length, start, min(start + step, job.size))
             stretch.append(piece)
             size += piece.end - piece.start
             if size >= STRETCH_BYTES or len(stretch) >= STRETCH_FILES:
@@ -123,13 +146,13 @@ def _stretches(jobs: Sequence[HashJob], segment_length: int | None) -> Iterator[
         yield stretch
 
 
-def _is_busy(pieces: Sequence[_Piece]) -> bool:
+def _is_busy(pieces: Sequence[Piece]) -> bool:
     """Whether the interpreter has more to do with a stretch than the disk and the hash."""
     return sum(piece.end - piece.start for piece in pieces) < len(pieces) * SHARED_PIECE
 
 
 def _oversee(
-    stretches: Sequence[Future[list[tuple[_Version, list[Digest]]]]],
+    stretches: Sequence[Future[list[Hashed]]],
     hashed: queue.SimpleQueue[int],
     on_progress: Callable[[int], None],
     should_stop: Callable[[], bool],
@@ -151,58 +174,19 @@ def _oversee(
     tell()
 
 
-def _hash_piece(
-    piece: _Piece,
-    digest_of: Callable[[Payload], Digest],
-    buffer: memoryview,
-    hashed: Callable[[int], None],
-    halt: threading.Event,
-) -> tuple[_Version, list[Digest]]:
-    job, length, at, end = piece
-    digests = []
-    try:
-        fd = os.open(job.path, READ)
-        try:
-            before = _version(fd)
-            while at < end:
-                if halt.is_set():
-                    raise HashingStopped("hashing stopped")
-                payload = buffer[: min(length, end - at)]
-                read_into(fd, payload, at)
-                digests.append(digest_of(payload))
-                at += len(payload)
-                hashed(len(payload))
-            if not before == _version(fd) or before[0] != job.size:
-                raise OSError("changed while it was hashed")
-        finally:
-            os.close(fd)
-    except OSError as error:
-        raise OutputError(f"cannot read {job.path!r}: {reason(error)}") from error
-    return before, digests
-
-
-def _version(fd: int) -> _Version:
-    status = os.fstat(fd)
-    if not stat.S_ISREG(status.st_mode):
-        raise OSError("not a regular file")
-    return status.st_size, status.st_mtime_ns
-
-
 def _joined(
     jobs: Sequence[HashJob],
-    pieces: Sequence[_Piece],
-    results: Sequence[tuple[_Version, list[Digest]]],
+    stretches: Sequence[Sequence[Piece]],
+    results: Sequence[Hashed],
     algorithm: Algorithm,
 ) -> Iterator[Manifest]:
-    at = 0
+    found = zip(chain.from_iterable(stretches), results, strict=True)
     for job in jobs:
-        first, digests = results[at][0], []
-        length = pieces[at].length
-        while at < len(pieces) and pieces[at].job is job:
-            version, some = results[at]
-            if version != first:
+        piece, (version, digests) = next(found)
+        while piece.end < job.size:
+            piece, (another, more) = next(found)
+            if another != version:
                 with plainly("read", job.path):
                     raise OSError("changed while it was hashed")
-            digests += some
-            at += 1
-        yield Manifest(job.name, job.size, length, algorithm, tuple(digests), job.mode & 0o777)
+            digests += more
+        yield Manifest(job.name, job.size, piece.length, algorithm, tuple(digests), job.mode & 0o777)

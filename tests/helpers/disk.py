@@ -6,7 +6,8 @@ import stat
 from collections.abc import Mapping
 from pathlib import Path
 
-from mpi_core.protocol.manifest import Manifest, segment_hasher
+from mpi_core.protocol.digest import segment_hasher
+from mpi_core.protocol.manifest import Manifest
 from mpi_core.runtime.files import (
     RealFiles,
 )

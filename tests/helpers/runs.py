@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from random import Random
 
 from mpi_core.protocol import events as ev
+from mpi_core.protocol.digest import Algorithm
 from mpi_core.protocol.events import AnyEvent, Stamped
 from mpi_core.protocol.histogram import bin_of, packed
-from mpi_core.protocol.manifest import Algorithm
 from mpi_core.protocol.units import Rank, SegmentIndex
 from tui_torrent.view.conformance import Conformance
 from tui_torrent.view.ledger import Finding

@@ -1,0 +1,65 @@
+"""A process beside this one that hashes: the interpreter runs on one core, and small files keep it busy.
+
+One that dies is no loss, since whoever asked it is told so. When the process that started it dies, its pipes
+close, and it ends.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from mpi_core.protocol.digest import Algorithm
+from mpi_core.runtime.disk import OutputError
+from mpi_core.runtime.pieces import Hashed, Piece, put, take
+
+#: It finds its modules where this process has found them, without what else happens when Python starts.
+SERVE = "import sys; sys.path[:] = sys.argv[1:]; from mpi_core.runtime.pieces import serve; serve()"
+ROOT = str(Path(__file__).parents[2])
+
+
+class HelperGone(Exception):
+    """The process has ended, or none can be started."""
+
+
+class Helper:
+    """Such a process, for one thread at a time."""
+
+    def __init__(self) -> None:
+        """Raises HelperGone."""
+        command = [sys.executable, "-I", "-S", "-c", SERVE, ROOT, *sys.path]
+        try:
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+            )
+        except OSError as error:
+            raise HelperGone(str(error)) from error
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._to, self._from = self._process.stdin, self._process.stdout
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def hash_pieces(self, pieces: Sequence[Piece], algorithm: Algorithm) -> list[Hashed]:
+        """As the function of that name. Raises OutputError, and HelperGone."""
+        try:
+            put(self._to, (algorithm, list(map(tuple, pieces))))
+            problem, found = take(self._from)
+        except (OSError, EOFError, ValueError) as error:
+            raise HelperGone("the process has ended") from error
+        if problem:
+            raise OutputError(problem)
+        return found  # type: ignore[no-any-return]
+
+    def close(self) -> None:
+        """End the process; nobody waits for it any more."""
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._to, self._from):
+            with suppress(OSError):  # Of what it has not read.
+                pipe.close()
