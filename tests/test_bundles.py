@@ -197,6 +197,15 @@ def test_an_owner_reads_the_members_where_they_are(tmp_path: Path) -> None:
         store.read(manifest, 0)
 
 
+def test_members_are_read_where_their_links_lead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "elsewhere" / "below").mkdir(parents=True)
+    (tmp_path / "elsewhere" / "x").write_bytes(b"first")
+    (tmp_path / "link").symlink_to("elsewhere/below")
+    monkeypatch.chdir(tmp_path)
+    store = RealFiles(Path("out"), {"a": "link/../x"})
+    assert store.read(bundle("all", [small("a", b"first")]), 0) == b"first"
+
+
 def test_members_named_like_partial_files_are_not_clobbered(tmp_path: Path) -> None:
     names = ["a", "a.part", "a.part.part", "b.part", "d/x.part", "d/x"]
     contents = {name: f"this is {name}".encode() for name in names}

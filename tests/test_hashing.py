@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from mpi_core.protocol.digest import Algorithm
 from mpi_core.protocol.errors import LocalProtocolError
 from mpi_core.protocol.manifest import MIN_SEGMENT_LENGTH, Manifest
-from mpi_core.runtime import hashing, pieces
+from mpi_core.runtime import hashing, helper, pieces
 from mpi_core.runtime.disk import HashingStopped, OutputError
 from mpi_core.runtime.hashing import HashJob, hash_files
 from mpi_core.runtime.helper import Helper
@@ -146,7 +146,7 @@ def test_small_files_are_hashed_by_one_thread(
 
 @pytest.fixture
 def helpers(monkeypatch: pytest.MonkeyPatch) -> list[Helper]:
-    """All that are started, which is two where two workers have four files, and each is asked first."""
+    """All that are started: two where three workers have four files or more."""
     started: list[Helper] = []
 
     class Watched(Helper):
@@ -215,12 +215,28 @@ def test_a_helper_that_dies_is_no_loss(
     contents = [os.urandom(at) for at in range(40)]
     jobs = [job_of(tmp_path / str(at), content, str(at)) for at, content in enumerate(contents)]
 
-    def kill(size: int) -> None:
-        for helper in helpers:
-            os.kill(helper.pid, signal.SIGKILL)
+    asked: list[int] = []
 
-    manifests = hash_files(jobs, "blake3", LENGTH, kill, workers=3)
+    class Mortal(Helper):
+        def hash_pieces(self, pieces: Sequence[Piece], algorithm: Algorithm) -> list[Hashed]:
+            asked.append(self.pid)
+            os.kill(self.pid, signal.SIGKILL)
+            return super().hash_pieces(pieces, algorithm)
+
+    monkeypatch.setattr(hashing, "Helper", Mortal)
+    manifests = hash_files(jobs, "blake3", LENGTH, workers=3)
     assert all(map(verified, manifests, contents))
+    assert len(set(asked)) == len(asked) == 2
+    assert not any(Path(f"/proc/{pid}").exists() for pid in asked)
+
+
+@pytest.mark.parametrize("says", ["print('this is no answer at all')", "raise SystemExit", "pass"])
+def test_what_is_no_helper_is_no_loss(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, helpers: list[Helper], says: str
+) -> None:
+    monkeypatch.setattr(helper, "SERVE", says)
+    jobs = [job_of(tmp_path / str(at), b"x", str(at)) for at in range(9)]
+    assert len(hash_files(jobs, "sha256", workers=3)) == 9
     assert are_gone(helpers)
 
 

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
+from mpi_core.protocol.messages import SendSegment
+from mpi_core.protocol.units import Rank
+from mpi_core.swarm.asking import FIRST_COPIES, FIRST_COPIES_ON_LONG
 from mpi_core.swarm.config import SwarmConfig
+from mpi_core.swarm.store import MemoryBacking, SegmentStore
+from mpi_core.swarm.uploader import Uploader
 from mpi_core.swarm.window import (
     EARLY_ON_LONG,
     FEW,
@@ -17,6 +24,8 @@ from mpi_core.swarm.window import (
     SPARE,
     Window,
 )
+from tests.helpers.alone import Alone, leecher, payload, request
+from tests.helpers.virtual import declared
 
 
 def after(answers: int, gap: float, took: float, **choices: object) -> Window:
@@ -106,3 +115,30 @@ def test_it_has_an_end_in_requests_and_in_bytes() -> None:
 def test_a_fixed_window_stays_and_the_classic_one_is_one() -> None:
     assert after(100, 0.001, 1.0, window=9).size == 9
     assert after(100, 0.001, 1.0, window=9, strategy="classic").size == 1
+
+
+# Long links, in a client ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("took", "long"), [(LONG / 4, False), (2 * LONG, True)])
+def test_where_answers_take_long_a_seed_is_asked_for_more_and_the_uploader_knows(
+    took: float, long: bool
+) -> None:
+    client = leecher({"file1": 300}, clients=5)
+    client.joins({"file1": [2]}, {"file1": [3, 4, 5]})
+    asked = client.requests(to=2)
+    assert len(asked) == FIRST_COPIES
+    client.wait(took)
+    client.hear(2, payload(asked[0]))
+    assert client.store.is_link_long is long
+    assert len(client.requests(to=2)) - 1 == (FIRST_COPIES_ON_LONG if long else FIRST_COPIES)
+
+
+def test_an_uploader_that_knows_serves_each_of_a_few_at_once() -> None:
+    store = SegmentStore(MemoryBacking())
+    store.add_owned(declared("file1", 40))
+    store.is_link_long = True
+    client = Alone(Uploader(Rank(1), 9, store, SwarmConfig()))
+    for rank in range(2, 10):
+        client.hear(rank, request(rank, ticket=0))
+    assert len(client.messages(SendSegment)) == 8

@@ -18,8 +18,8 @@ from mpi_core.protocol.manifest import Manifest, Member
 SMALL_FILE = 128 * 1024
 #: A bundle has about so many segments, since each costs its clients CPU …
 BUNDLE_SEGMENTS = 64
-#: … of these many bytes at least and at most, unless the only member of one has more.
-MIN_BUNDLE_SEGMENT = 128 * 1024
+#: … of so many bytes at least, in which every small file has room, and so many at most.
+MIN_BUNDLE_SEGMENT = SMALL_FILE
 MAX_BUNDLE_SEGMENT = 2 * 1024 * 1024
 #: Members of a segment, where they are very small or empty, and of a bundle, at the most.
 SEGMENT_MEMBERS = 256

@@ -387,5 +387,5 @@ def _last(name: str) -> str:
 
 
 def _absolute(path: str) -> bytes:
-    """As another process can open it."""
-    return os.fsencode(path if path.startswith("/") else os.path.abspath(path))
+    """As another process can open it: not made simpler, for a link may lead elsewhere than ``..`` says."""
+    return os.fsencode(path if path.startswith("/") else os.path.join(os.getcwd(), path))

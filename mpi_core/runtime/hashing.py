@@ -3,8 +3,8 @@
 The work is cut into *stretches*, of one large file or over many small ones, and a pool of threads takes
 one after the other: reading and hashing both leave the interpreter to others. Small files leave it for so
 short a time that two threads of them only wait for each other: they have one thread here, and where they are
-many one for each helper, a process of its own. No memory is taken but a segment for each of these. What the
-disk refuses is an OutputError, and so is a file that changes meanwhile.
+many one for each helper, a process of its own. No memory is taken but a segment for each of these, and what a
+helper is. What the disk refuses is an OutputError, and so is a file that changes meanwhile.
 """
 
 from __future__ import annotations
@@ -104,24 +104,27 @@ def hash_files(
 
     stretches = list(_stretches(jobs, segment_length))
     busy = [_is_busy(pieces) for pieces in stretches]
+    helpers: list[Helper] = []
     with ExitStack() as stack:
         for _ in range(min(cores - 1, sum(busy) // HELPED)):
             with suppress(HelperGone):
-                helper = Helper()
-                stack.callback(helper.close)
-                hands.put(helped_by(helper))
+                helpers.append(Helper())
+                stack.callback(helpers[-1].close)
+                hands.put(helped_by(helpers[-1]))
         pools = [
             stack.enter_context(ThreadPoolExecutor(threads, thread_name_prefix="hash"))
             for threads in (cores, hands.qsize())
         ]
-        done = [
-            pools[1].submit(busy_stretch, pieces) if is_busy else pools[0].submit(stretch, pieces)
-            for pieces, is_busy in zip(stretches, busy, strict=True)
-        ]
         try:
+            done = [
+                pools[1].submit(busy_stretch, pieces) if is_busy else pools[0].submit(stretch, pieces)
+                for pieces, is_busy in zip(stretches, busy, strict=True)
+            ]
             _oversee(done, hashed, on_progress, should_stop)
         except BaseException:
             halt.set()
+            for helper in helpers:
+                helper.stop()
             for pool in pools:
                 pool.shutdown(cancel_futures=True)
             raise

@@ -16,7 +16,8 @@ from mpi_core.protocol.digest import Algorithm
 from mpi_core.runtime.disk import OutputError
 from mpi_core.runtime.pieces import Hashed, Piece, put, take
 
-#: It finds its modules where this process has found them, without what else happens when Python starts.
+#: It finds its modules where this process has found them, without what else happens when Python starts; those
+#: of this package, which a hook may have found, in ROOT.
 SERVE = "import sys; sys.path[:] = sys.argv[1:]; from mpi_core.runtime.pieces import serve; serve()"
 ROOT = str(Path(__file__).parents[2])
 
@@ -30,12 +31,16 @@ class Helper:
 
     def __init__(self) -> None:
         """Raises HelperGone."""
-        command = [sys.executable, "-I", "-S", "-c", SERVE, ROOT, *sys.path]
+        if not sys.executable or getattr(sys, "frozen", False):
+            raise HelperGone("this program is not Python's own")
+        paths = [entry for entry in sys.path if isinstance(entry, str)]
+        same_names = f"utf8={sys.flags.utf8_mode:d}"
+        command = [sys.executable, "-I", "-S", "-B", "-X", same_names, "-c", SERVE, *paths, ROOT]
         try:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
             )
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise HelperGone(str(error)) from error
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -56,9 +61,13 @@ class Helper:
             raise OutputError(problem)
         return found  # type: ignore[no-any-return]
 
-    def close(self) -> None:
-        """End the process; nobody waits for it any more."""
+    def stop(self) -> None:
+        """End the process, whatever it is at: who waits for it hears that it is gone. Any thread may."""
         self._process.kill()
+
+    def close(self) -> None:
+        """End it, and the pipes; nobody waits for it any more."""
+        self.stop()
         self._process.wait()
         for pipe in (self._to, self._from):
             with suppress(OSError):  # Of what it has not read.

@@ -89,6 +89,10 @@ def _version(fd: int) -> Version:
 # Between two processes: one interpreter's marshal is the other's ------------------------------
 
 
+#: No message is longer; what says so comes from somewhere else.
+LONGEST_MESSAGE = 64 * 1024 * 1024
+
+
 def put(sink: IO[bytes], value: Any) -> None:
     """Send a value of numbers, texts, bytes, lists and tuples. Raises OSError where nobody listens."""
     data = marshal.dumps(value)
@@ -97,9 +101,9 @@ def put(sink: IO[bytes], value: Any) -> None:
 
 
 def take(source: IO[bytes]) -> Any:
-    """What was ``put`` at the other end. Raises EOFError where it has closed."""
+    """What was ``put`` at the other end. Raises EOFError where it has closed, or says something else."""
     size = int.from_bytes(source.read(8), "little")
-    data = source.read(size)
+    data = source.read(size) if size <= LONGEST_MESSAGE else b""
     if not data or len(data) < size:
         raise EOFError
     return marshal.loads(data)

@@ -20,8 +20,8 @@ from mpi_core.swarm.requests import LONGER, NEVER, Requests
 PATIENCE = (0.1, 2.0)
 
 #: Requests for first copies that a seed has outstanding beside the window; in a crowd one: what is alone on
-#: its host is passed on at once. On a long link more, until it is known what that holds; and then so many
-#: times the share of it, since half of the time a request is on its way to the seed, or waits there.
+#: its host is passed on at once. On a long link more; and where the link is known to hold more than these, so
+#: many times this client's share of that, since requests wait at the seed as well.
 FIRST_COPIES, FIRST_COPIES_ON_LONG = 2, 5
 AHEAD = 1.5
 

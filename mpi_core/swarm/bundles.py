@@ -7,7 +7,7 @@ puts that file where it wants it, and needs no swarm).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 
 from mpi_core.protocol.bundle import BUNDLE_MEMBERS, bundle_name, is_small
@@ -31,10 +31,11 @@ def group(
     parties: dict[tuple[str, ...], int] = {}
     for init in inits.values():
         parties.setdefault(init.patterns, len(parties))
-    wanters: dict[str, list[int]] = {}
+    #: The parties that want a file, in order.
+    wanters: dict[str, dict[int, None]] = {}
     for patterns, party in parties.items():
         for name in dict.fromkeys(chain.from_iterable(matched[pattern] for pattern in patterns)):
-            wanters.setdefault(name, []).append(party)
+            wanters.setdefault(name, {})[party] = None
     alone = set(_left_alone(inits.values(), parties, wanters))
     groups: dict[tuple[object, ...], list[str]] = {}
     for manifest in files:
@@ -54,7 +55,7 @@ def group(
 
 
 def _left_alone(
-    inits: Iterable[Init], parties: Mapping[tuple[str, ...], int], wanters: Mapping[str, Sequence[int]]
+    inits: Iterable[Init], parties: Mapping[tuple[str, ...], int], wanters: Mapping[str, Container[int]]
 ) -> Iterator[str]:
     for init in inits:
         yield from init.names

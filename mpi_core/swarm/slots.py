@@ -24,7 +24,8 @@ from mpi_core.protocol.units import Rank
 #: So many times what the link was seen to hold.
 GAIN = 1.5
 
-#: Payloads that leave before there is one slot more, and the most slots where the link is short.
+#: Payloads that leave before there is one slot more, and the most slots where the link is short, unless more
+#: were open before the first payload left.
 LEAVING = 5
 SHARING = 6
 
@@ -65,18 +66,20 @@ class Slots:
         self.left = 0
         #: How many there are now.
         self.size = least
-        #: Slots beside these for receivers that have none on the way, until the first payload has left.
+        #: Slots beside these: for receivers that have none on the way until the first payload has left, then
+        #: for all.
         self.opened = self._openings = 0
 
     def asked_by(self, receiver: Rank, in_crowd: bool = False, link_is_long: bool = False) -> None:
         """Somebody asks; ``in_crowd``: it is known to be one of many; ``link_is_long``: one need not wait
         for the first payload to know that it takes long."""
         self._receivers.add(receiver)
-        self._is_crowd = self._is_crowd or in_crowd or len(self._receivers) > FEW
-        if self._is_crowd and not self.left:
-            self.size = 1
-        elif link_is_long and not self.left:
-            self.opened = FEW - self._least
+        if self._is_crowd or self.left:
+            self._is_crowd = self._is_crowd or in_crowd or len(self._receivers) > FEW
+        elif in_crowd or len(self._receivers) > FEW:
+            self._is_crowd, self.size, self.opened = True, 1, 0
+        elif link_is_long:
+            self.opened = max(self.opened, FEW - self._least)
 
     def opens_at(self, since: float) -> float | None:
         """When there will be more slots for others although none has left, if the first payload set out at

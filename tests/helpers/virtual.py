@@ -68,8 +68,8 @@ class Recorded:
     def __init__(self, machine: Machine, store: SegmentStore | None) -> None:
         self.machine = machine
         self._store = store
-        #: When, what its client's uploader said of its load then, and the message and its sender; None: it
-        #: was woken at its deadline.
+        #: When, what its client's uploader said of its load and of payloads on the way then, and the message
+        #: and its sender; None: it was woken at its deadline.
         self.stimuli: list[tuple[float, tuple[int, bool], tuple[Rank, msg.Stimulus] | None]] = []
         self.effects: Effects = []
 
