@@ -9,7 +9,6 @@ from mpi_core.swarm.slots import (
     ALONE,
     FEW,
     FIRST_TAKES,
-    FIRST_TAKES_IN_CROWD,
     GAIN,
     LEAVING,
     MOST_BYTES,
@@ -89,6 +88,8 @@ def test_where_the_first_payload_takes_long_there_are_twice_as_many_until_a_few_
     assert slots.opens_at(1.0) is None
     slots.leaves(0.3, 0, 256 * KIB)
     assert slots.size == FEW
+    slots.leaves(0.02, 1, 256 * KIB)
+    assert slots.size == SHARING
 
 
 def test_who_knows_that_the_link_is_long_has_as_many_at_once() -> None:
@@ -106,7 +107,7 @@ def test_a_crowd_opens_one_slot_at_a_time() -> None:
     for receiver in range(FEW + 1):
         slots.asked_by(Rank(receiver))
     for opened in range(1, SHARING - 1):
-        assert slots.opens_at(1.0) == 1.0 + opened * FIRST_TAKES_IN_CROWD
+        assert slots.opens_at(1.0) == 1.0 + opened * FIRST_TAKES
         slots.open()
         assert slots.opened == opened
     assert slots.opens_at(1.0) is None

@@ -24,8 +24,7 @@ from mpi_core.protocol.units import Rank
 #: So many times what the link was seen to hold.
 GAIN = 1.5
 
-#: Payloads that leave before there is one slot more, and the most slots where the link is short, unless more
-#: were open before the first payload left.
+#: Payloads that leave before there is one slot more, and the most slots where the link is short.
 LEAVING = 5
 SHARING = 6
 
@@ -34,12 +33,14 @@ FEW = 8
 ALONE = 32
 
 #: Until the first payload has left, there are as many slots again for others after each so many seconds, till
-#: each of a few has one; in a crowd one more after each so many, up to what a shared link has.
-FIRST_TAKES, FIRST_TAKES_IN_CROWD = 0.013, 0.025
+#: each of a few has one; in a crowd one more, up to what a shared link has.
+FIRST_TAKES = 0.025
 
 #: A link on which a payload takes less than this, in seconds, is short: what it takes is mostly waiting for
 #: somebody to look.
 SHORT = 0.005
+#: A link on which none took less than this is long, and keeps the slots that it opened with.
+LONG = 0.05
 
 #: Payloads on the way, and the bytes in them, at the most.
 MOST_SLOTS = 32
@@ -66,8 +67,7 @@ class Slots:
         self.left = 0
         #: How many there are now.
         self.size = least
-        #: Slots beside these: for receivers that have none on the way until the first payload has left, then
-        #: for all.
+        #: Slots beside these for receivers that have none on the way, until the first payload has left.
         self.opened = self._openings = 0
 
     def asked_by(self, receiver: Rank, in_crowd: bool = False, link_is_long: bool = False) -> None:
@@ -86,7 +86,7 @@ class Slots:
         ``since``."""
         if self.left or self._least + self.opened >= (SHARING if self._is_crowd else FEW):
             return None
-        return since + (self._openings + 1) * (FIRST_TAKES_IN_CROWD if self._is_crowd else FIRST_TAKES)
+        return since + (self._openings + 1) * FIRST_TAKES
 
     def open(self) -> None:
         self._openings += 1
@@ -109,7 +109,8 @@ class Slots:
             self._quickest, self._largest = min(took, self._quickest), max(size, self._largest)
         least = self._least
         opened = least + self.opened
-        sharing = min(max(SHARING, opened), opened + self.left // LEAVING)
+        most = max(SHARING, opened) if self._quickest > LONG else SHARING
+        sharing = min(most, opened + self.left // LEAVING)
         if self._is_crowd:
             sharing = least = 1 if self._quickest >= SHORT and self.left < ALONE else least
         wanted = int(GAIN * self._quickest * rates[0][0]) if self._quickest >= SHORT else 0
