@@ -14,7 +14,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from itertools import chain
 from typing import NamedTuple
 
@@ -37,6 +37,10 @@ HELPED = 24
 
 #: Seconds between two looks at what the threads have done.
 TICK = 0.05
+
+
+#: What hashes a stretch.
+_Hand = Callable[[Sequence[Piece]], list[Hashed]]
 
 
 class HashJob(NamedTuple):
@@ -77,59 +81,79 @@ def hash_files(
     def stretch(pieces: Sequence[Piece]) -> list[Hashed]:
         return hash_pieces(pieces, algorithm, hashed.put, halt.is_set)
 
-    def helped_by(helper: Helper) -> Callable[[Sequence[Piece]], list[Hashed]]:
-        def helped(pieces: Sequence[Piece]) -> list[Hashed]:
-            found = helper.hash_pieces(pieces, algorithm)
-            hashed.put(sum(piece.end - piece.start for piece in pieces))
-            return found
-
-        return helped
-
-    #: What hashes small files and has none at the moment: this process and its helpers.
-    hands = queue.SimpleQueue[Callable[[Sequence[Piece]], list[Hashed]]]()
-    hands.put(stretch)
-
-    def busy_stretch(pieces: Sequence[Piece]) -> list[Hashed]:
-        while True:
-            hand = hands.get()
-            try:
-                found = hand(pieces)
-            except HelperGone:
-                continue
-            except BaseException:
-                hands.put(hand)
-                raise
-            hands.put(hand)
-            return found
-
     stretches = list(_stretches(jobs, segment_length))
     busy = [_is_busy(pieces) for pieces in stretches]
-    helpers: list[Helper] = []
     with ExitStack() as stack:
+        hands = stack.enter_context(closing(_Hands(stretch)))
         for _ in range(min(cores - 1, sum(busy) // HELPED)):
-            with suppress(HelperGone):
-                helpers.append(Helper())
-                stack.callback(helpers[-1].close)
-                hands.put(helped_by(helpers[-1]))
+            hands.add_helper(algorithm, hashed.put)
         pools = [
             stack.enter_context(ThreadPoolExecutor(threads, thread_name_prefix="hash"))
-            for threads in (cores, hands.qsize())
+            for threads in (cores, hands.number)
         ]
         try:
             done = [
-                pools[1].submit(busy_stretch, pieces) if is_busy else pools[0].submit(stretch, pieces)
+                pools[1].submit(hands.hash, pieces) if is_busy else pools[0].submit(stretch, pieces)
                 for pieces, is_busy in zip(stretches, busy, strict=True)
             ]
             _oversee(done, hashed, on_progress, should_stop)
         except BaseException:
             halt.set()
-            for helper in helpers:
-                helper.stop()
+            hands.stop()
             for pool in pools:
                 pool.shutdown(cancel_futures=True)
             raise
     results = [result for future in done for result in future.result()]
     return tuple(_joined(jobs, stretches, results, algorithm))
+
+
+class _Hands:
+    """What hashes small files: this process and its helpers, a stretch at a time each."""
+
+    def __init__(self, here: _Hand) -> None:
+        #: Those that have nothing to do.
+        self._idle = queue.SimpleQueue[_Hand]()
+        self._idle.put(here)
+        self._helpers: list[Helper] = []
+
+    @property
+    def number(self) -> int:
+        return 1 + len(self._helpers)
+
+    def add_helper(self, algorithm: Algorithm, hashed: Callable[[int], None]) -> None:
+        """One more, if it can be had."""
+        with suppress(HelperGone):
+            helper = Helper()
+            self._helpers.append(helper)
+
+            def helped(pieces: Sequence[Piece]) -> list[Hashed]:
+                found = helper.hash_pieces(pieces, algorithm)
+                hashed(sum(piece.end - piece.start for piece in pieces))
+                return found
+
+            self._idle.put(helped)
+
+    def hash(self, pieces: Sequence[Piece]) -> list[Hashed]:
+        """By whoever is idle next. What a helper had that has gone, another gets: one is always here."""
+        while True:
+            hand = self._idle.get()
+            try:
+                found = hand(pieces)
+            except HelperGone:
+                continue
+            except BaseException:
+                self._idle.put(hand)
+                raise
+            self._idle.put(hand)
+            return found
+
+    def stop(self) -> None:
+        for helper in self._helpers:
+            helper.stop()
+
+    def close(self) -> None:
+        for helper in self._helpers:
+            helper.close()
 
 
 def _stretches(jobs: Sequence[HashJob], segment_length: int | None) -> Iterator[list[Piece]]:
