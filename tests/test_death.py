@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.helpers.mpirun import Job, Run, flavour, missing, needs_mpirun, started
+from tests.helpers.mpirun import Run, flavour, missing, needs_mpirun, started
 
 pytestmark = [
     pytest.mark.mpirun,
@@ -32,19 +32,12 @@ def killed(victim: int, scenario: Path, folder: Path, after: float = 0.5) -> tup
     options = ("--out", folder / "out", "--report", report, "--request-timeout", "1")
     ranks = scenario.read_text().count("[[client]]") + 1
     with started(ranks, scenario, *options, flags=("--with-ft", "ulfm")) as job:
-        _begun(job)
+        job.begins()
         time.sleep(after)
         os.kill(job.ranks()[victim], signal.SIGKILL)
         run = job.wait(45)
     assert "Traceback" not in run.stderr
     return run, json.loads(report.read_bytes())
-
-
-def _begun(job: Job) -> None:
-    deadline = time.monotonic() + 20
-    while "swarm" not in job.said():
-        assert time.monotonic() < deadline, job.complained()
-        time.sleep(0.05)
 
 
 def shared(folder: Path, *tables: str) -> Path:

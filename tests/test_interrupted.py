@@ -11,17 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.mpirun import REPOSITORY, Job, find_mpirun, flavour, needs_mpirun, needs_proc, started
+from tests.helpers.mpirun import REPOSITORY, flavour, mpirun, needs_mpirun, needs_proc, started
 
 pytestmark = [pytest.mark.mpirun, needs_mpirun, needs_proc, pytest.mark.timeout(60)]
-
-
-def begun(job: Job) -> None:
-    """Wait until segments move."""
-    deadline = time.monotonic() + 20
-    while "swarm" not in job.said():
-        assert time.monotonic() < deadline, job.complained()
-        time.sleep(0.05)
 
 
 LEFT = """
@@ -36,12 +28,8 @@ sys.exit(code)
 
 def test_nothing_interrupts_a_rank_that_has_left(tmp_path: Path) -> None:
     (tmp_path / "s.toml").write_text("nonsense")
-    oversubscribe = ["--oversubscribe"] if flavour() == "openmpi" else []
-    start = [str(find_mpirun()), *oversubscribe, "-np", "2", sys.executable, "-c", LEFT]
-    run = subprocess.run(
-        [*start, str(tmp_path / "s.toml")], cwd=REPOSITORY, capture_output=True, text=True, timeout=30
-    )
-    assert run.returncode == 2
+    run = mpirun(2, tmp_path / "s.toml", program=("-c", LEFT))
+    assert run.code == 2
     assert "s.toml" in run.stderr
     assert "Traceback" not in run.stdout + run.stderr
 
@@ -51,7 +39,7 @@ def test_ctrl_c_removes_what_the_run_made(how: signal.Signals, tmp_path: Path) -
     temporary, out = tmp_path / "tmp", tmp_path / "out"
     temporary.mkdir()
     with started(5, "--out", out, environment={"TMPDIR": str(temporary)}) as job:
-        begun(job)
+        job.begins()
         os.kill(job.process.pid, how)
         run = job.wait(15)
     assert run.code != 0
@@ -97,7 +85,7 @@ def test_the_ranks_do_not_outlive_mpirun(tmp_path: Path) -> None:
     temporary = tmp_path / "tmp"
     temporary.mkdir()
     with started(5, "--out", tmp_path / "out", environment={"TMPDIR": str(temporary)}) as job:
-        begun(job)
+        job.begins()
         assert sorted(job.ranks()) == [0, 1, 2, 3, 4]
         os.kill(job.process.pid, signal.SIGKILL)
         run = job.wait(15)  # which sees that no process is left

@@ -33,7 +33,7 @@ from blake3 import blake3
 from mpi_core.protocol.manifest import segment_length_for
 from tests.bench.cases import Case
 from tests.bench.netlab import Netlab, address
-from tests.helpers.mpirun import REPOSITORY, find_mpirun, flavour
+from tests.helpers.mpirun import REPOSITORY, SessionFolder, find_mpirun, flavour
 from tests.helpers.trees import client_tables, grow, link_below
 
 #: Rivals send segments as long as the swarm's, within these bounds, and messages of the loop over MPI_Bcast
@@ -169,13 +169,15 @@ class Ground:
             start = [str(find_mpirun()), *oversubscribe, "-np", str(len(hosts))]
         command = [*start, sys.executable, "-m", "tests.bench.metered", str(self.results)]
         with (self.folder / "said").open("w+b") as said, ExitStack() as stack:
+            session = SessionFolder()
+            stack.enter_context(session)
             job = subprocess.Popen(
                 [*command, *map(str, words)],
                 stdin=subprocess.DEVNULL,
                 stdout=said,
                 stderr=subprocess.STDOUT,
                 cwd=REPOSITORY,
-                env=_environment(),
+                env=_environment() | session.environment,
             )
             stack.callback(_end, job)
             try:

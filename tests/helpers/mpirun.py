@@ -89,6 +89,19 @@ def _environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
     return environment | dict(more or {})
 
 
+class SessionFolder(tempfile.TemporaryDirectory[str]):
+    """Where a launcher keeps what is its own while a run lasts.
+
+    Open MPI's default is a folder in ``/tmp`` by mpirun's process id. A killed mpirun leaves it there, and
+    the next one that gets the same id finds it and refuses to start.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(prefix="tt-", ignore_cleanup_errors=True)
+        #: What says so to Open MPI 5; other launchers do not read it.
+        self.environment = {"PRTE_MCA_prte_tmpdir_base": self.name}
+
+
 @dataclass(frozen=True)
 class Run:
     """What a run left."""
@@ -135,6 +148,7 @@ class Job:
         words += [str(argument) for argument in arguments]
         self.command = " ".join(words[1:])
         self.marker = uuid.uuid4().hex
+        self._session = SessionFolder()
         # Files, not pipes: a rank that outlives mpirun would hold a pipe open, and a full one stops it.
         self._out, self._err = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115
         self._began = time.monotonic()
@@ -144,7 +158,7 @@ class Job:
             stdout=self._out,
             stderr=self._err,
             cwd=cwd,
-            env=_environment(environment) | {MARKER: self.marker},
+            env=_environment(environment) | self._session.environment | {MARKER: self.marker},
             start_new_session=True,
             preexec_fn=_drop_overrides if powerless else None,
         )
@@ -158,6 +172,13 @@ class Job:
         """What stands on stderr until now."""
         self._err.seek(0)
         return self._err.read().decode(errors="replace")
+
+    def begins(self) -> None:
+        """Wait until segments move."""
+        deadline = time.monotonic() + 20
+        while "swarm" not in self.said():
+            assert time.monotonic() < deadline, self.complained()
+            time.sleep(0.05)
 
     def processes(self) -> dict[int, dict[str, str]]:
         """The environments of this run's processes that live, by process id."""
@@ -211,6 +232,7 @@ class Job:
         self.end()
         self._out.close()
         self._err.close()
+        self._session.cleanup()
 
 
 @contextmanager

@@ -19,7 +19,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.mpirun import MARKER, REPOSITORY, find_mpirun, flavour, marked, missing, rank_of
+from tests.helpers.mpirun import (
+    MARKER,
+    REPOSITORY,
+    SessionFolder,
+    find_mpirun,
+    flavour,
+    marked,
+    missing,
+    rank_of,
+)
 from tests.helpers.pty_screen import eventually
 
 _reason = missing() or (
@@ -40,6 +49,8 @@ class Person:
         launcher = find_mpirun()
         assert launcher is not None
         self._mpirun = launcher
+        self._session = SessionFolder()
+        theirs |= self._session.environment
         if flavour() == "openmpi":
             theirs |= {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
             self._mpirun += " --oversubscribe"
@@ -137,6 +148,7 @@ class Person:
         for pid in self.processes():
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        self._session.cleanup()
 
 
 def _parent(pid: int) -> int:
