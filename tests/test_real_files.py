@@ -118,6 +118,34 @@ def test_a_wanted_name_that_nobody_shares_is_named_and_the_rest_arrives(tmp_path
     assert wrong_files(tmp_path / "out" / "client2", everything, {"here"}) == []
 
 
+@pytest.mark.alike
+@pytest.mark.parametrize(
+    ("taken", "problem"),
+    [
+        ("data/a", "cannot write '{}': a folder is there"),
+        ("data", "cannot make the folder '{}': a file is there"),
+    ],
+)
+def test_a_place_of_a_pattern_that_is_taken_is_one_line_and_nothing_is_lost(
+    taken: str, problem: str, tmp_path: Path
+) -> None:
+    """What a pattern matches is known only when the run has begun: it is bad input all the same."""
+    everything = grow(tmp_path / "all", {"data/a": (300_000, 0o644), "b": (300_000, 0o644)}, Random(1))
+    scenario, report = tmp_path / "s.toml", tmp_path / "report.json"
+    scenario.write_text(client_tables([(everything, ("**/*",))], [(), ("**/*",)]))
+    report.write_text("of an earlier run")
+    client = tmp_path / "out" / "client2"
+    kept = client / taken / "kept" if "folder is" in problem else client / taken
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(b"kept")
+    run = mpirun(3, scenario, "--out", tmp_path / "out", "--report", report)
+    line = f"tui_torrent: rank 2: {problem.format(client / taken)}"
+    assert (run.code, run.complaints) == (2, [line]), run
+    assert kept.read_bytes() == b"kept"
+    assert not list(client.rglob("*.part"))
+    assert json.loads(report.read_bytes())["aborted"]["code"] == 2
+
+
 # Shares that break while they are served ------------------------------------------------------
 
 

@@ -16,6 +16,7 @@ from mpi_core.protocol.errors import RemoteProtocolError
 from mpi_core.protocol.events import Stamped
 from mpi_core.protocol.units import Rank, SegmentIndex, Ticket
 from mpi_core.runtime.clock import Clock
+from mpi_core.runtime.disk import OutputError
 from mpi_core.runtime.driver import LONGEST_WAIT, Driver
 from mpi_core.runtime.reporter import BATCH_BOUND, Reporter
 from mpi_core.runtime.transport import LocalEndpoint, LocalNetwork
@@ -171,17 +172,18 @@ class Scene:
 
 
 @pytest.mark.parametrize(
-    ("error", "reason"),
+    ("error", "abort"),
     [
-        (OSError(28, "No space left on device"), "rank 2: [Errno 28] No space left on device"),
-        (ZeroDivisionError("division by zero"), "rank 2: ZeroDivisionError: division by zero"),
+        (OutputError("cannot write 'f'"), msg.Abort(2, "rank 2: cannot write 'f'")),
+        (OSError(24, "Too many open files"), msg.Abort(3, "rank 2: [Errno 24] Too many open files")),
+        (ZeroDivisionError("division by zero"), msg.Abort(3, "rank 2: ZeroDivisionError: division by zero")),
     ],
 )
-def test_an_exception_in_a_machine_becomes_an_abort(error: Exception, reason: str) -> None:
+def test_an_exception_in_a_machine_becomes_an_abort(error: Exception, abort: msg.Abort) -> None:
     scene = Scene(Scripted(error))
     scene.run(msg.InitAck())
-    assert scene.driver.failure is error
-    assert scene.tracker.receive(1.0) == (2, msg.Abort(3, reason))
+    assert (scene.driver.failure, scene.driver.exit_code) == (error, abort.code)
+    assert scene.tracker.receive(1.0) == (2, abort)
 
 
 def test_nonsense_is_told_with_its_sender_and_the_machine_goes_on() -> None:

@@ -81,7 +81,7 @@ def run_client(
         remove_folders(made)
         if scenario is not None:
             scenario.cleanup()
-    return 3 if crew.failed else 0
+    return crew.exit_code
 
 
 def _load(scenario: Scenario, rank: int, digest: Algorithm) -> None:

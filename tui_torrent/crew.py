@@ -66,8 +66,9 @@ class Crew:
                     self.ended.set()
 
     @property
-    def failed(self) -> bool:
-        return any(driver.failure is not None for driver in self._drivers)
+    def exit_code(self) -> int:
+        """That of the rank: 0 unless a driver failed."""
+        return max((driver.exit_code for driver in self._drivers), default=0)
 
     def report(self, reporter: Reporter, tell: Callable[[bytes], None]) -> None:
         """Send the rank's events to the observer until all threads have ended, and then the last."""

@@ -199,5 +199,4 @@ def _run_tracker(
         else:
             crew.report(reporter, world.sender(roles.observer, Tag.STATUS))
         crew.ended.wait()
-    code = 3 if crew.failed else machine.exit_code
-    return max(code, observer.exit_code if observer else 0)
+    return max(crew.exit_code, machine.exit_code, observer.exit_code if observer else 0)

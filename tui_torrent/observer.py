@@ -136,8 +136,9 @@ class Observer:
 
     def _on_over(self, report: Report) -> None:
         file = self._report_file
-        # A run that was refused has not begun: what an earlier one has told stays.
-        if file is None or (exit_code(report) == BAD_INPUT and file.holds_another):
+        refused = exit_code(report) == BAD_INPUT and self.feed.view.began is None
+        # What an earlier run has told stays.
+        if file is None or (refused and file.holds_another):
             return
         try:
             file.write(to_json(report) + b"\n")

@@ -1,14 +1,15 @@
 """A machine, a thread and an endpoint: the wait that the machine itself never does.
 
 The driver waits for a message until the machine's next deadline, hands it in, and carries the effects out.
-A RemoteProtocolError is told to the observer and forgotten; any other error ends the run with exit code 3,
-by an ABORT to the tracker, so that no other rank waits for this one.
+A RemoteProtocolError is told to the observer and forgotten. Any other error ends the run by an ABORT to the
+tracker, so that no other rank waits for this one: with exit code 2 where a disk refused, else with 3.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import Literal
 
 from mpi_core.protocol import events as ev
 from mpi_core.protocol.errors import RemoteProtocolError
@@ -16,6 +17,7 @@ from mpi_core.protocol.messages import Abort
 from mpi_core.protocol.roles import TRACKER
 from mpi_core.protocol.units import Rank
 from mpi_core.runtime.clock import Clock
+from mpi_core.runtime.disk import OutputError
 from mpi_core.runtime.load import Meter
 from mpi_core.runtime.transport import Endpoint
 from mpi_core.swarm.machine import Effects, Emit, Machine, Send
@@ -46,6 +48,8 @@ class Driver:
         self.halted = False
         #: The error that ended the machine, if one did.
         self.failure: BaseException | None = None
+        #: What the rank leaves with for this machine's sake.
+        self.exit_code: Literal[0, 2, 3] = 0
 
     def run(self) -> None:
         try:
@@ -53,7 +57,6 @@ class Driver:
             while not self.halted and not self._abandoned.is_set():
                 self._step()
         except Exception as error:
-            self.failure = error
             self._fail(error)
         finally:
             if self._meter is not None:
@@ -99,4 +102,6 @@ class Driver:
 
     def _fail(self, error: Exception) -> None:
         what = error if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
-        self._endpoint.send(TRACKER, Abort(3, f"rank {self._rank}: {what}"))
+        code: Literal[2, 3] = 2 if isinstance(error, OutputError) else 3
+        self.failure, self.exit_code = error, code
+        self._endpoint.send(TRACKER, Abort(code, f"rank {self._rank}: {what}"))
