@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from mpi_core.protocol import messages as msg
 from mpi_core.protocol.manifest import Manifest
 from mpi_core.protocol.units import Rank, Ticket
+from mpi_core.runtime.outputs import open_outputs
 from mpi_core.sim.agenda import Agenda
 from mpi_core.sim.crowd import Crowd, Member
 from mpi_core.sim.network import BUFFERED, ENVELOPE, Link, LinkedNetwork
@@ -199,15 +200,16 @@ def test_the_same_seed_is_the_same_run(tmp_path: Path) -> None:
     journals = []
     for number in (1, 2):
         path = tmp_path / f"{number}.jsonl"
-        run_simulate(SimulateOptions(clients=12, segments=20, corrupt=0.2, journal=path), lambda text: None)
+        options = SimulateOptions(clients=12, segments=20, corrupt=0.2)
+        run_simulate(options, open_outputs({"--journal": path}), lambda text: None)
         journals.append(path.read_bytes())
     assert journals[0] == journals[1]
 
 
 def test_a_simulated_run_keeps_every_rule(tmp_path: Path) -> None:
     path, lines = tmp_path / "run.jsonl", []
-    options = SimulateOptions(clients=20, segments=30, dead=0.1, corrupt=0.1, journal=path)
-    assert run_simulate(options, lambda text: None) == 0
+    options = SimulateOptions(clients=20, segments=30, dead=0.1, corrupt=0.1)
+    assert run_simulate(options, open_outputs({"--journal": path}), lambda text: None) == 0
     assert run_check(str(path), lines.append) == 0
     assert "FAIL" not in "".join(lines)
 
@@ -239,7 +241,7 @@ def test_a_run_tells_how_far_it_is_and_is_the_same() -> None:
     written: list[str] = []
     options = SimulateOptions(clients=9, segments=50)
     for tell in ([lines.append], []):
-        assert run_simulate(options, written.append, *tell) == 0
+        assert run_simulate(options, {}, written.append, *tell) == 0
     assert lines[-1] == ""
     shares = [int(line.partition("% of 450 transfers, ")[0]) for line in lines[:-1]]
     assert len(shares) > 50
@@ -321,8 +323,9 @@ def test_the_curves_are_a_picture(tmp_path: Path, capsys: pytest.CaptureFixture[
         ["--dead", "1.5"],
         ["--rate", "0"],
         ["--arrivals", "never"],
-        ["--plot", "/nowhere/at/all.svg"],
-        ["--journal", "/nowhere/at/all.jsonl"],
+        # So long that the machines would be compiled first.
+        ["--clients", "1000", "--segments", "256", "--plot", "/nowhere/at/all.svg"],
+        ["--clients", "1000", "--segments", "256", "--journal", "/nowhere/at/all.jsonl"],
         ["surplus"],
     ],
 )

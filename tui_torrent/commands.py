@@ -162,14 +162,17 @@ def build_simulate_parser() -> argparse.ArgumentParser:
 
 
 def _simulate(words: list[str]) -> int:
+    from mpi_core.runtime.outputs import open_outputs
+
     options = SimulateOptions(**vars(build_simulate_parser().parse_args(words)))
+    files = open_outputs({"--journal": options.journal, "--plot": options.plot})
     if options.worth_compiling:
         from tui_torrent.compiled import use_compiled
 
         use_compiled(lambda line: print(f"{PROGRAM}: {line}", file=sys.stderr, flush=True))
     from tui_torrent.simulate import run_simulate
 
-    return run_simulate(options, sys.stdout.write, _redraw)
+    return run_simulate(options, files, sys.stdout.write, _redraw)
 
 
 def _redraw(line: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import gc
 import resource
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from itertools import count
 from math import floor
@@ -22,7 +22,7 @@ from mpi_core.protocol.manifest import Manifest
 from mpi_core.protocol.messages import Tag
 from mpi_core.protocol.roles import TRACKER
 from mpi_core.protocol.units import Rank
-from mpi_core.runtime.outputs import OutputFile, open_outputs
+from mpi_core.runtime.outputs import OutputFile
 from mpi_core.sim.crowd import Crowd, Member
 from tui_torrent.compiled import are_compiled
 from tui_torrent.config import SLOW_RATE, SimulateOptions
@@ -55,12 +55,12 @@ OF_TRACKER = (
 
 def run_simulate(
     options: SimulateOptions,
+    files: Mapping[str, OutputFile],
     write: Callable[[str], object],
     tell: Callable[[str], object] = lambda line: None,
 ) -> int:
-    """Run and report; the exit code: 0 where everybody who lives has everything, else 1. ``tell`` hears how
-    far it is, and an empty line when it is over."""
-    files = open_outputs({"--journal": options.journal, "--plot": options.plot})
+    """Run and report; the exit code: 0 where everybody who lives has everything, else 1. ``files`` are those
+    of ``--journal`` and ``--plot``; ``tell`` hears how far it is, and an empty line when it is over."""
     journal = _Journal(options, files["--journal"]) if "--journal" in files else None
     collecting = gc.isenabled()
     # Ten thousand clients are millions of objects that live to the end; none of them is in a cycle that ends.
