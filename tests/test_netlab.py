@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import termios
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -213,7 +214,8 @@ def test_nothing_is_left_of_a_lab_that_was_killed() -> None:
         os.kill(job.pid, signal.SIGKILL)
         job.wait()
     with Netlab(1):
-        assert not any(name.startswith(made) for name in namespaces())
+        left = [*namespaces(), *os.listdir(tempfile.gettempdir())]
+        assert not any(name.startswith(made) for name in left)
 
 
 def test_a_lab_that_cannot_be_says_why_in_one_line() -> None:

@@ -91,10 +91,10 @@ def _started_at(pid: int) -> int | None:
 
 
 def remove_leftovers() -> None:
-    """Remove the namespaces of labs whose process is gone."""
+    """Remove what labs have left whose process is gone."""
     # `ip netns list` says (id: 0) behind some names.
     names = [line.split()[0] for line in _run("ip", "netns", "list").splitlines() if line.strip()]
-    names += [folder.name for folder in ETC_NETNS.glob("tt-lab-*")]
+    names += [folder.name for place in (ETC_NETNS, _temporary()) for folder in place.glob("tt-lab-*")]
     for name in dict.fromkeys(names):
         made_by = _PREFIX.match(name)
         if made_by and _started_at(int(made_by[1])) != int(made_by[2]):
@@ -108,7 +108,12 @@ def _remove(namespace: str) -> None:
                 os.kill(int(pid), signal.SIGKILL)
     with suppress(LabError):
         _run("ip", "netns", "del", namespace)
-    shutil.rmtree(ETC_NETNS / namespace, ignore_errors=True)
+    for place in (ETC_NETNS, _temporary()):
+        shutil.rmtree(place / namespace, ignore_errors=True)
+
+
+def _temporary() -> Path:
+    return Path(tempfile.gettempdir())
 
 
 class Netlab:
@@ -131,7 +136,7 @@ class Netlab:
         self._latency = latency
         self._prefix = f"tt-lab-{os.getpid()}-{_started_at(os.getpid())}-{next(_numbers)}"
         self._switch = f"{self._prefix}switch"
-        self._folder: str | None = None
+        self._enter = _temporary() / self._prefix / "enter"
         self._line: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Netlab:
@@ -154,19 +159,15 @@ class Netlab:
             self._line.kill()
             self._line.communicate()
             self._line = None
-        for name in [*self.names, "switch"]:
+        for name in [*self.names, "switch", ""]:
             _remove(self._prefix + name)
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            self._folder = None
 
     # Building ---------------------------------------------------------------------------------
 
     def _build(self) -> None:
-        self._folder = tempfile.mkdtemp(prefix="tt-lab-")
-        enter = Path(self._folder) / "enter"
-        enter.write_text(ENTER.format(prefix=self._prefix))
-        enter.chmod(0o755)
+        self._enter.parent.mkdir(mode=0o700)
+        self._enter.write_text(ENTER.format(prefix=self._prefix))
+        self._enter.chmod(0o700)
         table = "127.0.0.1 localhost\n" + "".join(
             f"{address(number)} {name}\n" for number, name in enumerate(self.names)
         )
@@ -264,10 +265,17 @@ class Netlab:
         rank's host."""
         launcher = find_mpirun()
         assert launcher is not None
-        assert self._folder is not None
-        enter = str(Path(self._folder) / "enter")
         hosts = ",".join(self.names[host] for host in ranks)
-        launching = ["-launcher", "ssh", "-launcher-exec", enter, "-hosts", hosts, "-np", str(len(ranks))]
+        launching = [
+            "-launcher",
+            "ssh",
+            "-launcher-exec",
+            str(self._enter),
+            "-hosts",
+            hosts,
+            "-np",
+            str(len(ranks)),
+        ]
         return [*self.inside(ranks[0]), launcher, *launching, *NETWORK]
 
     def sent(self) -> list[int]:
