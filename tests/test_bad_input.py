@@ -96,7 +96,7 @@ def test_an_in_file_that_may_not_be_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("first", "second", "says"),
     [
-        ("1\nf 2\naa\nbb\n0\n", "1\nf 2\naa\ncc\n0\n", "different segments"),
+        ("1\nf 2\naa\nbb\n0\n", "1\nf 2\naa\ncc\n0\n", "different segments, the first 'bb' and 'cc'"),
         ("1\nf 2\naa\nbb\n0\n", "1\nf 1\naa\n0\n", "2 and 1 segments"),
         ("1\nf 0\n0\n", "1\nf 1\naa\n0\n", "0 and 1 segments"),
     ],
@@ -216,7 +216,7 @@ def test_a_share_that_is_no_file(make: Callable[[Path], object], says: str, tmp_
 
 @pytest.mark.parametrize(
     ("first", "second", "says"),
-    [(b"one", b"two", "segments"), (b"one", b"three", "segments"), (b"", b"three", "0 and 1 segments")],
+    [(b"one", b"two", "segments"), (b"one", b"three", "3 and 5 bytes"), (b"", b"three", "0 and 1 segments")],
 )
 def test_two_owners_of_real_files_who_differ(first: bytes, second: bytes, says: str, tmp_path: Path) -> None:
     for folder, data in (("a", first), ("b", second)):

@@ -65,9 +65,9 @@ def test_a_declared_segment_is_its_own_hash() -> None:
 def test_owners_may_differ_in_the_mode_alone() -> None:
     ours = manifest_of(b"abcdef", 3)
     fields = (ours.size, ours.segment_length, ours.algorithm, ours.digests)
-    assert ours.same_content(Manifest(ours.name, *fields, mode=0o755))
+    assert ours.difference(Manifest(ours.name, *fields, mode=0o755)) is None
     for other in (manifest_of(b"abcdeg", 3), manifest_of(b"abcdef", 2), manifest_of(b"abcdef", 3, "sha256")):
-        assert not ours.same_content(other)
+        assert ours.difference(other)
 
 
 # Shapes that cannot be --------------------------------------------------------------------------

@@ -94,8 +94,12 @@ def test_init_ack_bears_what_each_pattern_matches() -> None:
     ("theirs", "what"),
     [
         (declared("file1", 4), "3 and 4 segments"),
-        (Manifest.declared("file1", ("file1-0", "file1-1", "other-2")), "different segments"),
-        (Manifest("file1", 9, 3, "blake3", (b"x", b"y", b"z")), "different segments"),
+        (
+            Manifest.declared("file1", ("file1-0", "file1-1", "other-2")),
+            "different segments, the first 'file1-2' and 'other-2'",
+        ),
+        (Manifest("file1", 9, 3, "blake3", (b"x", b"y", b"z")), f"{FILE.size} and 9 bytes"),
+        (Manifest("file1", FILE.size, 7, "blake3", (b"x", b"y", b"z")), "different segments"),
     ],
 )
 def test_two_owners_of_one_name_that_differ_abort_the_run_naming_both(theirs: Manifest, what: str) -> None:

@@ -170,15 +170,25 @@ class Manifest(msgspec.Struct, frozen=True, array_like=True, gc=False):
             start = end
         return parts
 
-    def same_content(self, other: Manifest) -> bool:
-        """Whether both describe the same bytes; two owners may differ in the mode alone."""
-        return (self.size, self.segment_length, self.algorithm, self.digests, self.members) == (
-            other.size,
+    def difference(self, other: Manifest) -> str | None:
+        """How the bytes of both differ, in words, or None; two owners may differ in the mode alone."""
+        if self.segments != other.segments:
+            return f"{self.segments} and {other.segments} segments"
+        if self.algorithm == other.algorithm == "declared":
+            for ours, theirs in zip(self.digests, other.digests, strict=True):
+                if ours != theirs:
+                    hashes = [repr(self.digest_text(digest)[:40]) for digest in (ours, theirs)]
+                    return f"different segments, the first {' and '.join(hashes)}"
+            return None
+        if self.size != other.size:
+            return f"{self.size} and {other.size} bytes"
+        same = (self.segment_length, self.algorithm, self.digests, self.members) == (
             other.segment_length,
             other.algorithm,
             other.digests,
             other.members,
         )
+        return None if same else "different segments"
 
     def digest_text(self, digest: Digest) -> str:
         """A digest as people write it: the scenario's own text, or hexadecimal."""

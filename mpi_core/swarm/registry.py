@@ -54,14 +54,14 @@ class Registry:
         file = self.files.get(manifest.name)
         if file is None:
             self.files[manifest.name] = SwarmFile(manifest, owner)
-        elif not file.manifest.same_content(manifest):
-            theirs, ours = file.manifest.segments, manifest.segments
-            what = f"{theirs} and {ours} segments" if theirs != ours else "different segments"
-            return (
-                f"clients {file.owner} and {owner} both own {manifest.name!r} but with {what}: "
-                "expected the same file from every owner"
-            )
-        return None
+            return None
+        difference = file.manifest.difference(manifest)
+        if difference is None:
+            return None
+        return (
+            f"clients {file.owner} and {owner} both own {manifest.name!r} but with {difference}: "
+            "expected the same file from every owner"
+        )
 
     def clash(self) -> str | None:
         """Why two names cannot stand in one output folder (one is a folder of the other), or None."""
