@@ -286,16 +286,30 @@ def test_serving_ends_with_stop() -> None:
 # What goes first ----------------------------------------------------------------------------------
 
 
-def test_an_owner_sends_no_second_copy_while_somebody_waits_for_a_first() -> None:
+def bundler() -> SegmentStore:
+    """A store whose owned files were found to make a bundle when the machines stood already."""
+    store = SegmentStore(MemoryBacking())
+    store.may_be_bundled = True
+    return store
+
+
+@pytest.mark.parametrize("bundled", [False, True])
+def test_an_owner_sends_no_second_copy_while_somebody_waits_for_a_first(bundled: bool) -> None:
     client = seed(slots=1)
+    if bundled:
+        store = bundler()
+        client = Alone(Uploader(Rank(1), 5, store, SwarmConfig(slots=1)))
+        store.add_bundles([declared("file1", 40)])
     client.hear(2, request(0, 0))
     client.now = 1.0
     sent(client, 2, 0)
-    for rank, index in ((2, 0), (3, 0), (4, 7)):
-        client.hear(rank, request(index, 1))
+    client.hear(2, request(1, 1))
+    client.hear(3, request(0, 1))
+    client.now = 4.0
+    client.hear(4, request(7, 1))
     for _ in range(2):
         to, ticket, _ = answers(client)[-1]
-        client.now += 1.0
+        client.now += 0.5
         sent(client, to, ticket)
     assert [to for to, _, _ in answers(client)] == [2, 2, 4, 3]
 
@@ -314,8 +328,7 @@ def test_a_second_payload_for_one_receiver_waits_for_the_others() -> None:
 
 
 def test_a_request_for_a_bundle_waits_until_init_ack_has_told_of_it() -> None:
-    store = SegmentStore(MemoryBacking())
-    store.may_be_bundled = True
+    store = bundler()
     client = Alone(Uploader(Rank(1), 5, store, SwarmConfig()))
     assert client.hear(2, request(3, 0)) == []
     assert client.hear(3, request(3, 0, "nothing")) == []

@@ -83,6 +83,8 @@ class SegmentStore:
     def __init__(self, backing: Backing) -> None:
         self._backing = backing
         self._manifests: dict[str, Manifest] = {}
+        #: The names of what the client has had from the start.
+        self.owned: set[str] = set()
         #: Replaced as a whole, never changed; a segment's bit is set after its payload is kept.
         self._bitfields: dict[str, Bitfield] = {}
         #: Until INIT_ACK has told which bundles the small files make: others may have been told before.
@@ -100,6 +102,7 @@ class SegmentStore:
     def add_owned(self, manifest: Manifest) -> None:
         """A file that the client has had from the start."""
         self._manifests[manifest.name] = manifest
+        self.owned.add(manifest.name)
         self._bitfields[manifest.name] = Bitfield.full(manifest.segments)
 
     def expect_bundles(self) -> None:

@@ -76,7 +76,6 @@ class Uploader:
         #: What each requester waits for; requesters with nothing waiting are not in it. The first has waited
         #: longest for its turn.
         self._queues: dict[Rank, deque[Waiting]] = {}
-        self._owned = {manifest.name for manifest in store.manifests}
         #: How often each segment of a file was served; what never was is not in it.
         self._served: dict[str, dict[SegmentIndex, int]] = {}
         self._queued = 0
@@ -192,7 +191,7 @@ class Uploader:
         full = busy >= self._slots.size + for_others
         if full and not self._beside:
             return None
-        served, owned = self._served, self._owned
+        served, owned = self._served, self._store.owned
         usual, never = self._usual or 0.0, dict[SegmentIndex, int]()
         found, first = None, (False, 0.0)
         for rank, queue in self._queues.items():
