@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -160,3 +161,14 @@ def test_json_of_a_refused_run_ends_with_a_report(tmp_path: Path) -> None:
     assert report == json.loads(file.read_bytes())
     assert report["outcome"] == "failed"
     assert "in2.txt:1: expected" in report["aborted"]["reason"]
+
+
+@pytest.mark.alike
+def test_a_path_that_is_no_text_is_a_path(tmp_path: Path) -> None:
+    scenario = folder_of(Path(os.fsdecode(bytes(tmp_path) + b"/sc\xe9n")), OWNER, WANTER)
+    out, journal, report = scenario / "out", scenario / "journal", scenario / "report"
+    run = mpirun(3, scenario, "--out", out, "--journal", journal, "--report", report, "--json")
+    assert (run.code, run.complaints) == (0, []), run
+    assert json.loads(report.read_bytes())["scenario"] == f"{tmp_path}/sc\\udce9n"
+    assert journal.exists()
+    assert (out / "client2_file1").read_text() == "aa\nbb\n"

@@ -16,11 +16,10 @@ import time
 from pathlib import Path
 
 from mpi_core.protocol.codec import from_line
-from mpi_core.protocol.errors import ScenarioError
+from mpi_core.protocol.errors import ScenarioError, one_line, reason
 from mpi_core.protocol.events import RunEnded, Stamped
 from mpi_core.runtime.disk import READ
 from tui_torrent.browse import browse, has_screen
-from tui_torrent.scenario.plan import one_line, why
 from tui_torrent.serve import GREETING, LONGEST_GREETING, WELCOME, runtime_folder
 from tui_torrent.view.conformance import Conformance
 from tui_torrent.view.ledger import Finding
@@ -87,7 +86,7 @@ def read_token(file: Path) -> str:
         with open(os.open(file, READ), "rb") as opened:
             content = opened.read(LONGEST_GREETING)
     except OSError as error:
-        raise _wrong(str(file), f"expected a file with a token: {why(error)}") from None
+        raise _wrong(str(file), f"expected a file with a token: {reason(error)}") from None
     token = content.decode("ascii", "replace").strip()
     if not _TOKEN.fullmatch(token):
         raise _wrong(str(file), "expected a token of 32 hexadecimal digits, found something else")
@@ -111,7 +110,7 @@ def connect(address: str, token: str | None) -> socket.socket:
         raise _wrong(address, "expected the name of a host") from None
     except OSError as error:
         expected = "a swarm's socket or HOST:PORT" if tcp is None else "a swarm that is served there"
-        raise _wrong(address, f"expected {expected}: {why(error)}") from None
+        raise _wrong(address, f"expected {expected}: {reason(error)}") from None
     if answer != WELCOME:
         raise _wrong(address, answer.decode(errors="replace").strip() or "hung up")
     sock.settimeout(None)

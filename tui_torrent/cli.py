@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from mpi_core.protocol.errors import ScenarioError
+from mpi_core.protocol.errors import ScenarioError, reason
 from mpi_core.runtime.launcher import find_launcher
 from tui_torrent.commands import COMMANDS
 from tui_torrent.config import Options
@@ -183,7 +183,7 @@ def _run_command(run: Callable[[], int]) -> int:
         if isinstance(error, BrokenPipeError):
             # Whoever read our lines has read enough.
             return 0
-        return _refuse(f"cannot write to stdout: {error.strerror}", together=False, first=True)
+        return _refuse(f"cannot write to stdout: {reason(error)}", together=False, first=True)
 
 
 def _takes_lines() -> bool:

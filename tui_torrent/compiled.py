@@ -30,7 +30,7 @@ import platformdirs
 
 import mpi_core
 from mpi_core import sim, swarm
-from mpi_core.runtime.disk import reason
+from mpi_core.protocol.errors import reason
 
 #: Where nearly all of a simulation's time goes. ``config`` and ``store`` are not among them: an interpreted
 #: class cannot inherit from a compiled one.

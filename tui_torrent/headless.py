@@ -15,6 +15,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
+from mpi_core.protocol.errors import one_line
 from tui_torrent.view.report import Report, problems, tally, to_mapping
 from tui_torrent.view.swarm_view import SwarmView
 
@@ -157,7 +158,7 @@ class PlainLines(Sink):
         self._sentence(report.elapsed_s, summary(report))
 
     def _sentence(self, now: float, text: str) -> None:
-        self._line(f"[{now:6.1f}s] {printable(text)}")
+        self._line(f"[{now:6.1f}s] {one_line(text)}")
 
 
 class JsonLines(Sink):
@@ -199,11 +200,6 @@ def human_bytes(size: float) -> str:
 def percent(share: float) -> str:
     """``63.1%``, rounded down: 100.0% is said of the whole alone."""
     return f"{math.floor(share * 1000) / 10:.1f}%"
-
-
-def printable(text: str) -> str:
-    """``text`` without what would move a terminal's cursor."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def _sentence(what: Progress, view: SwarmView) -> str:

@@ -12,7 +12,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from mpi_core.protocol.errors import ScenarioError
+from mpi_core.protocol.errors import ScenarioError, one_line
 from mpi_core.protocol.events import JOURNAL_VERSION, RunStarted
 from mpi_core.protocol.roles import Roles
 from mpi_core.protocol.units import Rank
@@ -23,7 +23,7 @@ from mpi_core.runtime.reporter import Reporter
 from tui_torrent.config import Options
 from tui_torrent.feed import Feed
 from tui_torrent.headless import JsonLines, PlainLines
-from tui_torrent.scenario import Scenario, one_line
+from tui_torrent.scenario import Scenario
 from tui_torrent.sinks import BAD_INPUT, Guarded, JournalFile, cannot_write, scenario_files
 from tui_torrent.view.report import Report, exit_code, problems, to_json
 
@@ -79,7 +79,7 @@ class Observer:
         header = RunStarted(
             version=JOURNAL_VERSION,
             clients=roles.client_count,
-            scenario=scenario.description if scenario else options.scenario or "demo",
+            scenario=one_line(scenario.description if scenario else options.scenario or "demo"),
             strategy=options.strategy,
             seed=options.seed,
             swarm_update=options.swarm_update,

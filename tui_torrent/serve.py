@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Literal
 
 from mpi_core.protocol.codec import to_lines
-from mpi_core.protocol.errors import ScenarioError
+from mpi_core.protocol.errors import ScenarioError, reason
 from mpi_core.protocol.events import Stamped
 
 #: The first words of a viewer, then its token; and the answers.
@@ -59,7 +59,7 @@ def runtime_folder() -> Path:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         status = folder.lstat()
     except OSError as error:
-        raise ScenarioError(f"--serve: cannot make {folder}: {error.strerror}") from None
+        raise ScenarioError(f"--serve: cannot make {folder}: {reason(error)}") from None
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o077:
         raise ScenarioError(f"--serve: expected {folder} to be a folder that only you can enter")
     return folder

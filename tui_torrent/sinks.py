@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 
+from mpi_core.protocol.errors import reason
 from mpi_core.protocol.events import InitAckSent, RunAborted, Stamped
-from mpi_core.runtime.disk import reason
 from mpi_core.runtime.journal import JournalWriter
 from mpi_core.runtime.outputs import OutputFile
 from tui_torrent.feed import Recorder

@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
+from mpi_core.protocol.errors import one_line
 from mpi_core.swarm.config import SwarmConfig
 
 PROGRAM = "tui_torrent"
@@ -35,7 +36,6 @@ class Parser(argparse.ArgumentParser):
     """A parser that raises instead of printing: under mpirun, N processes parse the same line."""
 
     def error(self, message: str) -> NoReturn:
-        from tui_torrent.scenario.plan import one_line
 
         raise UsageError(one_line(f"{message} (see {self.prog.removeprefix(LAUNCHER)} --help)"))
 

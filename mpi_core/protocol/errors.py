@@ -31,3 +31,15 @@ class UnreadableError(TorrentError):
 
 class RemoteProtocolError(ProtocolError):
     """Another rank sent something that the protocol does not allow; the receiver is unharmed."""
+
+
+def reason(error: Exception) -> str:
+    """Why, alone: what an OSError says without errno and path."""
+    return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+
+
+def one_line(text: str) -> str:
+    """``text`` with all that is not printable (newlines, undecodable bytes) escaped."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

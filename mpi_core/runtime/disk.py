@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import groupby
 
-from mpi_core.protocol.errors import TorrentError
+from mpi_core.protocol.errors import TorrentError, reason
 
 #: Files held open by each of a backing's two threads.
 OPEN_FILES = 32
@@ -160,11 +160,6 @@ def remove_folders(folders: Iterable[str]) -> None:
 def identity(status: os.stat_result) -> tuple[int, int]:
     """What tells a file on the disk from every other."""
     return status.st_dev, status.st_ino
-
-
-def reason(error: Exception) -> str:
-    """The reason alone, without errno and path."""
-    return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 @contextmanager

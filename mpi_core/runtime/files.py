@@ -20,7 +20,7 @@ from pathlib import Path
 from threading import Lock
 
 from mpi_core.protocol.digest import hasher
-from mpi_core.protocol.errors import LocalProtocolError, UnreadableError
+from mpi_core.protocol.errors import LocalProtocolError, UnreadableError, reason
 from mpi_core.protocol.manifest import Manifest, Member
 from mpi_core.protocol.messages import Place
 from mpi_core.protocol.units import Digest, Payload
@@ -39,7 +39,6 @@ from mpi_core.runtime.disk import (
     plainly,
     read_all,
     read_small_files,
-    reason,
     remove_folders,
     write_all,
 )

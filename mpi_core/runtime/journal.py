@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import BinaryIO
 
 from mpi_core.protocol.codec import from_line, to_lines
-from mpi_core.protocol.errors import LocalProtocolError, ScenarioError
+from mpi_core.protocol.errors import LocalProtocolError, ScenarioError, reason
 from mpi_core.protocol.events import JOURNAL_VERSION, OLDEST_VERSION, RunEnded, RunStarted, Stamped
 from mpi_core.runtime import zst
 
@@ -33,7 +33,7 @@ class JournalWriter:
         try:
             file = file or open(path, "wb")  # noqa: SIM115
         except OSError as error:
-            raise ScenarioError(f"{os.fspath(path)}: cannot write the journal: {error.strerror}") from None
+            raise ScenarioError(f"{os.fspath(path)}: cannot write the journal: {reason(error)}") from None
         self._file = zst.ZstWriter(file) if os.fspath(path).endswith(".zst") else file
         self._begun = False
         self._ended = False
@@ -82,7 +82,7 @@ class JournalReader(Iterator[Stamped]):
         try:
             self._file = _opened(self.path)
         except OSError as error:
-            raise ScenarioError(f"{self.path}: cannot read the journal: {error.strerror}") from None
+            raise ScenarioError(f"{self.path}: cannot read the journal: {reason(error)}") from None
         try:
             self.header = self._read_header()
         except BaseException:
@@ -111,7 +111,7 @@ class JournalReader(Iterator[Stamped]):
         try:
             return self._file.readline(limit)
         except OSError as error:
-            message = f"{self.path}:{self.line}: cannot read the journal: {error.strerror}"
+            message = f"{self.path}:{self.line}: cannot read the journal: {reason(error)}"
             raise ScenarioError(message) from None
 
     def __iter__(self) -> JournalReader:

@@ -15,8 +15,8 @@ from contextlib import suppress
 from errno import EACCES, EBUSY, EPERM, EROFS
 from typing import BinaryIO
 
-from mpi_core.protocol.errors import ScenarioError
-from mpi_core.runtime.disk import CREATE, identity, reason
+from mpi_core.protocol.errors import ScenarioError, reason
+from mpi_core.runtime.disk import CREATE, identity
 
 #: A path, as an option or a scenario gives it.
 Path = str | os.PathLike[str]

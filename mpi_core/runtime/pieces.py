@@ -13,9 +13,10 @@ from contextlib import suppress
 from typing import IO, Any, NamedTuple
 
 from mpi_core.protocol.digest import Algorithm, segment_hasher
+from mpi_core.protocol.errors import reason
 from mpi_core.protocol.units import Digest, Payload
 from mpi_core.runtime.buffers import paged
-from mpi_core.runtime.disk import READ, HashingStopped, OutputError, read_into, reason
+from mpi_core.runtime.disk import READ, HashingStopped, OutputError, read_into
 
 #: What tells whether a file has changed: its size and when it was last written to.
 Version = tuple[int, int]

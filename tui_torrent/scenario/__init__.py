@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 
+from mpi_core.protocol.errors import one_line, reason
 from mpi_core.protocol.roles import Roles
-from tui_torrent.scenario.plan import ClientPlan, Scenario, Share, complaint, one_line, why
+from tui_torrent.scenario.plan import ClientPlan, Scenario, Share, complaint
 
 __all__ = ["ClientPlan", "Scenario", "Share", "one_line", "open_scenario", "wrong_size"]
 
@@ -30,7 +31,7 @@ def open_scenario(path: str | None, clients: int) -> Scenario:
     except (FileNotFoundError, NotADirectoryError):
         raise complaint(path, None, f"{_EXPECTED}, found nothing") from None
     except OSError as error:
-        raise complaint(path, None, f"{_EXPECTED}: {why(error)}") from None
+        raise complaint(path, None, f"{_EXPECTED}: {reason(error)}") from None
     except ValueError:
         raise complaint(path, None, f"{_EXPECTED}, found a path that cannot be") from None
     if not path.lower().endswith(".toml"):

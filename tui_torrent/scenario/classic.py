@@ -11,9 +11,9 @@ from __future__ import annotations
 import os
 import re
 
-from mpi_core.protocol.errors import ScenarioError
+from mpi_core.protocol.errors import ScenarioError, reason
 from mpi_core.protocol.manifest import Manifest, name_problem
-from tui_torrent.scenario.plan import ClientPlan, Scenario, complaint, quoted, read_text, why
+from tui_torrent.scenario.plan import ClientPlan, Scenario, complaint, quoted, read_text
 
 _IN_FILE = re.compile(r"in([1-9][0-9]*)\.txt")
 
@@ -31,7 +31,7 @@ class ClassicScenario(Scenario):
         try:
             names = os.listdir(path)
         except OSError as error:
-            raise complaint(path, None, f"expected a folder that can be read: {why(error)}") from None
+            raise complaint(path, None, f"expected a folder that can be read: {reason(error)}") from None
         ranks = [int(found[1]) for found in map(_IN_FILE.fullmatch, names) if found]
         if "in0.txt" in names:
             raise complaint(

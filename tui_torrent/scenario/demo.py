@@ -12,7 +12,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from tui_torrent.scenario.plan import ClientPlan, Scenario, Share, complaint, why
+from mpi_core.protocol.errors import reason
+from tui_torrent.scenario.plan import ClientPlan, Scenario, Share, complaint
 
 #: Bytes a second that each client may upload.
 DEMO_RATE = 512 * 1024
@@ -88,7 +89,7 @@ class Demo(Scenario):
             shares = tuple(self._make(file) for file in sorted(owned, key=lambda file: file.name))
         except OSError as error:
             size = sum(file.size for file in owned)
-            problem = f"expected room for {size} bytes in a temporary folder: {why(error)}"
+            problem = f"expected room for {size} bytes in a temporary folder: {reason(error)}"
             raise complaint(self.description, None, problem) from None
         wants = tuple(file.name for file in self._files)
         return ClientPlan(shares=shares, wants=wants, segment_length=DEMO_SEGMENT_LENGTH)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from mpi_core.protocol.errors import ScenarioError
+from mpi_core.protocol.errors import ScenarioError, one_line, reason
 from mpi_core.protocol.manifest import Manifest
 
 #: Text from the input is quoted in an error up to this many characters.
@@ -85,21 +85,9 @@ def complaint(file: str, line: int | None, problem: str) -> ScenarioError:
     return ScenarioError(f"{where}: {one_line(problem)}")
 
 
-def one_line(text: str) -> str:
-    """``text`` with all that is not printable (newlines, undecodable bytes) escaped."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
-
-
 def quoted(text: str) -> str:
     """``text`` in quotes, shortened where it is long."""
     return repr(text if len(text) <= QUOTED else text[: QUOTED - 1] + "…")
-
-
-def why(error: OSError) -> str:
-    """The reason alone, without errno and path."""
-    return error.strerror or str(error) or type(error).__name__
 
 
 def read_text(file: str, missing: str) -> str:
@@ -118,7 +106,7 @@ def read_text(file: str, missing: str) -> str:
     except FileNotFoundError:
         raise complaint(file, None, f"missing: expected {missing}") from None
     except OSError as error:
-        raise complaint(file, None, f"expected a file that can be read: {why(error)}") from None
+        raise complaint(file, None, f"expected a file that can be read: {reason(error)}") from None
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

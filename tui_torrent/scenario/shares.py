@@ -13,8 +13,9 @@ import os
 import stat
 from collections.abc import Container, Iterator
 
+from mpi_core.protocol.errors import reason
 from mpi_core.protocol.patterns import Parts, glob_regex, has_magic, pattern_parts
-from tui_torrent.scenario.plan import Share, quoted, why
+from tui_torrent.scenario.plan import Share, quoted
 
 #: Whether the system can be asked who we are, not who we were.
 _EFFECTIVE = os.access in os.supports_effective_ids
@@ -47,7 +48,7 @@ def _names(root: str, parts: Parts, folder_only: bool) -> Iterator[str]:
     except OSError as error:
         # The text of a pattern may be too long, or lead through a file, and match all the same.
         if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):
-            raise ShareError(f"{quoted(name)}: expected a file that can be read: {why(error)}") from None
+            raise ShareError(f"{quoted(name)}: expected a file that can be read: {reason(error)}") from None
         if has_magic(name) and not folder_only:
             yield from _glob(root, "", parts)
         return
@@ -100,7 +101,7 @@ def _entries(root: str, folder: str) -> list[os.DirEntry[str]]:
         with os.scandir(_join(root, folder)) as entries:
             return list(entries)
     except OSError as error:
-        problem = f"{_join(root, folder)!r}: expected a folder that can be read: {why(error)}"
+        problem = f"{_join(root, folder)!r}: expected a folder that can be read: {reason(error)}"
         raise ShareError(problem) from None
 
 
@@ -128,7 +129,7 @@ def _share(root: str, name: str) -> Share:
     except FileNotFoundError:
         raise ShareError(f"{path!r}: expected a file, found a link that leads nowhere") from None
     except OSError as error:
-        raise ShareError(f"{path!r}: expected a file that can be read: {why(error)}") from None
+        raise ShareError(f"{path!r}: expected a file that can be read: {reason(error)}") from None
     return Share(name, path, status.st_size, stat.S_IMODE(status.st_mode) & 0o777)
 
 

@@ -29,6 +29,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
+from mpi_core.protocol.errors import reason
+
 #: Seconds between two looks at a stop flag, at the keys, or at the window's size.
 POLL = 0.1
 
@@ -156,7 +158,7 @@ def find_terminal() -> Terminal | str:
     try:
         os.close(os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK))
     except OSError as error:
-        return f"{path} cannot be opened ({(error.strerror or str(error)).lower()})"
+        return f"{path} cannot be opened ({reason(error).lower()})"
     reads = launcher.pid != os.getpid() and _has_open(launcher.pid, 0, tty)
     return Terminal(path, reads)
 

@@ -25,7 +25,7 @@ from aiohttp import web
 from textual_serve.app_service import AppService
 from textual_serve.server import Server
 
-from mpi_core.protocol.errors import ScenarioError
+from mpi_core.protocol.errors import ScenarioError, reason
 from tui_torrent.tui.browser import NAME
 
 HOST = "127.0.0.1"
@@ -163,7 +163,7 @@ def serve(words: Sequence[str], title: str, port: int) -> int:
     try:
         listener = socket.create_server((HOST, port))
     except OSError as error:
-        raise ScenarioError(f"--web: expected a free port, {port} is not: {error.strerror}") from None
+        raise ScenarioError(f"--web: expected a free port, {port} is not: {reason(error)}") from None
     monitor = WebMonitor(words, title, listener)
     print(f"the monitor is at {monitor.address} (ctrl+c ends it)", flush=True)
     web.run_app(monitor._make_app(), sock=listener, print=None, access_log=None, shutdown_timeout=PATIENCE)
