@@ -261,3 +261,18 @@ def test_the_trackers_start_without_a_monitor_neither() -> None:
 def test_help_and_wrong_flags_need_no_mpi() -> None:
     names = imported("import tui_torrent.cli as cli\ncli.main(['--nope'])\ncli.main(['check', '/nowhere'])")
     assert {"textual", "rich", "mpi4py", "numpy"}.isdisjoint(names)
+
+
+def test_what_nobody_has_foreseen_is_one_line_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def surprise(path: str, write: object) -> int:
+        raise KeyError(path)
+
+    monkeypatch.setattr("tui_torrent.check.run_check", surprise)
+    assert main(["check", "run.jsonl"]) == 3
+    told = capsys.readouterr()
+    assert (told.out, told.err) == ("", "tui_torrent: internal failure: KeyError: 'run.jsonl'\n")
+    monkeypatch.setenv("TUI_TORRENT_DEBUG", "1")
+    assert main(["check", "run.jsonl"]) == 3
+    assert "Traceback" in capsys.readouterr().err

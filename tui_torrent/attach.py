@@ -20,6 +20,7 @@ from mpi_core.protocol.errors import ScenarioError, one_line, reason
 from mpi_core.protocol.events import RunEnded, Stamped
 from mpi_core.runtime.disk import READ
 from tui_torrent.browse import browse, has_screen
+from tui_torrent.complaints import complain
 from tui_torrent.serve import GREETING, LONGEST_GREETING, WELCOME, runtime_folder
 from tui_torrent.view.conformance import Conformance
 from tui_torrent.view.ledger import Finding
@@ -210,7 +211,7 @@ def _plain(source: Attached) -> int:
         sink.update(source.view, source.now)
         time.sleep(0.05)
     if source.hung_up:
-        print(f"tui_torrent: attach: {LOST}", file=sys.stderr)
+        complain(f"attach: {LOST}")
         return 3
     sink.finish(build(source.view, source.findings))
     return 0

@@ -12,6 +12,7 @@ from functools import partial
 from mpi_core.protocol.errors import ScenarioError, reason
 from mpi_core.runtime.launcher import find_launcher
 from tui_torrent.commands import COMMANDS
+from tui_torrent.complaints import complain, complain_of_failure
 from tui_torrent.config import Options
 from tui_torrent.words import (
     LAUNCHER,
@@ -175,9 +176,12 @@ def _run_command(run: Callable[[], int]) -> int:
         return code
     except KeyboardInterrupt:
         return 130
-    except OSError as error:
-        if _takes_lines():
-            raise
+    except (HelpAsked, UsageError, ScenarioError):
+        raise
+    except Exception as error:
+        if not isinstance(error, OSError) or _takes_lines():
+            complain_of_failure(error)
+            return 3
         # Nothing may be flushed to it at exit either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if isinstance(error, BrokenPipeError):
@@ -198,7 +202,7 @@ def _takes_lines() -> bool:
 def _refuse(line: str, together: bool, first: bool) -> int:
     """Print one line, once, and let every rank leave with 2."""
     if first:
-        print(f"{PROGRAM}: {line}", file=sys.stderr, flush=True)
+        complain(line)
     if together:
         # A rank that leaves early may make the launcher kill the one that is still printing.
         from tui_torrent.launch import leave_together

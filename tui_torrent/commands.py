@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable
 
+from tui_torrent.complaints import complain
 from tui_torrent.config import SimulateOptions
 from tui_torrent.words import (
     PROGRAM,
@@ -169,7 +170,7 @@ def _simulate(words: list[str]) -> int:
     if options.worth_compiling:
         from tui_torrent.compiled import use_compiled
 
-        use_compiled(lambda line: print(f"{PROGRAM}: {line}", file=sys.stderr, flush=True))
+        use_compiled(complain)
     from tui_torrent.simulate import run_simulate
 
     return run_simulate(options, files, sys.stdout.write, _redraw)

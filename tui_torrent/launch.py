@@ -13,7 +13,6 @@ import signal
 import sys
 import threading
 import time
-import traceback
 from contextlib import ExitStack
 from random import Random
 from typing import TYPE_CHECKING
@@ -27,6 +26,7 @@ from mpi_core.runtime.driver import Driver
 from mpi_core.runtime.launcher import find_launcher, ranks_may_die
 from mpi_core.runtime.load import Inbox, Meter
 from mpi_core.runtime.reporter import Reporter
+from tui_torrent.complaints import complain, complain_of_failure
 from tui_torrent.config import Options
 from tui_torrent.crew import Crew
 from tui_torrent.scenario import Scenario, open_scenario, wrong_size
@@ -81,9 +81,7 @@ def launch(options: Options) -> int:
         time.sleep(GRACE)
         os._exit(130)
     except Exception as error:
-        complain(f"rank {world.rank}: internal failure: {type(error).__name__}: {error}")
-        if os.environ.get("TUI_TORRENT_DEBUG"):
-            traceback.print_exc()
+        complain_of_failure(error, f"rank {world.rank}: ")
     world.abort(3)
     return 3
 
@@ -102,11 +100,6 @@ def leave_together(code: int) -> None:
     if world is not None:
         world.agree(code, AGREEMENT)
         world.leave()
-
-
-def complain(line: str) -> None:
-    """One line to the person who started the run."""
-    print(f"tui_torrent: {line}", file=sys.stderr, flush=True)
 
 
 def _open_world() -> World | None:

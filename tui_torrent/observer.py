@@ -20,11 +20,12 @@ from mpi_core.runtime.clock import Clock
 from mpi_core.runtime.launcher import leave_if_orphaned
 from mpi_core.runtime.outputs import OutputFile, open_outputs
 from mpi_core.runtime.reporter import Reporter
+from tui_torrent.complaints import cannot_write, complain
 from tui_torrent.config import Options
 from tui_torrent.feed import Feed
 from tui_torrent.headless import JsonLines, PlainLines
 from tui_torrent.scenario import Scenario
-from tui_torrent.sinks import BAD_INPUT, Guarded, JournalFile, cannot_write, scenario_files
+from tui_torrent.sinks import BAD_INPUT, Guarded, JournalFile, scenario_files
 from tui_torrent.view.report import Report, exit_code, problems, to_json
 
 if TYPE_CHECKING:
@@ -127,10 +128,10 @@ class Observer:
         """The last lines. Bad input is told in one, on stderr; else problems go there too beside JSON."""
         aborted = report.aborted
         if aborted is not None:
-            print(f"tui_torrent: {aborted.reason}", file=sys.stderr, flush=True)
+            complain(aborted.reason)
         elif self._json:
             for problem in problems(report):
-                print(f"tui_torrent: {problem}", file=sys.stderr, flush=True)
+                complain(problem)
         if aborted is None or self._json:
             self.sink.finish(report)
 

@@ -11,6 +11,7 @@ from mpi_core.protocol.events import RunStarted
 from mpi_core.runtime.journal import read_journal
 from mpi_core.runtime.outputs import open_outputs
 from tui_torrent.browse import browse, has_screen
+from tui_torrent.complaints import complain
 from tui_torrent.headless import LOOK, PlainLines
 from tui_torrent.observer import FIRST_TOLD
 from tui_torrent.recording import Recording
@@ -77,7 +78,7 @@ def tell(replay: Replay) -> None:
             sink.update(replay.view, replay.now)
     aborted = replay.report.aborted
     if aborted is not None:
-        print(f"tui_torrent: {aborted.reason}", file=sys.stderr, flush=True)
+        complain(aborted.reason)
     else:
         sink.finish(replay.report)
     sys.stdout.flush()

@@ -6,15 +6,14 @@ A disk that is full ends the recording, never the run.
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 
-from mpi_core.protocol.errors import reason
 from mpi_core.protocol.events import InitAckSent, RunAborted, Stamped
 from mpi_core.runtime.journal import JournalWriter
 from mpi_core.runtime.outputs import OutputFile
+from tui_torrent.complaints import cannot_write
 from tui_torrent.feed import Recorder
 from tui_torrent.scenario import Scenario
 
@@ -90,11 +89,6 @@ class Guarded:
             if not self.failed:
                 self.failed = True
                 cannot_write(self._what, error)
-
-
-def cannot_write(what: str, error: OSError) -> None:
-    """One line to the person who started the run."""
-    print(f"tui_torrent: cannot write {what}: {reason(error)}", file=sys.stderr, flush=True)
 
 
 def scenario_files(path: str | None, scenario: Scenario | None) -> Iterator[str]:
