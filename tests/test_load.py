@@ -32,7 +32,7 @@ def test_a_bin_knows_its_values_to_within_a_quarter(value: int) -> None:
 
 def test_small_numbers_have_a_bin_each() -> None:
     assert [middle(bin_of(value)) for value in range(8)] == list(range(8))
-    assert (bin_of(-5), bin_of(1 << 200)) == (0, LAST_BIN)
+    assert (bin_of(-5), bin_of(-100), bin_of(1 << 200)) == (0, 0, LAST_BIN)
 
 
 @given(st.lists(SIZES, min_size=1, max_size=60), st.floats(0, 1))

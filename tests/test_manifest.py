@@ -92,6 +92,12 @@ def test_a_shape_that_cannot_be(
         Manifest("file1", size, length, algorithm, (b"x",) * digests)
 
 
+@pytest.mark.parametrize("mode", [-1, 0o1000, 0o4755])
+def test_a_mode_is_permissions_alone(mode: int) -> None:
+    with pytest.raises(RemoteProtocolError, match=f"mode {mode}"):
+        Manifest("file1", 0, 4, "blake3", (), mode)
+
+
 def test_an_empty_file_has_no_segment() -> None:
     assert manifest_of(b"", 4).segments == Manifest.declared("file1", ()).segments == 0
 

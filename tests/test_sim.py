@@ -265,6 +265,16 @@ def test_they_may_come_over_minutes(capsys: pytest.CaptureFixture[str]) -> None:
     assert found["ratio"] >= 1.0  # type: ignore[operator]
 
 
+def test_the_bound_that_is_drawn_is_the_one_that_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    drawn: list[float] = []
+    monkeypatch.setattr("tui_torrent.simulate.draw", lambda curves: f"{drawn.append(curves.bound)}")
+    words = "--clients 10 --segments 20 --arrivals poisson --plot"
+    found = report(capsys, *words.split(), tmp_path / "curves.svg")
+    assert drawn == [found["bound_s"]]
+
+
 def test_slow_links_are_no_reason_to_send_anything_twice(capsys: pytest.CaptureFixture[str]) -> None:
     found = report(capsys, *["--clients", "30", "--segments", "16", "--rate", "20000"])
     assert found["complete"] == 30

@@ -195,6 +195,12 @@ def test_nonsense_is_told_with_its_sender_and_the_machine_goes_on() -> None:
     assert scene.driver.halted
 
 
+def test_what_is_no_message_is_told_with_the_sender_that_the_endpoint_knows() -> None:
+    scene = Scene(Scripted(RemoteProtocolError("REJECT: truncated", Rank(5))))
+    scene.run(msg.InitAck(), msg.Stop())
+    assert scene.told[1] == ev.NonsenseReceived(Rank(5), "REJECT: truncated")
+
+
 def test_a_machine_is_woken_at_its_deadline_and_not_before() -> None:
     machine = Scripted(wake_at=LONGEST_WAIT / 2)
     Scene(machine).run()

@@ -80,7 +80,7 @@ def run_simulate(
             gc.enable()
     write(msgspec.json.encode(result).decode() + "\n" if options.json else plain(options, result))
     if "--plot" in files:
-        files["--plot"].write_at_last(draw(_curves(options, crowd)).encode())
+        files["--plot"].write_at_last(draw(_curves(options, crowd, result["bound_s"])).encode())
     if crowd.waiting:
         return 1
     return BAD_INPUT if journal is not None and journal.failed else 0
@@ -296,11 +296,11 @@ def _ends(r: dict[str, Any]) -> Iterator[str]:
         yield f"lost         {_many(r['lost'], 'living client')}, silent for too long to the tracker"
 
 
-def _curves(options: SimulateOptions, crowd: Crowd) -> Curves:
+def _curves(options: SimulateOptions, crowd: Crowd, bound: float) -> Curves:
     done = sorted(crowd.done_at[rank] for rank, member in crowd.members.items() if _counts(crowd, rank))
     return Curves(
         title=f"{options.clients} clients, {options.segments} segments, seed {options.seed}",
         clients=(done, options.clients),
         segments=(crowd.stored_at, options.clients * options.segments),
-        bound=options.bound,
+        bound=bound,
     )

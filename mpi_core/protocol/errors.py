@@ -4,6 +4,10 @@ Every error that we raise on purpose says who is to mend it: the person who wrot
 the peer that sent nonsense, or ourselves.
 """
 
+from __future__ import annotations
+
+from mpi_core.protocol.units import Rank
+
 
 class TorrentError(Exception):
     """The base of all errors of this project."""
@@ -30,7 +34,14 @@ class UnreadableError(TorrentError):
 
 
 class RemoteProtocolError(ProtocolError):
-    """Another rank sent something that the protocol does not allow; the receiver is unharmed."""
+    """Another rank sent something that the protocol does not allow; the receiver is unharmed.
+
+    ``sender`` is who, where the receiver of the error cannot know.
+    """
+
+    def __init__(self, problem: str, sender: Rank | None = None) -> None:
+        super().__init__(problem)
+        self.sender = sender
 
 
 def reason(error: Exception) -> str:

@@ -19,8 +19,9 @@ LAST_BIN = 247
 
 def bin_of(value: int) -> int:
     """The bin of a whole number; what is below 0 counts as 0."""
+    value = max(0, value)
     shift = max(0, value.bit_length() - 3)
-    return min(4 * shift + (max(0, value) >> shift), LAST_BIN)
+    return min(4 * shift + (value >> shift), LAST_BIN)
 
 
 def middle(number: int) -> float:

@@ -90,7 +90,7 @@ class Manifest(msgspec.Struct, frozen=True, array_like=True, gc=False):
             raise RemoteProtocolError(f"a manifest with {problem}")
 
     def _shape_problem(self) -> str | None:
-        if not 0 <= self.mode <= 0o7777:
+        if not 0 <= self.mode <= 0o777:
             return f"mode {self.mode}"
         if self.algorithm == "declared":
             size = sum(map(len, self.digests))

@@ -79,7 +79,8 @@ class Driver:
                 sender, message = delivery
                 effects = self._machine.receive(now, sender, message)
         except RemoteProtocolError as error:
-            self._tell(ev.NonsenseReceived(sender, str(error)))
+            culprit = sender if error.sender is None else error.sender
+            self._tell(ev.NonsenseReceived(culprit, str(error)))
             return
         self._perform(effects)
         # A stream of messages must not keep a deadline from being noticed.

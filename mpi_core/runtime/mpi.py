@@ -314,7 +314,7 @@ class MpiEndpoint:
         try:
             decoded = decode(tag, buffer)
         except RemoteProtocolError as error:
-            raise RemoteProtocolError(f"from rank {sender}: {error}") from None
+            raise RemoteProtocolError(str(error), sender) from None
         if isinstance(decoded, msg.Reject | msg.SegmentAt):
             self._withdraw(sender, decoded.ticket)
         if isinstance(decoded, msg.RequestSegment) and self._has_arrived(sender, decoded.ticket):
