@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from mpi_core.protocol.errors import ScenarioError
 from tests.helpers.refused import refusal
 from tui_torrent.attach import connect, read_token
-from tui_torrent.serve import Server
+from tui_torrent.serve import REFUSED, Server, runtime_folder
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -40,7 +41,7 @@ def test_what_leads_to_no_swarm_is_one_line(
 
 def test_a_port_where_nobody_listens_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     server = Server("tcp")
-    server.close()
+    server.leave()
     problem = "expected a swarm that is served there: Connection refused"
     assert refusal(capsys, "attach", server.address) == f"attach: {server.address}: {problem}"
 
@@ -68,4 +69,19 @@ def test_the_token_that_was_written_is_read() -> None:
         with pytest.raises(ScenarioError, match="refused: wrong token"):
             connect(server.address, "0" * 32)
     finally:
-        server.close()
+        server.leave()
+
+
+@pytest.mark.parametrize(("host", "told"), [("127.0.0.1", True), ("localhost", True), ("elsewhere", False)])
+def test_a_token_is_told_to_a_swarm_of_this_host_alone(
+    host: str, told: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = "0" * 32
+    (runtime_folder() / "4711.token").write_text(token)
+    ours, theirs = socket.socketpair()
+    monkeypatch.setattr("tui_torrent.attach._open", lambda address: ours)
+    with ours, theirs:
+        theirs.sendall(REFUSED)
+        with pytest.raises(ScenarioError, match="refused: wrong token"):
+            connect(f"{host}:4711", None)
+        assert (token.encode() in theirs.recv(100)) == told

@@ -38,14 +38,17 @@ def test_nothing_interrupts_a_rank_that_has_left(tmp_path: Path) -> None:
 def test_ctrl_c_removes_what_the_run_made(how: signal.Signals, tmp_path: Path) -> None:
     temporary, out = tmp_path / "tmp", tmp_path / "out"
     temporary.mkdir()
-    with started(5, "--out", out, environment={"TMPDIR": str(temporary)}) as job:
+    environment = {"TMPDIR": str(temporary), "XDG_RUNTIME_DIR": str(tmp_path)}
+    with started(5, "--out", out, "--serve-tcp", environment=environment) as job:
         job.begins()
+        assert len(list((tmp_path / "tui_torrent").iterdir())) == 1
         os.kill(job.process.pid, how)
         run = job.wait(15)
     assert run.code != 0
     assert "Traceback" not in run.stdout + run.stderr
     assert [path.name for path in temporary.glob("tui_torrent-*")] == []
     assert list(out.rglob("*.part")) == []
+    assert list((tmp_path / "tui_torrent").iterdir()) == []
 
 
 @pytest.mark.parametrize("wait", [0.1, 0.2, 0.3, 0.4])

@@ -30,7 +30,7 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
     serving = Server(request.param)
     yield serving
-    serving.close()
+    serving.leave()
 
 
 def wait_for(source: Attached, events: int, seconds: float = 10.0) -> None:
@@ -77,7 +77,7 @@ def test_a_wrong_token_gets_one_refusal_and_a_closed_socket() -> None:
         said = b""
         while data := sock.recv(1024):
             said += data
-    server.close()
+    server.leave()
     assert said == REFUSED
 
 
@@ -86,7 +86,7 @@ def test_the_token_has_128_bits_and_only_its_user_reads_it(tmp_path: Path) -> No
     (file,) = (tmp_path / "tui_torrent").glob("*.token")
     assert file.stat().st_mode & 0o777 == 0o600
     assert len(bytes.fromhex(file.read_text())) == 16
-    server.close()
+    server.leave()
     assert not file.exists()
 
 
@@ -126,7 +126,7 @@ def test_a_viewer_outlives_a_swarm_that_vanishes(server: Server) -> None:
     watcher = Attached(connect(server.address, None))
     server.append([Stamped(0.0, Rank(0), 0, ev.InitAckSent(Rank(1)))])
     wait_for(watcher, 1)
-    server.close()
+    server.leave()
     deadline = time.monotonic() + 5
     while not watcher.over and time.monotonic() < deadline:
         watcher.poll()
@@ -141,7 +141,20 @@ def test_a_folder_that_others_can_enter_is_refused(tmp_path: Path) -> None:
         Server("unix")
 
 
+def test_who_is_behind_when_the_run_is_over_keeps_nobody_waiting(server: Server) -> None:
+    with connect(server.address, None) as viewer:
+        viewer.settimeout(10)
+        events = scripted()
+        for _ in range(16 * 1024 * 1024 // len(to_lines(events))):
+            server.append(events)
+        serving = threading.active_count()
+        server.close()
+        assert threading.active_count() == serving, "it has waited for the viewer"
+        server.leave(at_once=True)
+        assert threading.active_count() == serving - 1
+
+
 def test_no_thread_is_left() -> None:
     before = threading.active_count()
-    Server("unix").close()
+    Server("unix").leave()
     assert threading.active_count() == before

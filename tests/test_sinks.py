@@ -114,5 +114,6 @@ def test_viewers_are_hung_up_on_where_their_spool_is_full(
         assert viewer.recv(1) == b""
     guarded.append(EVENTS)
     guarded.close()
+    server.leave()
     assert capsys.readouterr().err == f"tui_torrent: cannot write 'spool': {NO_SPACE}\n"
     assert list((tmp_path / "tui_torrent").iterdir()) == []

@@ -96,7 +96,7 @@ def test_without_the_extra_one_line_says_which(
     try:
         assert cli.main(words) == 2
     finally:
-        swarm.close()
+        swarm.leave()
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err == "tui_torrent: --web: expected the extra web, as in: pip install 'tui_torrent[web]'\n"
@@ -231,4 +231,4 @@ def test_in_chromium_it_shows_the_clients_takes_keys_and_asks_no_other_host(
         with served(*REPLAY) as replay, served("attach", "--web", swarm.address) as attach:
             asyncio.run(visit(replay, attach))
     finally:
-        swarm.close()
+        swarm.leave()

@@ -32,6 +32,9 @@ PATIENCE = 5.0
 #: Events folded at one tick of the screen, so that a long history does not freeze it.
 AT_ONCE = 20_000
 
+#: This host, by the names that people type.
+LOOPBACK = ("127.0.0.1", "localhost")
+
 #: An address of TCP: all else is the path of a socket.
 _TCP = re.compile(r"([^/]*):([0-9]+)", re.DOTALL)
 _TOKEN = re.compile(r"[0-9a-f]{32}")
@@ -95,9 +98,10 @@ def read_token(file: Path) -> str:
 
 
 def connect(address: str, token: str | None) -> socket.socket:
-    """A welcomed connection; raises ScenarioError. The token is read from its file where none is given."""
+    """A welcomed connection; raises ScenarioError. Where no token is given, that of a swarm on this host is
+    read from its file."""
     tcp = _host_and_port(address)
-    if token is None and tcp is not None:
+    if token is None and tcp is not None and tcp[0] in LOOPBACK:
         file = runtime_folder() / f"{tcp[1]}.token"
         token = read_token(file) if file.exists() else ""
     try:

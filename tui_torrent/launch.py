@@ -168,28 +168,29 @@ def _run_tracker(
     clock = Clock()
     reporter = Reporter(world.rank, clock)
     endpoint = Inbox(world.endpoint("tracker"))
-    observer = None
-    if not roles.monitored:
-        observer = Observer(world, clock, reporter, roles, options, scenario)
-        problem = problem or observer.problem
-    config = options.swarm_config(scenario.rate if scenario else None)
-    machine = Tracker(roles.client_count, config, Random(options.seed), problem)
+    with ExitStack() as stack:
+        observer = None
+        if not roles.monitored:
+            observer = stack.enter_context(Observer(world, clock, reporter, roles, options, scenario))
+            problem = problem or observer.problem
+        config = options.swarm_config(scenario.rate if scenario else None)
+        machine = Tracker(roles.client_count, config, Random(options.seed), problem)
 
-    def failed(driver: Driver) -> None:
-        reporter.tell(ev.RunAborted(TRACKER, 3, f"the tracker failed: {driver.failure!r}"))
-        for client in roles.clients:
-            endpoint.send(client, Stop(aborted=True))
+        def failed(driver: Driver) -> None:
+            reporter.tell(ev.RunAborted(TRACKER, 3, f"the tracker failed: {driver.failure!r}"))
+            for client in roles.clients:
+                endpoint.send(client, Stop(aborted=True))
 
-    meter = Meter(endpoint, reporter.tell)
-    driver = Driver(world.rank, machine, endpoint, clock, reporter.tell, meter=meter)
-    crew = Crew({"tracker": driver}, failed)
-    world.meet()
-    clock.start()
-    reporter.tell(ev.RankPlaced(world.host))
-    with crew:
-        if observer is not None:
-            observer.watch(crew.ended)
-        else:
-            crew.report(reporter, world.sender(roles.observer, Tag.STATUS))
-        crew.ended.wait()
+        meter = Meter(endpoint, reporter.tell)
+        driver = Driver(world.rank, machine, endpoint, clock, reporter.tell, meter=meter)
+        crew = Crew({"tracker": driver}, failed)
+        world.meet()
+        clock.start()
+        reporter.tell(ev.RankPlaced(world.host))
+        with crew:
+            if observer is not None:
+                observer.watch(crew.ended)
+            else:
+                crew.report(reporter, world.sender(roles.observer, Tag.STATUS))
+            crew.ended.wait()
     return max(crew.exit_code, machine.exit_code, observer.exit_code if observer else 0)

@@ -47,7 +47,13 @@ def run_monitor(
     """The monitor's part of the run; its exit code. Where there is a ``problem``, the tracker tells it."""
     clock = Clock()
     reporter = Reporter(world.rank, clock)
-    observer = Observer(world, clock, reporter, roles, options, scenario)
+    with Observer(world, clock, reporter, roles, options, scenario) as observer:
+        return _observe(world, clock, reporter, options, observer, problem)
+
+
+def _observe(
+    world: World, clock: Clock, reporter: Reporter, options: Options, observer: Observer, problem: str | None
+) -> int:
     terminal = find_terminal()
     world.meet()
     clock.start()

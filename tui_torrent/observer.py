@@ -10,6 +10,7 @@ import sys
 import tempfile
 import threading
 import time
+from types import TracebackType
 from typing import TYPE_CHECKING
 
 from mpi_core.protocol.errors import ScenarioError, one_line
@@ -30,6 +31,7 @@ from tui_torrent.view.report import Report, exit_code, problems, to_json
 
 if TYPE_CHECKING:
     from mpi_core.runtime.mpi import World
+    from tui_torrent.serve import Server
 
 #: Seconds between two looks at what has come.
 POLL = 0.01
@@ -56,6 +58,7 @@ class Observer:
         self._report_failed = False
         #: The journal, where one is written.
         self._journal: Guarded | None = None
+        self._server: Server | None = None
         #: Why --report, --journal or --serve cannot be had, in one line.
         self.problem: str | None = None
         recorders: list[Guarded] = []
@@ -70,7 +73,7 @@ class Observer:
             if options.serve is not None:
                 from tui_torrent.serve import Server
 
-                server = Server(options.serve)
+                self._server = server = Server(options.serve)
                 recorders.append(Guarded(server, f"for viewers in {tempfile.gettempdir()!r}"))
                 token = f" (token in {server.token_file})" if server.token_file else ""
                 print(f"[{0:6.1f}s] serving viewers at {server.address}{token}", file=sys.stderr, flush=True)
@@ -94,6 +97,15 @@ class Observer:
             target=world.listen, args=(self.feed.deliver, self._over), name="listener", daemon=True
         )
         self._listener.start()
+
+    def __enter__(self) -> Observer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._server is not None:
+            self._server.leave(at_once=kind is not None)
 
     @property
     def exit_code(self) -> int:

@@ -112,6 +112,8 @@ class Server:
         self._listener.setblocking(False)
         self._written = 0
         self._over = threading.Event()
+        #: How long those who are behind may read when it is over, on the monotonic clock.
+        self._until = 0.0
         self._viewers: dict[int, Viewer] = {}
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._listener, selectors.EVENT_READ)
@@ -133,13 +135,21 @@ class Server:
             self._spool.write(lines)
             self._spool.flush()
         except OSError:
-            self._over.set()
+            self.close()
             raise
         self._written += len(lines)
 
     def close(self) -> None:
-        """The run is over: let the viewers read the rest, for a while, and hang up."""
-        self._over.set()
+        """The journal grows no more; the viewers may read the rest. Never waits."""
+        if not self._over.is_set():
+            self._until = time.monotonic() + FAREWELL
+            self._over.set()
+
+    def leave(self, at_once: bool = False) -> None:
+        """Hang up, when the viewers have read the rest unless ``at_once``, and remove what was made."""
+        self.close()
+        if at_once:
+            self._until = 0.0
         self._thread.join(FAREWELL + 1)
         for path in self._paths:
             path.unlink(missing_ok=True)
@@ -148,10 +158,7 @@ class Server:
     # The thread -------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        farewell = None
-        while farewell is None or (time.monotonic() < farewell and self._behind()):
-            if farewell is None and self._over.is_set():
-                farewell = time.monotonic() + FAREWELL
+        while not self._over.is_set() or (time.monotonic() < self._until and self._behind()):
             for key, events in self._selector.select(TICK):
                 if key.fileobj is self._listener:
                     self._accept()
