@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from unittest.mock import create_autospec
 
 import pytest
 from hypothesis import given
@@ -18,12 +19,19 @@ from hypothesis import strategies as st
 from mpi_core.protocol.digest import Algorithm
 from mpi_core.protocol.errors import LocalProtocolError
 from mpi_core.protocol.manifest import MIN_SEGMENT_LENGTH, Manifest
+from mpi_core.protocol.messages import Stop
+from mpi_core.protocol.units import Rank
 from mpi_core.runtime import hashing, helper, pieces
+from mpi_core.runtime.clock import Clock
 from mpi_core.runtime.disk import HashingStopped, OutputError
 from mpi_core.runtime.hashing import HashJob, hash_files
 from mpi_core.runtime.helper import Helper
 from mpi_core.runtime.pieces import Hashed, Piece
+from mpi_core.runtime.reporter import Reporter
+from mpi_core.runtime.transport import LocalNetwork
 from tests.helpers.disk import LENGTH, segments_of
+from tui_torrent.client import _Shares
+from tui_torrent.scenario import Scenario
 
 
 def job_of(path: Path, content: bytes, name: str = "n/f", mode: int = 0o644) -> HashJob:
@@ -261,3 +269,16 @@ def test_hashing_stops_helpers_too(tmp_path: Path, helpers: list[Helper]) -> Non
 
 def test_nothing_to_hash() -> None:
     assert hash_files([], "blake3") == ()
+
+
+def test_a_client_whose_run_is_over_does_not_wait_until_its_folders_were_walked() -> None:
+    network, clock, rank = LocalNetwork(), Clock(), Rank(1)
+    shares = _Shares(network.endpoint(rank, "downloader"), clock, Reporter(rank, clock))
+    endless, scenario = threading.Event(), create_autospec(Scenario, instance=True)
+    scenario.client.side_effect = lambda rank: endless.wait()
+    network.endpoint(Rank(0), "tracker").send(rank, Stop(aborted=True))
+    try:
+        with pytest.raises(HashingStopped):
+            shares.found(scenario, rank)
+    finally:
+        endless.set()

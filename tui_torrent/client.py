@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING
@@ -156,8 +157,8 @@ def _machines(
 
 
 class _Shares:
-    """Finds and hashes a client's shares, tells that it lives and how far it is; hashing stops when the run
-    was aborted meanwhile."""
+    """Finds and hashes a client's shares, and tells that it lives and how far it is. Raises HashingStopped
+    where the run was aborted meanwhile."""
 
     def __init__(self, endpoint: MpiEndpoint, clock: Clock, reporter: Reporter) -> None:
         self._endpoint = endpoint
@@ -170,12 +171,21 @@ class _Shares:
         """The plan of that client; folders of millions of files take their time."""
         if not scenario.shares(rank):
             return scenario.client(rank)
-        from concurrent.futures import ThreadPoolExecutor, wait
+        from concurrent.futures import Future, wait
 
-        with ThreadPoolExecutor(1, thread_name_prefix="walk") as pool:
-            plan = pool.submit(scenario.client, rank)
-            while not wait([plan], timeout=ALIVE_TOLD).done:
-                self._tell_alive()
+        plan = Future[ClientPlan]()
+
+        def walk() -> None:
+            try:
+                plan.set_result(scenario.client(rank))
+            except BaseException as error:
+                plan.set_exception(error)
+
+        # A daemon, which nobody waits for where the run is over.
+        threading.Thread(target=walk, name="walk", daemon=True).start()
+        while not wait([plan], timeout=HASHING_TOLD).done:
+            if self._stopped():
+                raise HashingStopped
         return plan.result()
 
     def hashed(self, plan: ClientPlan, options: Options) -> tuple[Manifest, ...]:
