@@ -188,25 +188,29 @@ def test_small_files_get_their_names_only_if_all_are_right(tmp_path: Path) -> No
     assert tree_of(tmp_path / "copy") == {}
 
 
-def test_what_cannot_be_read_is_asked_of_another(tmp_path: Path) -> None:
-    """The sender is taken not to have it, as when it says so itself."""
+@pytest.mark.parametrize("is_sent", [True, False])
+def test_what_cannot_be_read_where_it_lies_is_asked_for_as_a_payload(is_sent: bool, tmp_path: Path) -> None:
+    """Whoever cannot send it either is taken not to have it."""
     files = RealFiles(tmp_path, {})
-    store = SegmentStore(files)
     config, manifest = SwarmConfig(), manifest_of("a", DATA[:4])
-    client = Alone(Downloader(Rank(3), 3, store, ["a"], config, Random(0)))
+    client = Alone(Downloader(Rank(3), 3, SegmentStore(files), ["a"], config, Random(0)))
     client.hear(0, msg.InitAck((), ()))
-    members = tuple(msg.SwarmMember(Rank(rank), "seed") for rank in (1, 2))
-    sent = client.hear(0, msg.SwarmResponse((manifest,), (msg.Swarm("a", members),)))
-    (first, asked), *_ = [(to, m) for to, m in sent if isinstance(m, msg.RequestSegment)]
-    sent = client.hear(first, msg.SegmentAt(asked.ticket, in_one(tmp_path / "nothing", 0)))
-    rejected = ev.RequestRejected(Rank(first), "a", SegmentIndex(0), "unreadable")
+    swarm = msg.Swarm("a", (msg.SwarmMember(Rank(1), "seed"),))
+    (asked,) = asked_of(1, client.hear(0, msg.SwarmResponse((manifest,), (swarm,))))
+    (again,) = asked_of(1, client.hear(1, msg.SegmentAt(asked.ticket, in_one(tmp_path / "nothing", 0))))
+    rejected = ev.RequestRejected(Rank(1), "a", SegmentIndex(0), "unreadable")
     assert client.events(ev.RequestRejected) == [rejected]
-    ((second, asked),) = [(to, m) for to, m in sent if isinstance(m, msg.RequestSegment)]
-    assert {first, second} == {1, 2}
-    (tmp_path / "there").write_bytes(DATA)
-    client.hear(second, msg.SegmentAt(asked.ticket, in_one(tmp_path / "there", 0)))
-    assert tree_of(tmp_path) == {"a": DATA[:4], "there": DATA}
+    assert (asked.as_payload, again.as_payload) == (False, True)
+    if is_sent:
+        client.hear(1, msg.SendSegment(again.ticket, DATA[:4]))
+        assert tree_of(tmp_path) == {"a": DATA[:4]}
+    else:
+        assert asked_of(1, client.hear(1, msg.Reject(again.ticket, "unreadable"))) == []
     files.close(remove_partial=True)
+
+
+def asked_of(source: int, sent: list[tuple[int, msg.Stimulus]]) -> list[msg.RequestSegment]:
+    return [m for to, m in sent if isinstance(m, msg.RequestSegment) and to == source]
 
 
 def test_who_keeps_payloads_in_memory_cannot_read_others_files() -> None:
@@ -262,6 +266,13 @@ def test_who_tells_where_has_something_to_send_for_a_while(tmp_path: Path) -> No
     assert client.machine._store.sending  # type: ignore[attr-defined]
     client.wait(0.02 * LATELY)
     assert not client.machine._store.sending  # type: ignore[attr-defined]
+
+
+def test_who_is_beside_and_cannot_read_it_gets_the_payload(tmp_path: Path) -> None:
+    manifest = manifest_of("a", DATA)
+    client = uploader(owning(tmp_path, shared(tmp_path, {"a": DATA})), manifest)
+    asked = msg.RequestSegment("a", SegmentIndex(0), Ticket(0), 4, as_payload=True)
+    assert client.hear(3, asked) == [(3, msg.SendSegment(Ticket(0), b"1234"))]
 
 
 def test_what_lies_in_no_file_is_sent_and_takes_a_slot() -> None:

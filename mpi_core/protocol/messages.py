@@ -148,6 +148,8 @@ class RequestSegment(Message, frozen=True, array_like=True):
     ticket: Ticket
     #: Bytes in the payload, for which the asker has posted a buffer.
     length: int
+    #: Whether only the payload itself will do, since where it lies could not be read.
+    as_payload: bool = False
 
 
 class SendSegment(Message, frozen=True, array_like=True):

@@ -135,7 +135,7 @@ class Requests:
         doublings = min(self._expiries[key], MOST_DOUBLINGS) if key in self._expiries else 0
         # On slow links long waits are usual, and no sign of death.
         deadline = now + max(self._config.request_timeout * 2**doublings, self._scaled(LATE))
-        request = Request(ticket, source.rank, key, now, deadline, not first_copy)
+        request = Request(ticket, source.rank, key, now, deadline, source.as_payload, not first_copy)
         self._open[ticket] = request
         self._look_at = min(self._look_at, deadline, now + self._late_after)
         self._by_key.setdefault(key, []).append(request)
@@ -147,7 +147,7 @@ class Requests:
         length = self._manifests[file.name].payload_length(index)
         segment = SegmentIndex(index)
         return [
-            Send(source.rank, RequestSegment(file.name, segment, ticket, length)),
+            Send(source.rank, RequestSegment(file.name, segment, ticket, length, source.as_payload)),
             Emit(ev.SegmentRequested(source.rank, file.name, segment)),
         ]
 
@@ -271,7 +271,10 @@ class Requests:
     def rejected(self, now: float, sender: Rank, request: Request, reason: RejectReason) -> None:
         source = self._sources.of(sender, now)
         bit = 1 << request.key
-        if reason in ("absent", "unreadable"):
+        if reason == "unreadable" and not request.as_payload:
+            # Here alone, perhaps: of descriptors we may have too few, or another path.
+            source.as_payload = True
+        elif reason in ("absent", "unreadable"):
             self._picker.lost(source.peer_keys & bit & ~self._stored)
             source.peer_keys &= ~bit
             source.seed_keys &= ~bit

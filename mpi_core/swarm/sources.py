@@ -48,6 +48,8 @@ class Request:
     asked_at: float
     #: The time at which it expires.
     deadline: float
+    #: Whether only the payload itself will do.
+    as_payload: bool
     #: It counts in the window as long as it is not reopened.
     in_window: bool = True
     #: It may be asked of another as well: it is late, or it expired.
@@ -92,6 +94,8 @@ class Source:
     #: Corrupt payloads since the last good one, by file; and keys of files of which there were too many.
     corrupt_in_a_row: dict[str, int] = field(default_factory=dict)
     barred: int = 0
+    #: Whether what it has could not be read where it lies.
+    as_payload: bool = False
     silent: bool = False
     paused_until: float = 0.0
     pause: float = FIRST_PAUSE

@@ -139,7 +139,7 @@ class Uploader:
         if not self._queued and not self._sending:
             self._pending_at = now + self._config.pending_interval
         self._slots.asked_by(sender, self._store.in_crowd, self._store.is_link_long)
-        direct = sender in self._beside and self._store.is_in_files
+        direct = sender in self._beside and self._store.is_in_files and not request.as_payload
         self._queues.setdefault(sender, deque()).append(Waiting(request, now, direct=direct))
         self._queued += 1
         return []
