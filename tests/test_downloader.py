@@ -161,7 +161,7 @@ def test_stop_ends_the_download_thread_and_goes_on_to_the_uploader() -> None:
     client = leecher({"file1": 5})
     assert client.hear(0, msg.Stop(aborted=True)) == [(1, msg.Shutdown())]
     assert client.halted
-    assert client.told[-1] == ev.Stopped()
+    assert client.told[-1] == ev.Stopped(aborted=True)
 
 
 def test_after_all_complete_nothing_is_asked_but_neighbours_are_answered() -> None:

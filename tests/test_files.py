@@ -57,11 +57,6 @@ def test_a_file_has_its_name_only_when_it_is_whole(out: Path) -> None:
     assert tree_of(out) == {"a": b"12345678"}
 
 
-def test_set_user_id_bits_do_not_travel(out: Path) -> None:
-    download(RealFiles(out, {}), "a", b"x", 0o4755)
-    assert mode_of(out / "a") == 0o755
-
-
 def test_what_an_earlier_run_left_is_replaced(out: Path) -> None:
     out.mkdir(parents=True)
     (out / "a").write_bytes(b"old and longer")

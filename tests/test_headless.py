@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mpi_core.protocol import events as ev
+from mpi_core.protocol.errors import one_line
 from mpi_core.protocol.events import AnyEvent, Stamped
 from mpi_core.protocol.units import Rank, SegmentIndex
 from tests.helpers.lawful import SIZE, Plan, journal, lawful, plans
@@ -22,7 +23,6 @@ from tui_torrent.headless import (
     PlainLines,
     human_bytes,
     percent,
-    printable,
 )
 from tui_torrent.view.conformance import Conformance
 from tui_torrent.view.report import build, to_json
@@ -231,7 +231,7 @@ def test_plain_lines_are_plain(plan: Plan) -> None:
 
 
 def test_a_name_cannot_move_the_cursor() -> None:
-    assert printable("a\x1b[2Jb\nc é") == r"a\x1b[2Jb\nc é"
+    assert one_line("a\x1b[2Jb\nc é") == r"a\x1b[2Jb\nc é"
 
 
 # JSON ------------------------------------------------------------------------------------------

@@ -34,6 +34,12 @@ def picker_of(
     return picker
 
 
+def asked_of(picker: Picker, peer: str, seed: str, patient: bool) -> int | None:
+    """What is asked of somebody who holds those keys as a peer, and those as a seed."""
+    held = (keys(peer) | keys(seed) & picker.seed_keys(patient)) & picker.todo
+    return picker.rarest(held) if held else None
+
+
 def pick_all(
     have: str,
     peer: str = "",
@@ -51,7 +57,7 @@ def pick_all(
     assert all(len(string) == width for string in (*strings, copies or have)), "strings of equal length"
     picker = picker_of(have, copies or "0" * width, rank, peers, seeds, rng)
     picks = []
-    while (key := picker.rarest(*map(keys, strings), patient)) is not None:
+    while (key := asked_of(picker, *strings, patient)) is not None:
         picks.append(key)
         picker.todo &= ~(1 << key)
     return picks
@@ -130,8 +136,9 @@ def test_rarest_means_that_no_candidate_is_rarer(data: st.DataObject) -> None:
 def test_a_copy_that_is_lost_counts_no_more() -> None:
     picker = picker_of(have="...", copies="221", rank=1, peers=(), seeds=(), rng=0)
     picker.lost(keys("x.x"))
-    assert [picker.copies(key) for key in range(3)] == [1, 2, 0]
-    assert picker.rarest(keys("xx."), 0, True) == 0
+    assert picker.unheld == keys("..x")
+    assert [picker.held_by_few(most) for most in (1, 2)] == [keys("x.."), keys("xx.")]
+    assert asked_of(picker, "xx.", "...", True) == 0
 
 
 def test_all_files_lie_on_one_axis() -> None:
@@ -200,7 +207,7 @@ def test_files_of_one_segment_fall_to_different_downloaders() -> None:
             file.peers.update(Rank(other) for other in (1, 2, 3) if other != rank)
             file.seeds.add(Rank(9))
             picker.members_changed(file)
-            if picker.rarest(0, 1, True) is not None:
+            if asked_of(picker, ".", "x", True) is not None:
                 return rank
         raise AssertionError(f"{name} falls to nobody")
 

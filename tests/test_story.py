@@ -37,6 +37,14 @@ def test_every_step_of_the_protocol_is_told_under_its_name() -> None:
     } <= tags
 
 
+def test_a_stop_says_why() -> None:
+    told = [sentence(Rank(3), ev.Stopped(aborted)) for aborted in (False, True)]
+    assert [one.text for one in told if one] == [
+        "tracker → client 3  everybody is done",
+        "tracker → client 3  the run is aborted",
+    ]
+
+
 def test_what_was_taken_back_is_no_trouble() -> None:
     cancelled = ev.RequestRejected(Rank(5), "demo.bin", SegmentIndex(1), "cancelled")
     assert sentence(Rank(3), cancelled) is None

@@ -16,7 +16,6 @@ from pathlib import Path
 
 import pytest
 
-from tui_torrent.tui import terminal as under_test
 from tui_torrent.tui.terminal import (
     RESET,
     Guardian,
@@ -40,7 +39,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc and
 
 HERE = Path(__file__).parent
 ENVIRONMENT = {**os.environ, "TERM": "xterm-256color", "PYTHONPATH": str(HERE.parent)}
-for _name in (*under_test._RANK_MARKS, "TEXTUAL_DRIVER", "NO_COLOR"):
+for _name in ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK", "TEXTUAL_DRIVER", "NO_COLOR"):
     ENVIRONMENT.pop(_name, None)
 
 
@@ -192,10 +191,10 @@ os.rename(sys.argv[1] + ".new", sys.argv[1])
 LAUNCHER = """
 import os, subprocess, sys
 style, rank, answer = sys.argv[1:]
-mark = "PMI_RANK" if style == "mpich" else "PMIX_RANK"
+marks = {"PMI_RANK": "0", "PMI_SIZE": "1"} if style == "mpich" else {"PMIX_RANK": "0"}
 subprocess.run(
     [sys.executable, "-c", rank, answer], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-    stderr=subprocess.PIPE, env={**os.environ, mark: "0"},
+    stderr=subprocess.PIPE, env=os.environ | marks,
     start_new_session=style == "mpich", preexec_fn=os.setpgrp if style == "ompi" else None)
 """
 

@@ -32,7 +32,7 @@ def test_all_keys_arrive_and_the_terminal_is_restored(tmp_path: Path, suffix: st
         assert somebody.draws
         assert noted("mode") == [mode]
         somebody.resize(100, 30)
-        somebody.sees("probe 100x30", 3)
+        somebody.sees("probe 100x30")
         somebody.press(*KEYS)
         somebody.sees_a_clean_terminal()
         assert noted("keys") == NAMES

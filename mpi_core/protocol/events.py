@@ -239,6 +239,9 @@ class AllCompleted(Event, frozen=True):
 class Stopped(Event, frozen=True):
     """STOP came: the download thread ends."""
 
+    #: Whether the run was ended before everybody was done.
+    aborted: bool = False
+
 
 # Told by a client's uploader ------------------------------------------------------------------
 

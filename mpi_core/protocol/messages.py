@@ -1,7 +1,8 @@
 """The messages, one frozen class each, and the MPI tags that carry them.
 
 The first nine tags are the steps of the classic protocol, in their order. The others are ours: what
-clients tell each other about the segments they hold, and how a request ends without its segment.
+clients tell each other about the segments they hold, how a request ends otherwise than by its payload,
+and what ranks tell the tracker and the observer beside the protocol.
 A message knows to which *port* of a rank it goes: each machine (tracker, downloader, uploader)
 listens on one of its own, so that no two threads wait for the same message.
 """
@@ -18,7 +19,8 @@ from mpi_core.protocol.units import Payload, Rank, SegmentIndex, Ticket
 
 
 class Tag(IntEnum):
-    """MPI tags. A SEND_SEGMENT travels bare, as its payload alone; its ticket is added to the tag."""
+    """MPI tags. A SEND_SEGMENT travels bare, as its payload alone, on a communicator of its own where the
+    tag is its ticket."""
 
     INIT = 1
     INIT_ACK = 2
@@ -109,7 +111,7 @@ class SwarmRequest(Message, frozen=True, array_like=True):
 
 
 class SwarmMember(msgspec.Struct, frozen=True, array_like=True):
-    """A client that is in a swarm, as a seed or as a peer; or one that is lost to all of them."""
+    """A client that is in a swarm, as a seed or as a peer."""
 
     rank: Rank
     role: SwarmRole
@@ -317,7 +319,7 @@ class Local(msgspec.Struct, frozen=True):
 
 
 class Sent(Local, frozen=True):
-    """Driver → uploader: the payload for that request has left; its slot is free again."""
+    """Endpoint → uploader: the payload for that request has left; its slot is free again."""
 
     port: ClassVar[Port] = "uploader"
 
@@ -332,7 +334,7 @@ class Shutdown(Local, frozen=True):
 
 
 class Lost(Local, frozen=True):
-    """Driver → tracker: the MPI library reports that rank as failed."""
+    """Endpoint → tracker: the MPI library reports that rank as failed."""
 
     port: ClassVar[Port] = "tracker"
 

@@ -148,7 +148,7 @@ class RealFiles(Backing):
                 pass
             return
         with plainly("write", self._path(name)):
-            os.fchmod(self._writer(name), manifest.mode & 0o777)
+            os.fchmod(self._writer(name), manifest.mode)
             self._writers.close(name)
             self._rename(name, name)
 
@@ -245,7 +245,7 @@ class RealFiles(Backing):
                     yield len(payload)
             finally:
                 os.close(origin)
-            os.fchmod(target, manifest.mode & 0o777)
+            os.fchmod(target, manifest.mode)
         except OSError:
             partial = self._partial_of(name)
             os.unlink(self._path(partial))

@@ -70,7 +70,7 @@ class Agenda:
         return self._present[0][0] if self._present or self._turn_to_next() else float("inf")
 
     def step(self) -> float:
-        """Make the next call, where there is one; its time."""
+        """Make the next call; its time. There must be one."""
         at = self.next_at
         _, _, act, arguments = heapq.heappop(self._present)
         self.done += 1

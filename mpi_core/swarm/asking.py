@@ -90,7 +90,7 @@ class Asking(Requests):
             # Not everybody is to run to the one that said last that it has least to do.
             holders = picker.some_of(holders, CHOICES)
         holder, choice = min(holders, key=lambda holding: sources.turn(holding[0], now, usual))
-        effects += self._ask(now, holder, picker.any_of(picker.rarest_among(choice)))
+        effects += self._ask(now, holder, picker.rarest(choice))
         return True
 
     def _of_seeds(self, patient: bool) -> int:
@@ -113,7 +113,7 @@ class Asking(Requests):
                 continue
             keys = source.peer_keys & picker.todo & ~source.barred & ~sources.last_resort(source, trusted)
             if keys:
-                effects += self._ask(now, source, picker.any_of(picker.rarest_among(keys)))
+                effects += self._ask(now, source, picker.rarest(keys))
 
     def _ask_for_first_copies(self, now: float, effects: Effects) -> None:
         """Keep the seeds of a contested file at work, whatever else the window holds: until they have sent

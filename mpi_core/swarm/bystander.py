@@ -23,7 +23,7 @@ class Bystander:
 
     def receive(self, now: float, sender: Rank, message: msg.Stimulus) -> Effects:
         if isinstance(message, msg.Stop) and sender == TRACKER:
-            return [Emit(ev.Stopped()), Halt()]
+            return [Emit(ev.Stopped(message.aborted)), Halt()]
         raise RemoteProtocolError(f"{type(message).__name__} to a client that takes no part")
 
     def wake(self, now: float) -> Effects:

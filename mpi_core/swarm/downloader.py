@@ -2,8 +2,8 @@
 
 The steps, by their messages: INIT; then, at INIT_ACK, one SWARM_REQUEST that names all wanted files; then
 REQUEST_SEGMENT to the sources, as many at a time as the window has room for, each answered by exactly one
-SEND_SEGMENT or REJECT; a swarm update after every tenth segment; FILE_COMPLETE for each whole file;
-ALL_COMPLETE once nothing is left to fetch; and, until STOP, answers to neighbours who ask what is here.
+SEND_SEGMENT, SEGMENT_AT or REJECT; a swarm update after every tenth segment; FILE_COMPLETE for each whole
+file; ALL_COMPLETE once nothing is left to fetch; and, until STOP, answers to neighbours who ask what is here.
 
 What is asked of whom is decided in ``asking``; who hears what in ``neighbours``.
 """
@@ -244,7 +244,7 @@ class Downloader:
     def _on_stop(self, now: float, sender: Rank, message: msg.Stop) -> None:
         self._from_tracker(sender, "STOP")
         self._phase = "stopped"
-        self._emit(ev.Stopped())
+        self._emit(ev.Stopped(message.aborted))
         self._send(self._rank, msg.Shutdown())
         self._effects.append(Halt())
 

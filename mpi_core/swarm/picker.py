@@ -156,9 +156,6 @@ class Picker:
             levels[count + step] |= bit
             copies[key] = count + step
 
-    def copies(self, key: int) -> int:
-        return self._copies[key]
-
     def seed_keys(self, patient: bool) -> int:
         """The keys that a seed may be asked for: all, once peers hold a copy of everything that is to do.
         ``patient`` false: the downloader has waited enough and asks the seed for anything."""
@@ -188,11 +185,11 @@ class Picker:
         # No key is in two levels.
         return sum(self._levels[1 : most + 1])
 
-    def rarest_among(self, keys: int) -> int:
-        """Those of some keys that fewest peers hold."""
+    def rarest(self, keys: int) -> int:
+        """One of those of some keys that fewest peers hold, at random."""
         for level in self._levels:
             if level & keys:
-                return level & keys
+                return any_key(level & keys, self._rng)
         raise AssertionError("every key has a level")
 
     def any_of(self, keys: int) -> int:
@@ -203,11 +200,6 @@ class Picker:
         """So many of some choices, at random."""
         rng, some = self._rng.random, len(choices)
         return [choices[int(rng() * some)] for _ in range(count)]
-
-    def rarest(self, from_peer: int, from_seed: int, patient: bool) -> int | None:
-        """The key to ask of a source that holds those keys as a peer, and those as a seed."""
-        keys = (from_peer | from_seed & self.seed_keys(patient)) & self.todo
-        return self.any_of(self.rarest_among(keys)) if keys else None
 
     def first(self, held: Iterable[int]) -> int | None:
         """The lowest key to do that any source holds; the classic strategy's choice."""

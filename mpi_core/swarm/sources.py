@@ -10,7 +10,6 @@ holds, and for nothing of a file that it sent corrupt too often.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import inf
 from random import Random
@@ -152,12 +151,6 @@ class Sources:
         if source is None:
             source = self._sources[rank] = Source(rank, self._rng.random(), last_heard=now)
         return source
-
-    def __iter__(self) -> Iterator[Source]:
-        return iter(self._sources.values())
-
-    def __len__(self) -> int:
-        return len(self._sources)
 
     def avoided(self, source: Source) -> bool:
         return source.strikes >= self._config.strikes

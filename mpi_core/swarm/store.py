@@ -53,7 +53,7 @@ class Backing(Protocol):
 
 
 class MemoryBacking(Backing):
-    """Payloads in a dict; for declared files, tests and simulations."""
+    """Payloads in a dict; for declared files and tests."""
 
     def __init__(self) -> None:
         self.payloads: dict[tuple[str, int], bytes] = {}

@@ -155,7 +155,7 @@ class Tracker:
 
     def _on_init(self, now: float, member: Member, message: msg.Init) -> None:
         if member.init is not None or self._acked:
-            raise RemoteProtocolError(f"a second INIT from rank {member.rank}")
+            raise RemoteProtocolError(f"a second INIT from rank {member.rank}, or a late one")
         if len({manifest.name for manifest in message.owned}) != len(message.owned):
             raise RemoteProtocolError(f"rank {member.rank} owns one name twice")
         member.init = message

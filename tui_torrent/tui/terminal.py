@@ -30,12 +30,10 @@ from types import TracebackType
 from typing import Any
 
 from mpi_core.protocol.errors import reason
+from mpi_core.runtime.launcher import find_launcher
 
 #: Seconds between two looks at a stop flag, at the keys, or at the window's size.
 POLL = 0.1
-
-#: The environment variables by which a process knows that a launcher started it as a rank.
-_RANK_MARKS = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK", "MPI_LOCALRANKID")
 
 _DEV_TTY = os.makedev(5, 0)
 
@@ -130,7 +128,7 @@ def _launcher(holders: list[_Process]) -> _Process:
     background job is in the foreground.
     """
     first = holders[0]
-    is_rank = any(mark in os.environ for mark in _RANK_MARKS)
+    is_rank = find_launcher() is not None
     if is_rank and first.pid == os.getpid() and not any(_has_open("self", fd, first.tty) for fd in range(3)):
         above = [process for process in holders if process.group != first.group]
         return above[0] if above else first

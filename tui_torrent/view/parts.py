@@ -11,7 +11,7 @@ from mpi_core.protocol.units import Rank
 from tui_torrent.view.client_detail import Detail
 from tui_torrent.view.rates import Rate
 
-ClientState = Literal["starting", "hashing", "ready", "downloading", "serving", "stopped", "lost"]
+ClientState = Literal["starting", "hashing", "ready", "downloading", "serving", "stopped"]
 
 
 @dataclass

@@ -50,6 +50,10 @@ def _init(rank: Rank, event: ev.InitSent) -> str:
     return f"{who(rank)} → tracker  owns {counted(len(event.owned), 'file')}"
 
 
+def _stop(rank: Rank, event: ev.Stopped) -> str:
+    return f"tracker → {who(rank)}  {'the run is aborted' if event.aborted else 'everybody is done'}"
+
+
 def _init_ack(rank: Rank, event: ev.InitAckReceived) -> str:
     wants = f"it wants {counted(len(event.wanted), 'file')}" if event.wanted else "it wants nothing"
     return f"tracker → {who(rank)}  may begin, {wants}"
@@ -128,7 +132,7 @@ _FORMS: dict[type[Event], _Form] = {
     ev.AllCompleted: _Form(
         "ALL_COMPLETE", "done", 4, 1, lambda rank, e: f"{who(rank)} has all it wants and goes on serving"
     ),
-    ev.Stopped: _Form("STOP", "step", 3, 1, lambda rank, e: f"tracker → {who(rank)}  everybody is done"),
+    ev.Stopped: _Form("STOP", "step", 3, 1, _stop),
     ev.ClientLost: _Form("LOST", "trouble", 4, 1, lambda rank, e: f"{who(e.client)} is given up: {e.reason}"),
     ev.NonsenseReceived: _Form(
         "NONSENSE", "trouble", 2, 1, lambda rank, e: f"{who(rank)} ← {who(e.sender)}: {e.problem}"
