@@ -84,6 +84,24 @@ def test_the_lines_of_a_run() -> None:
     assert scene.at(12.3) == "[  12.3s] swarm 63.0% | done 1/2 | 63/100 segments"
 
 
+def test_no_share_is_told_before_it_is_known_what_all_want() -> None:
+    scene = Scene(clients=3)
+    scene.begin()
+    scene.store(*range(100))
+    assert scene.at(0.2) == "[   0.2s] starting | 0/3 clients ready | demo | strategy swarm, seed 7"
+    scene.tell(3, ev.InitAckReceived(("f",)))
+    assert scene.at(0.3) == ""
+    scene.tell(3, ev.DownloadStarted("f", 100, 100 * SIZE))
+    assert scene.at(0.4) == "[   0.4s] swarm 50.0% | done 1/3 | 100/200 segments"
+
+
+def test_who_comes_later_is_not_waited_for() -> None:
+    scene = Scene(clients=3)
+    scene.begin()
+    scene.store(*range(50))
+    assert scene.at(1.5) == "[   1.5s] swarm 50.0% | done 1/3 | 50/100 segments"
+
+
 def test_hashing_is_told_in_bytes() -> None:
     scene = Scene()
     scene.tell(1, ev.ShareHashed(43 << 20, 100 << 20))

@@ -64,7 +64,7 @@ def progress(view: SwarmView, now: float) -> Progress:
     had = sum(client.segments_had for client in clients)
     wanted = sum(client.segments_wanted for client in clients)
     share, done = had / wanted if wanted else view.share_done, view.done
-    if not any(client.state not in ("starting", "hashing", "ready") for client in clients):
+    if not _is_known(view, now):
         phase = "hashing" if to_hash else "starting"
         share = hashed / to_hash if to_hash else 0.0
         done = sum(client.state == "ready" for client in clients)
@@ -85,6 +85,15 @@ def progress(view: SwarmView, now: float) -> Progress:
         unavailable=sum(len(client.unavailable) for client in clients),
         rate=sum(client.down_rate.at(now) for client in clients) if view.real_bytes else 0.0,
     )
+
+
+def _is_known(view: SwarmView, now: float) -> bool:
+    """Whether it is known how much all want. For who is later by a second nobody waits."""
+    if view.began is None or now >= view.began + SECONDS:
+        return view.began is not None
+    waiting = ("starting", "hashing", "ready")
+    clients = view.clients.values()
+    return all(client.state not in waiting and client.wanting <= client.held.keys() for client in clients)
 
 
 @dataclass
