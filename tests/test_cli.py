@@ -12,7 +12,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
+from mpi_core.protocol.events import SegmentStored
+from mpi_core.runtime.journal import JournalWriter, read_journal
 from mpi_core.runtime.launcher import find_launcher
 from tests.helpers.mpirun import REPOSITORY
 from tui_torrent.cli import build_parser, main, parse
@@ -211,6 +214,27 @@ def test_a_stdout_that_takes_no_lines_is_one_line(words: str, to: str, why: str,
     )
     expected = f"tui_torrent: cannot write to stdout: {why}\n" if why else ""
     assert (done.returncode, done.stderr) == (2 if why else 0, expected)
+
+
+@pytest.mark.parametrize("unbuffered", ["", "-u"])
+def test_whoever_has_read_enough_changes_no_exit_code(unbuffered: str, tmp_path: Path) -> None:
+    path = tmp_path / "forged.jsonl"
+    with JournalWriter(path) as journal:
+        for stamped in read_journal(JOURNAL):
+            event = stamped.event
+            if isinstance(event, SegmentStored):
+                stamped = replace(stamped, event=replace(event, digest="forged"))
+            journal.append([stamped])
+    check = f"{sys.executable} {unbuffered} -m tui_torrent check {path}"
+    done = subprocess.run(
+        ["bash", "-c", f"{check} | head -n 1; exit ${{PIPESTATUS[0]}}"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert (done.returncode, done.stderr) == (1, "")
+    assert done.stdout.startswith("First violation: ")
 
 
 # What a start imports -------------------------------------------------------------------------

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import signal
+import stat
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
+from typing import TYPE_CHECKING
 
 from mpi_core.protocol.errors import ScenarioError, reason
 from mpi_core.runtime.launcher import find_launcher
@@ -27,6 +31,9 @@ from tui_torrent.words import (
     positive,
     whole,
 )
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 EPILOG = """\
 exit codes: 0 everything wanted is there and verified; 1 something wanted could not be had (it is named);
@@ -171,8 +178,9 @@ def _run_command(run: Callable[[], int]) -> int:
     if sys.stdout is None:
         return _refuse("cannot write to stdout: it is closed", together=False, first=True)
     try:
-        code = run()
-        sys.stdout.flush()
+        with _whoever_reads():
+            code = run()
+            sys.stdout.flush()
         return code
     except KeyboardInterrupt:
         return 130
@@ -184,10 +192,34 @@ def _run_command(run: Callable[[], int]) -> int:
             return 3
         # Nothing may be flushed to it at exit either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if isinstance(error, BrokenPipeError):
-            # Whoever read our lines has read enough.
-            return 0
         return _refuse(f"cannot write to stdout: {reason(error)}", together=False, first=True)
+
+
+class _Pipe(io.FileIO):
+    """Whoever reads our lines may have read enough: what follows goes nowhere, and the command to its end,
+    since its exit code is an answer too."""
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            return memoryview(data).nbytes
+
+
+@contextmanager
+def _whoever_reads() -> Iterator[None]:
+    """Where stdout is a pipe, let it outlast its reader."""
+    stdout = sys.stdout
+    if type(stdout) is not io.TextIOWrapper or not stat.S_ISFIFO(os.fstat(stdout.fileno()).st_mode):
+        yield
+        return
+    pipe = io.BufferedWriter(_Pipe(stdout.fileno(), "wb", closefd=False))
+    with io.TextIOWrapper(pipe, stdout.encoding, stdout.errors, write_through=stdout.write_through) as lines:
+        sys.stdout = lines
+        try:
+            yield
+        finally:
+            sys.stdout = stdout
 
 
 def _takes_lines() -> bool:
