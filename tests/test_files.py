@@ -66,6 +66,18 @@ def test_what_an_earlier_run_left_is_replaced(out: Path) -> None:
     assert tree_of(out) == {"a": b"new"}
 
 
+def test_two_clients_never_write_into_one_folder(out: Path) -> None:
+    first, second = RealFiles(out, {}), RealFiles(out, {})
+    download(first, "a", b"12345678")
+    with pytest.raises(OutputError, match=r"^cannot write into '.*': another client writes there$"):
+        download(second, "a", b"87654321")
+    first.close(remove_partial=True)
+    assert tree_of(out) == {"a": b"12345678"}
+    download(second, "a", b"87654321")
+    second.close(remove_partial=True)
+    assert tree_of(out) == {"a": b"87654321"}
+
+
 def test_unfinished_files_stay_or_go_as_asked(tmp_path: Path) -> None:
     for remove in (False, True):
         out = tmp_path / f"{remove}" / "client1"
@@ -305,7 +317,7 @@ def test_few_files_are_open_however_many_are_begun(tmp_path: Path, out: Path) ->
             assert files.read(manifest, index) == (b"5678" if index else b"1234")
         for name in shares:
             assert files.read(manifest_of(name, b"12345678"), index)
-    assert len(os.listdir("/proc/self/fd")) <= before + 2 * OPEN_FILES
+    assert len(os.listdir("/proc/self/fd")) <= before + 2 * OPEN_FILES + 1
     for manifest in manifests:
         files.finish(manifest)
         assert files.read(manifest, 0) == b"1234"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
@@ -155,6 +156,20 @@ def remove_folders(folders: Iterable[str]) -> None:
     for folder in folders:
         with suppress(OSError):
             os.rmdir(folder)
+
+
+def lock_folder(path: str) -> int:
+    """A descriptor that keeps others from locking that folder until it is closed. Raises OutputError where
+    another has locked it; file systems that know no such lock have none."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        raise OutputError(f"cannot write into {path!r}: another client writes there") from None
+    except OSError:
+        pass
+    return fd
 
 
 def identity(status: os.stat_result) -> tuple[int, int]:

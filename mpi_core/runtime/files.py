@@ -33,6 +33,7 @@ from mpi_core.runtime.disk import (
     OutputError,
     SmallFile,
     identity,
+    lock_folder,
     missing_folders,
     opened,
     partial_name,
@@ -67,6 +68,8 @@ class RealFiles(Backing):
         #: with the disk, so that the reader opens the right file.
         self._places: dict[str, str] = {}
         self._lock = Lock()
+        #: What keeps others out of ``out`` from the first file on.
+        self._locked: int | None = None
         self._writers = OpenFiles()
         self._readers = OpenFiles()
         self._reader = Reader()
@@ -167,6 +170,9 @@ class RealFiles(Backing):
             self._partials.clear()
             remove_folders(reversed(self._made))
             self._made.clear()
+        if self._locked is not None:
+            os.close(self._locked)
+            self._locked = None
 
     # Small files: their system calls cost more than their bytes, so each names but a file in an open folder.
 
@@ -315,6 +321,7 @@ class RealFiles(Backing):
         except FileExistsError:
             raise OutputError(f"cannot make the folder {self._out!r}: a file is there") from None
         self._made += reversed(missing)
+        self._locked = lock_folder(self._out)
 
     def _create_partial(self, name: str, below: int | None = None) -> tuple[str, int]:
         """A new file of a partial name that nothing else bears, and its descriptor."""
