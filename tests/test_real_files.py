@@ -146,6 +146,23 @@ def test_a_place_of_a_pattern_that_is_taken_is_one_line_and_nothing_is_lost(
     assert json.loads(report.read_bytes())["aborted"]["code"] == 2
 
 
+@pytest.mark.alike
+def test_clients_of_one_table_have_files_where_it_says(tmp_path: Path) -> None:
+    """As on hosts of their own; on one, whoever comes second is told so."""
+    everything = grow(tmp_path / "all", {"data/a": (300_000, 0o644)}, Random(1))
+    scenario, place = tmp_path / "s.toml", tmp_path / "scratch" / "data"
+    tables = client_tables([(everything, ("**/*",))], [(), ("**/*",)]) + f'out = "{place}"\ntimes = '
+    scenario.write_text(tables + "2")
+    run = mpirun(4, scenario)
+    assert run.code == 2
+    assert f"cannot write into '{place}': another client writes there" in "".join(run.complaints)
+    assert not place.parent.exists()
+    scenario.write_text(tables + "1")
+    run = mpirun(3, scenario)
+    assert run.code == 0, run
+    assert wrong_files(place, everything, {"data/a"}) == []
+
+
 # Shares that break while they are served ------------------------------------------------------
 
 

@@ -105,6 +105,8 @@ def test_a_client_may_have_a_rate_of_its_own(tmp_path: Path, rate: str, bytes_a_
     assert (plan_of(path, 1).rate, plan_of(path, 2).rate) == (bytes_a_second, None)
 
 
+KEYS = "expected root, share, want, rate, out or times"
+TIMES = "expected times to be a number of clients, from 1 to 1000000"
 RATE = 'expected rate to be bytes a second, from 1 on, such as 500000 or "1 MiB/s"'
 LIST = 'to be a list of strings, {0} = ["…"], found '
 
@@ -122,9 +124,9 @@ LIST = 'to be a list of strings, {0} = ["…"], found '
         ("[[client]]\nshare = [1,,]\n", "2: expected TOML: Invalid value (column 12)"),
         (
             "[[client]]\n[[client]]\nshares = []",
-            "3: client 2: expected root, share, want or rate, found 'shares' (did you mean share?)",
+            f"3: client 2: {KEYS}, found 'shares' (did you mean share?)",
         ),
-        ("[[client]]\nzzz = 1", "2: client 1: expected root, share, want or rate, found 'zzz'"),
+        ("[[client]]\nzzz = 1", f"2: client 1: {KEYS}, found 'zzz'"),
         ("[[client]]\nroot = 1", "2: client 1: expected root to be the path of a folder, found an integer"),
         ('[[client]]\nroot = ""', "2: client 1: expected root to be the path of a folder, found ''"),
         ('[[client]]\nshare = "x"', "2: client 1: expected share " + LIST.format("share") + "a string"),
@@ -157,6 +159,12 @@ LIST = 'to be a list of strings, {0} = ["…"], found '
         ('[[client]]\nrate = "fast"', f"2: client 1: {RATE}, found 'fast'"),
         ('[[client]]\nrate = "1 MiB"', f"2: client 1: {RATE}, found '1 MiB'"),
         ('[[client]]\nrate = "0.1 B/s"', f"2: client 1: {RATE}, found '0.1 B/s'"),
+        ("[[client]]\ntimes = 3\n[[client]]\ntimes = 0", f"4: client 4: {TIMES}, found 0"),
+        ("[[client]]\ntimes = true", f"2: client 1: {TIMES}, found a boolean"),
+        ("[[client]]\ntimes = 1000001", f"2: client 1: {TIMES}, found 1000001"),
+        ("[[client]]\ntimes = 2.0", f"2: client 1: {TIMES}, found a float"),
+        ('[[client]]\nout = ""', "2: client 1: expected out to be the path of a folder, found ''"),
+        ("[[client]]\nout = 1", "2: client 1: expected out to be the path of a folder, found an integer"),
         (
             'client = [{want = [""]}]',
             " client 1: expected want to name files below root, found an empty name",
@@ -167,6 +175,23 @@ def test_a_bad_toml_file_is_named_with_line_and_what_was_expected(
     tmp_path: Path, text: str, problem: str
 ) -> None:
     assert complaint_of(toml(tmp_path, text)) == f"swarm.toml:{problem}"
+
+
+def test_a_table_may_stand_for_several_clients(tree: Path) -> None:
+    several = '[[client]]\ntimes = 3\nwant = ["*"]\nout = "/scratch"\n'
+    text = '[[client]]\nshare = ["model.bin"]\n' + several + "[[client]]\n"
+    scenario = open_scenario(str(toml(tree, text)), 5)
+    assert scenario.client_count == 5
+    plans = [scenario.client(rank) for rank in range(1, 6)]
+    assert [plan.patterns for plan in plans] == [(), ("*",), ("*",), ("*",), ()]
+    assert [plan.out for plan in plans] == [None, "/scratch", "/scratch", "/scratch", None]
+    assert [len(plan.shares) for plan in plans] == [1, 0, 0, 0, 0]
+
+
+def test_what_is_wrong_on_one_of_several_clients_names_it_and_the_tables_line(tmp_path: Path) -> None:
+    scenario = open_scenario(str(toml(tmp_path, '[[client]]\ntimes = 3\nroot = "nowhere"\n')), 3)
+    with pytest.raises(ScenarioError, match=r"swarm.toml:3: client 2: expected root to be a folder"):
+        scenario.client(2)
 
 
 @pytest.mark.parametrize(

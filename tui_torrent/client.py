@@ -66,7 +66,7 @@ def run_client(
                 {"--report": options.report, "--journal": options.journal},
                 (share.path for share in plan.shares),
             )
-            backing = _backing(world.rank, options, scenario, plan)
+            backing = _backing(world.rank, options, scenario, plan, made)
             owned = plan.declared + shares.hashed(plan, options)
             machines = _machines(world, roles, options, scenario, plan, owned, backing)
         except (ScenarioError, OSError) as error:
@@ -118,8 +118,16 @@ def _crew(
     return crew
 
 
-def _backing(rank: int, options: Options, scenario: Scenario, plan: ClientPlan) -> RealFiles | DeclaredFiles:
+def _backing(
+    rank: int, options: Options, scenario: Scenario, plan: ClientPlan, made: list[str]
+) -> RealFiles | DeclaredFiles:
+    """Where this client's files go; the folders that were not there are added to ``made``."""
     out = options.out or scenario.default_out
+    if plan.out is not None:
+        place = out / plan.out
+        made += missing_folders(str(place))
+        check_output(place)
+        return RealFiles(place, {share.name: share.path for share in plan.shares})
     check_output(out)
     for name in plan.wants:
         # What patterns want is known when the tracker has matched them, and the run has begun.

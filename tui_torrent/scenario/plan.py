@@ -49,6 +49,8 @@ class ClientPlan:
     segment_length: int | None = None
     #: Bytes a second that it may upload, beside what holds for all; None: no bound of its own.
     rate: float | None = None
+    #: Where its real files go, below the folder of all; None: client<R>.
+    out: str | None = None
 
 
 class Scenario(ABC):

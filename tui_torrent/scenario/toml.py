@@ -8,6 +8,8 @@
     [[client]]                         # rank 2
     want = ["model.bin", "shards/a/*"]
     rate = "2 MiB/s"                   # upload no faster; default: no bound but --rate
+    out = "/scratch/run7"              # where its files go, below --out; default: client<R>
+    times = 98                         # so many clients like this one; default: 1
 
 The file's shape is checked as a whole; a root is touched by its own client alone. TOML's parser tells
 no lines for what it has read, so the line in an error is the one where the text of that table, key or
@@ -20,13 +22,15 @@ import os
 import re
 import sys
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from mpi_core.protocol.errors import ScenarioError
 from mpi_core.protocol.patterns import pattern_problem
 from tui_torrent.scenario.plan import QUOTED, ClientPlan, Scenario, Share, complaint, quoted, read_text
 
-_KEYS = ("root", "share", "want", "rate")
+_KEYS = ("root", "share", "want", "rate", "out", "times")
+#: Clients of one table at the most.
+_MANY = 1_000_000
 _UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30}
 _RATE = re.compile(r"(\d+(?:\.\d+)?) ?(k|M|G|Ki|Mi|Gi)?B/s", re.ASCII)
 _FASTEST = 1e15
@@ -37,28 +41,44 @@ _AT = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 
 @dataclass(frozen=True)
 class _Client:
+    #: The number of its table, from 1.
+    table: int
     root: str
     share: tuple[str, ...]
     want: tuple[str, ...]
     rate: float | None
+    out: str | None
+
+
+class _Table(NamedTuple):
+    """A [[client]], its number among them, and the first client that it is of, both from 1."""
+
+    number: int
+    rank: int
+    values: dict[str, Any]
 
 
 class TomlScenario(Scenario):
-    """A TOML file with one [[client]] table a client."""
+    """A TOML file with a [[client]] table for each client, or for some in a row."""
 
     def __init__(self, path: str) -> None:
         self.description = path
         text = read_text(path, "a TOML file")
         self._text = text.split("\n")
         tables = self._tables(self._parse(text))
-        self.client_count = len(tables)
-        self._clients = [self._checked(rank, table) for rank, table in enumerate(tables, 1)]
+        self._table_count = len(tables)
+        self._clients: list[_Client] = []
+        for number, values in enumerate(tables, 1):
+            table = _Table(number, len(self._clients) + 1, values)
+            self._clients += [self._checked(table)] * self._times(table)
+        self.client_count = len(self._clients)
 
     def client(self, rank: int) -> ClientPlan:
         if not 1 <= rank <= self.client_count:
             raise self._wrong(None, f"expected a [[client]] for client {rank}")
         client = self._clients[rank - 1]
-        return ClientPlan(shares=self._shares(rank, client), patterns=client.want, rate=client.rate)
+        shares = self._shares(rank, client)
+        return ClientPlan(shares=shares, patterns=client.want, rate=client.rate, out=client.out)
 
     def shares(self, rank: int) -> bool:
         return bool(self._clients[rank - 1].share)
@@ -67,7 +87,7 @@ class TomlScenario(Scenario):
         folder = os.path.dirname(self.description)
         root = os.path.join(folder, os.path.expanduser(client.root)) if client.root != "." else folder or "."
         if not os.path.isdir(root):
-            line = self._line(rank, "root", client.root)
+            line = self._line(client.table, "root", client.root)
             raise self._wrong(line, f"client {rank}: expected root to be a folder, found none at {root!r}")
         if not client.share:
             return ()
@@ -79,7 +99,8 @@ class TomlScenario(Scenario):
             try:
                 found.update(shares_of(root, entry, known=found))
             except ShareError as error:
-                raise self._wrong(self._line(rank, "share", entry), f"client {rank}: {error}") from None
+                line = self._line(client.table, "share", entry)
+                raise self._wrong(line, f"client {rank}: {error}") from None
         return tuple(found[name] for name in sorted(found))
 
     def _parse(self, text: str) -> dict[str, Any]:
@@ -116,22 +137,35 @@ class TomlScenario(Scenario):
             raise self._wrong(line, f"expected [[client]] tables, found {_kind(tables)}")
         return tables
 
-    def _checked(self, rank: int, table: dict[str, Any]) -> _Client:
-        for key in table:
+    def _checked(self, table: _Table) -> _Client:
+        for key in table.values:
             if key not in _KEYS:
-                problem = _unknown(key, _KEYS, "root, share, want or rate")
-                raise self._wrong(self._line(rank, key), f"client {rank}: {problem}")
-        root = table.get("root", ".")
-        if not isinstance(root, str) or not root or "\0" in root:
-            found = quoted(root) if isinstance(root, str) else _kind(root)
-            problem = f"client {rank}: expected root to be the path of a folder, found {found}"
-            raise self._wrong(self._line(rank, "root"), problem)
-        names = self._names(rank, table, "share"), self._names(rank, table, "want")
-        return _Client(root, *names, self._rate(rank, table))
+                raise self._wrong_in(
+                    table, key, _unknown(key, _KEYS, "root, share, want, rate, out or times")
+                )
+        root = self._folder(table, "root")
+        names = self._names(table, "share"), self._names(table, "want")
+        out = None if "out" not in table.values else os.path.expanduser(self._folder(table, "out"))
+        return _Client(table.number, root, *names, self._rate(table), out)
 
-    def _rate(self, rank: int, table: dict[str, Any]) -> float | None:
+    def _folder(self, table: _Table, key: str) -> str:
+        value = table.values.get(key, ".")
+        if not isinstance(value, str) or not value or "\0" in value:
+            found = quoted(value) if isinstance(value, str) else _kind(value)
+            raise self._wrong_in(table, key, f"expected {key} to be the path of a folder, found {found}")
+        return value
+
+    def _times(self, table: _Table) -> int:
+        times = table.values.get("times", 1)
+        if isinstance(times, bool) or not isinstance(times, int) or not 1 <= times <= _MANY:
+            found = _digits(times)[:QUOTED] if type(times) is int else _kind(times)
+            problem = f"expected times to be a number of clients, from 1 to {_MANY}, found {found}"
+            raise self._wrong_in(table, "times", problem)
+        return times
+
+    def _rate(self, table: _Table) -> float | None:
         """Bytes a second: a number, or a text with its unit."""
-        value = table.get("rate")
+        value = table.values.get("rate")
         if value is None:
             return None
         rate, found = 0.0, _kind(value)
@@ -143,30 +177,31 @@ class TomlScenario(Scenario):
             rate, found = min(value, _FASTEST + 1.0), _digits(value)[:QUOTED]
         if not 1 <= rate <= _FASTEST:
             expected = 'expected rate to be bytes a second, from 1 on, such as 500000 or "1 MiB/s"'
-            raise self._wrong(self._line(rank, "rate"), f"client {rank}: {expected}, found {found}")
+            raise self._wrong_in(table, "rate", f"{expected}, found {found}")
         return rate
 
-    def _names(self, rank: int, table: dict[str, Any], key: str) -> tuple[str, ...]:
-        entries = table.get(key, [])
+    def _names(self, table: _Table, key: str) -> tuple[str, ...]:
+        entries = table.values.get(key, [])
         wrong = entries if not isinstance(entries, list) else _first_other(entries)
         if wrong is not None:
             found = _kind(wrong) + (" in it" if isinstance(entries, list) else "")
-            problem = f'client {rank}: expected {key} to be a list of strings, {key} = ["…"], found {found}'
-            raise self._wrong(self._line(rank, key), problem)
+            problem = f'expected {key} to be a list of strings, {key} = ["…"], found {found}'
+            raise self._wrong_in(table, key, problem)
         for entry in entries:
             if fault := pattern_problem(entry):
-                line = self._line(rank, key, entry)
-                raise self._wrong(
-                    line, f"client {rank}: expected {key} to name files below root, found {fault}"
-                )
+                problem = f"expected {key} to name files below root, found {fault}"
+                raise self._wrong_in(table, key, problem, entry)
         return tuple(dict.fromkeys(entries))
 
-    def _line(self, rank: int, key: str, entry: str | None = None) -> int | None:
-        """The line of a string, else of its key, else of the table of client ``rank``."""
+    def _wrong_in(self, table: _Table, key: str, problem: str, entry: str | None = None) -> ScenarioError:
+        return self._wrong(self._line(table.number, key, entry), f"client {table.rank}: {problem}")
+
+    def _line(self, table: int, key: str, entry: str | None = None) -> int | None:
+        """The line of a string, else of its key, else of the table of that number."""
         headers = [at for at, line in enumerate(self._text) if _HEADER.match(line)]
-        if len(headers) < rank or len(headers) != self.client_count:
-            return self._first_line(key) if self.client_count == 1 else None
-        start = headers[rank - 1]
+        if len(headers) != self._table_count:
+            return self._first_line(key) if self._table_count == 1 else None
+        start = headers[table - 1]
         end = next(
             (at for at in range(start + 1, len(self._text)) if _ANY_HEADER.match(self._text[at])),
             len(self._text),
