@@ -13,26 +13,20 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
-from random import Random
 from typing import TYPE_CHECKING
 
-from mpi_core.protocol import events as ev
 from mpi_core.protocol.errors import MpiError, ScenarioError
-from mpi_core.protocol.messages import Stop, Tag
 from mpi_core.protocol.roles import TRACKER, Roles
-from mpi_core.runtime.clock import Clock
-from mpi_core.runtime.driver import Driver
 from mpi_core.runtime.launcher import find_launcher, ranks_may_die
-from mpi_core.runtime.load import Inbox, Meter
-from mpi_core.runtime.reporter import Reporter
 from tui_torrent.complaints import complain, complain_of_failure
 from tui_torrent.config import Options
-from tui_torrent.crew import Crew
 from tui_torrent.scenario import Scenario, open_scenario, wrong_size
 
 if TYPE_CHECKING:
     from mpi_core.runtime.mpi import World
+    from tui_torrent.view.report import Report
 
 #: Seconds that all ranks may take to come together at the end; a monitored run has no such bound, since
 #: its last screen stays until a key is pressed.
@@ -61,7 +55,7 @@ def launch(options: Options) -> int:
                 from tui_torrent.monitor import beside_a_monitor
 
                 stack.enter_context(beside_a_monitor(world, roles))
-            code = _take_part(world, roles, options)
+            code = _run(world, roles, options)
             bound = LEAVING if ranks_may_die() else AGREEMENT
             agreed = world.agree(code, None if options.monitor else bound)
         if agreed is not None:
@@ -121,24 +115,42 @@ def _open_world() -> World | None:
     return None
 
 
-def _take_part(world: World, roles: Roles, options: Options) -> int:
+def _run(world: World, roles: Roles, options: Options) -> int:
     if roles.client_count < 1:
         if world.rank == TRACKER:
             least = 3 if options.monitor else 2
             complain(f"expected at least {least} ranks (mpirun -np {least}), found {world.size}")
         return 2
     scenario, problem = _open_scenario(options, roles)
+    if roles.role_of(world.rank) != "monitor":
+        _spare_the_collector()
+    return take_part(world, roles, options, scenario, problem)
+
+
+def take_part(
+    world: World,
+    roles: Roles,
+    options: Options,
+    scenario: Scenario | None,
+    problem: str | None,
+    told: Callable[[Report], object] | None = None,
+) -> int:
+    """This rank's part of a run; its exit code. Where there is a ``problem``, the run is over with it.
+
+    Who observes prints lines, or hands the report to ``told`` and prints none.
+    """
     role = roles.role_of(world.rank)
     if role == "client":
         from tui_torrent.client import run_client
 
-        _spare_the_collector()
         return run_client(world, roles, options, scenario, problem)
     if role == "monitor":
         from tui_torrent.monitor import run_monitor
 
         return run_monitor(world, roles, options, scenario, problem)
-    return _run_tracker(world, roles, options, scenario, problem)
+    from tui_torrent.tracker import run_tracker
+
+    return run_tracker(world, roles, options, scenario, problem, told)
 
 
 def _spare_the_collector() -> None:
@@ -155,42 +167,3 @@ def _open_scenario(options: Options, roles: Roles) -> tuple[Scenario | None, str
     except ScenarioError as error:
         return None, str(error)
     return scenario, wrong_size(scenario, roles)
-
-
-def _run_tracker(
-    world: World, roles: Roles, options: Options, scenario: Scenario | None, problem: str | None
-) -> int:
-    """Rank 0: the tracker's machine in a thread; the observer, or keys for the monitor, beside it."""
-    from mpi_core.swarm.tracker import Tracker
-    from tui_torrent.observer import Observer
-
-    _spare_the_collector()
-    clock = Clock()
-    reporter = Reporter(world.rank, clock)
-    endpoint = Inbox(world.endpoint("tracker"))
-    with ExitStack() as stack:
-        observer = None
-        if not roles.monitored:
-            observer = stack.enter_context(Observer(world, clock, reporter, roles, options, scenario))
-            problem = problem or observer.problem
-        config = options.swarm_config(scenario.rate if scenario else None)
-        machine = Tracker(roles.client_count, config, Random(options.seed), problem)
-
-        def failed(driver: Driver) -> None:
-            reporter.tell(ev.RunAborted(TRACKER, 3, f"the tracker failed: {driver.failure!r}"))
-            for client in roles.clients:
-                endpoint.send(client, Stop(aborted=True))
-
-        meter = Meter(endpoint, reporter.tell)
-        driver = Driver(world.rank, machine, endpoint, clock, reporter.tell, meter=meter)
-        crew = Crew({"tracker": driver}, failed)
-        world.meet()
-        clock.start()
-        reporter.tell(ev.RankPlaced(world.host))
-        with crew:
-            if observer is not None:
-                observer.watch(crew.ended)
-            else:
-                crew.report(reporter, world.sender(roles.observer, Tag.STATUS))
-            crew.ended.wait()
-    return max(crew.exit_code, machine.exit_code, observer.exit_code if observer else 0)

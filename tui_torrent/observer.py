@@ -10,6 +10,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -50,7 +51,10 @@ class Observer:
         roles: Roles,
         options: Options,
         scenario: Scenario | None,
+        told: Callable[[Report], object] | None = None,
     ) -> None:
+        """Where ``told`` is to be handed the report, no line is printed."""
+        self._told = told
         self._json = options.json
         sink = JsonLines if options.json else PlainLines
         self.sink = sink(sys.stdout.write, sys.stdout.flush)
@@ -128,7 +132,7 @@ class Observer:
             leave_if_orphaned()
             self.feed.poll()
             if not self.feed.over:
-                if self.feed.now >= FIRST_TOLD and self.feed.view.aborted is None:
+                if self._told is None and self.feed.now >= FIRST_TOLD and self.feed.view.aborted is None:
                     self.sink.update(self.feed.view, self.feed.now)
                 time.sleep(POLL)
         self._over.set()
@@ -138,6 +142,9 @@ class Observer:
 
     def finish(self, report: Report) -> None:
         """The last lines. Bad input is told in one, on stderr; else problems go there too beside JSON."""
+        if self._told is not None:
+            self._told(report)
+            return
         aborted = report.aborted
         if aborted is not None:
             complain(aborted.reason)

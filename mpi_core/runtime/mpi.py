@@ -33,6 +33,8 @@ HANDSHAKES = 16
 _PORTS: tuple[msg.Port, ...] = ("tracker", "downloader", "uploader", "observer")
 
 T = TypeVar("T")
+#: mpi4py's communicator, for those who may not import it.
+Intracomm = MPI.Intracomm
 #: What says that a rank has died where the others live on (ULFM).
 _DEATHS = (MPI.ERR_PROC_FAILED, MPI.ERR_PROC_FAILED_PENDING) if ranks_may_die() else ()
 
@@ -99,8 +101,8 @@ class Outbox:
 class World:
     """This rank among all: its endpoints, its way to the observer, and the end that all share."""
 
-    def __init__(self) -> None:
-        self._comm = MPI.COMM_WORLD
+    def __init__(self, comm: Intracomm = MPI.COMM_WORLD) -> None:
+        self._comm = comm
         self.rank = Rank(self._comm.Get_rank())
         self.size = self._comm.Get_size()
         self.host = MPI.Get_processor_name()
@@ -117,9 +119,15 @@ class World:
         self._endpoints: list[MpiEndpoint] = []
         self._outboxes: list[Outbox] = []
 
+    @classmethod
+    def within(cls, comm: Intracomm | None) -> World:
+        """The world of a call from another program: on a copy of its communicator (None: all ranks'). To be
+        closed, and not left."""
+        return cls((MPI.COMM_WORLD if comm is None else comm).Dup())
+
     def _check(self) -> None:
         launcher = find_launcher()
-        if launcher and launcher.size > 1 and self.size == 1:
+        if launcher and launcher.size > 1 and MPI.COMM_WORLD.Get_size() == 1:
             raise MpiError(
                 f"mpirun started {launcher.size} processes but each sees only itself: mpi4py uses "
                 f"{MPI.Get_library_version().splitlines()[0].strip()}, which is not the launcher's MPI; "
@@ -214,6 +222,20 @@ class World:
         for endpoint in self._endpoints:
             endpoint.close()
         return highest()
+
+    def tell_all(self, text: str) -> str:
+        """The text of rank 0, on every rank."""
+        size = array("q", [len(text.encode())])
+        wait_until(self._comm.Ibcast([size, MPI.INT64_T]).Test, timeout=None)
+        buffer = bytearray(text.encode() if self.rank == 0 else size[0])
+        wait_until(self._comm.Ibcast([buffer, MPI.BYTE]).Test, timeout=None)
+        return buffer.decode()
+
+    def close(self) -> None:
+        """Give back what was made, when all have agreed; the program goes on."""
+        if not ranks_may_die():
+            for comm in (*self._comms.values(), self._payloads, self._comm):
+                comm.Free()
 
     def leave(self) -> None:
         """Wait for the others (one of them may show a report until a key is pressed), then finalize."""
