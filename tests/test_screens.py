@@ -37,7 +37,7 @@ from tui_torrent.tui.screens import (
     TrafficScreen,
 )
 from tui_torrent.view.ledger import Finding
-from tui_torrent.view.limit import forecast
+from tui_torrent.view.limit import forecast, limit
 from tui_torrent.view.report import build
 from tui_torrent.view.swarm_view import SwarmView
 
@@ -249,6 +249,9 @@ def test_the_limit_is_told_in_as_many_words_as_fit() -> None:
     last = forecast(view, 5.5)
     assert plain([limit_line(view, last, 5.5, 120)]).startswith(" limit ≈7.9s estimate, set by ")
     assert "of the best" in plain([limit_line(view, last, 5.5, 120)])
+    bound = limit(view, 5.5)
+    assert bound is not None
+    assert f"set by {bound.binds.partition(', ')[0]} " in plain([limit_line(view, last, 5.5, 80)])
     assert plain([limit_line(view, last, 5.5, 40)]) == " limit ≈7.9s estimate last ≈12.5s (63%)"
     assert "measuring" in plain([limit_line(SwarmView(), None, 0.0, 80)])
     assert "msg/s" in plain([pulse_line(view, 5.5, 80)])

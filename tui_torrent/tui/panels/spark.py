@@ -55,7 +55,9 @@ def limit_line(view: SwarmView, last: Forecast | None, now: float, width: int) -
     if bound is None or view.began is None:
         return crop((Span(" limit ", "head"), Span("measuring the links …", "dim")), width)
     head: Line = (Span(" limit ", "head"), Span(f"≈{time_text(view.began + bound.seconds)}", "limit"))
-    words = Span(f" estimate, set by {clean(bound.binds)}", "dim")
+    binds = clean(bound.binds)
+    # At the least, whose link it is.
+    middles = [f" estimate, set by {binds}", f" estimate, set by {binds.partition(', ')[0]}", " estimate", ""]
     if last is None:
         early: Line = (Span("last –", "dim"),)
         tails = [early, early, EMPTY]
@@ -71,9 +73,10 @@ def limit_line(view: SwarmView, last: Forecast | None, now: float, width: int) -
             (Span(f"last {at}", "text"), Span(f", {share} of the best", "dim")),
             (Span(f"last {at}", "text"), Span(f" ({share})", "dim")),
         ]
-    for middle in ((words,), (Span(" estimate", "dim"),), ()):
+    for middle in middles:
         for tail in tails:
-            gap = width - cells((*head, *middle, *tail)) - 1
+            line: Line = (*head, Span(middle, "dim"))
+            gap = width - cells((*line, *tail)) - 1
             if gap >= 1:
-                return crop((*head, *middle, Span("   "[:gap]), *tail), width)
+                return crop((*line, Span("   "[:gap]), *tail), width)
     return crop(head, width)
