@@ -1,0 +1,176 @@
+"""A rank among all: its endpoints, its way to the observer, and the end that all share."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from array import array
+from collections.abc import Callable
+
+from mpi4py import MPI
+
+from mpi_core.protocol import messages as msg
+from mpi_core.protocol.errors import MpiError
+from mpi_core.protocol.units import Rank
+from mpi_core.runtime.backoff import IDLE_PAUSE, MEETING_PAUSE, Backoff, wait_until
+from mpi_core.runtime.beside import VIEW, ranks_beside, view_of_files
+from mpi_core.runtime.launcher import find_launcher, ranks_may_die
+from mpi_core.runtime.mpi.endpoint import MpiEndpoint, Outbox, done, probe
+from mpi_core.runtime.transport import Delivery
+
+#: So many ranks before and after this one are connected to at the start.
+HANDSHAKES = 16
+_PORTS: tuple[msg.Port, ...] = ("tracker", "downloader", "uploader", "observer")
+
+#: mpi4py's communicator, for those who may not import it.
+Intracomm = MPI.Intracomm
+
+
+class World:
+    """This rank among all: its endpoints, its way to the observer, and the end that all share."""
+
+    def __init__(self, comm: Intracomm = MPI.COMM_WORLD) -> None:
+        self._comm = comm
+        self.rank = Rank(self._comm.Get_rank())
+        self.size = self._comm.Get_size()
+        self.host = MPI.Get_processor_name()
+        self._check()
+        # All ranks meet asleep, not spinning: those still importing need the cores.
+        mine, views = view_of_files(), bytearray(VIEW * self.size)
+        wait_until(self._comm.Iallgather([mine, MPI.BYTE], [views, MPI.BYTE]).Test, timeout=None)
+        #: Ranks that can open this one's files, and it theirs, by the same names.
+        self.beside = ranks_beside(self.rank, views)
+        self._comms: dict[msg.Port, MPI.Comm] = {port: self._comm.Dup() for port in _PORTS}
+        self._payloads = self._comm.Dup()
+        self._shake_hands()
+        self._local: dict[msg.Port, queue.SimpleQueue[Delivery]] = {p: queue.SimpleQueue() for p in _PORTS}
+        self._endpoints: list[MpiEndpoint] = []
+        self._outboxes: list[Outbox] = []
+
+    @classmethod
+    def within(cls, comm: Intracomm | None) -> World:
+        """The world of a call from another program: on a copy of its communicator (None: all ranks'). To be
+        closed, and not left."""
+        return cls((MPI.COMM_WORLD if comm is None else comm).Dup())
+
+    def _check(self) -> None:
+        launcher = find_launcher()
+        if launcher and launcher.size > 1 and MPI.COMM_WORLD.Get_size() == 1:
+            raise MpiError(
+                f"mpirun started {launcher.size} processes but each sees only itself: mpi4py uses "
+                f"{MPI.Get_library_version().splitlines()[0].strip()}, which is not the launcher's MPI; "
+                "expected both from one installation (MPI4PY_LIBMPI=/path/to/libmpi.so chooses)"
+            )
+        if MPI.Query_thread() < MPI.THREAD_MULTIPLE:
+            raise MpiError("this MPI does not offer MPI_THREAD_MULTIPLE, which the clients' two threads need")
+
+    def _shake_hands(self) -> None:
+        """Connect to the ranks nearby: the first send to one far away holds all threads up for two trips."""
+        near = min(self.size // 2, HANDSHAKES)
+        ranks = [(self.rank + step) % self.size for step in range(-near, near + 1) if step]
+        both = self._comm.Irecv, self._comm.Isend
+        requests = [call([bytearray(), MPI.BYTE], rank) for rank in ranks for call in both]
+        wait_until(lambda: bool(MPI.Request.Testall(requests)), timeout=None)
+
+    def endpoint(self, port: msg.Port) -> MpiEndpoint:
+        """The endpoint of one of this rank's ports."""
+        endpoint = MpiEndpoint(self.rank, port, self._comms, self._payloads, self._local)
+        self._endpoints.append(endpoint)
+        return endpoint
+
+    # Beside the machines ----------------------------------------------------------------------
+
+    def sender(self, to: Rank, tag: msg.Tag) -> Callable[[bytes], None]:
+        """A function, for one thread, that sends buffers (STATUS, KEYS) to the observer port of ``to``."""
+        outbox, comm = Outbox(), self._comms["observer"]
+        self._outboxes.append(outbox)
+        return lambda buffer: outbox.send(comm, to, tag, buffer)
+
+    def listen(self, deliver: Callable[[Rank, int, bytearray], None], stop: threading.Event) -> None:
+        """Hand what comes to this rank's observer port (sender, tag, buffer) to ``deliver`` until ``stop``.
+
+        For a thread of its own: MPI moves little between two tests, so a few of them at each frame of a
+        screen would fall behind.
+        """
+        status, backoff = MPI.Status(), Backoff()
+        while not stop.is_set():
+            message = probe(self._comms["observer"], status)
+            if message is None:
+                backoff.sleep(time.monotonic(), IDLE_PAUSE)
+                continue
+            backoff.reset()
+            buffer = bytearray(status.Get_count(MPI.BYTE))
+            message.Recv([buffer, MPI.BYTE])
+            deliver(Rank(status.Get_source()), status.Get_tag(), buffer)
+
+    # Together ---------------------------------------------------------------------------------
+
+    def meet(self) -> None:
+        """Wait, asleep, until every rank has come here."""
+        wait_until(self._all_here(), timeout=None)
+
+    def _all_here(self) -> Callable[[], bool]:
+        flag = array("i", [1])
+        request = self._comm.Iagree(flag) if ranks_may_die() else self._comm.Ibarrier()
+        return lambda: done(request) and bool(flag)
+
+    def _highest(self, code: int) -> tuple[MPI.Request, Callable[[], int]]:
+        """The highest code of all ranks; where some may have died, of those that live. Whoever tells it holds
+        the arrays, which must live as long as the request."""
+        if ranks_may_die():
+            # An agreement gives the bits that all flags have: each code takes one out.
+            flag = array("i", [~(1 << code)])
+            return self._comm.Iagree(flag), lambda: max(bit for bit in range(31) if not flag[0] >> bit & 1)
+        mine, highest = array("i", [code]), array("i", [0])
+        request = self._comm.Iallreduce([mine, MPI.INT], [highest, MPI.INT], op=MPI.MAX)
+        return request, lambda: max(*mine, *highest)
+
+    def agree(self, code: int, timeout: float | None) -> int | None:
+        """The highest of all ranks' codes; None where not all came in time.
+
+        What was sent to a machine that has halted is received and dropped, so that every send ends.
+        """
+
+        def drained() -> bool:
+            for endpoint in self._endpoints:
+                endpoint.discard()
+            sends: list[Outbox | MpiEndpoint] = [*self._outboxes, *self._endpoints]
+            return all(sender.reap() for sender in sends)
+
+        if not wait_until(drained, timeout):
+            return None
+        request, highest = self._highest(code)
+
+        def agreed() -> bool:
+            drained()
+            return done(request)
+
+        if not wait_until(agreed, timeout, longest=20e-3 if timeout is None else MEETING_PAUSE):
+            return None
+        for endpoint in self._endpoints:
+            endpoint.close()
+        return highest()
+
+    def tell_all(self, text: str) -> str:
+        """The text of rank 0, on every rank."""
+        size = array("q", [len(text.encode())])
+        wait_until(self._comm.Ibcast([size, MPI.INT64_T]).Test, timeout=None)
+        buffer = bytearray(text.encode() if self.rank == 0 else size[0])
+        wait_until(self._comm.Ibcast([buffer, MPI.BYTE]).Test, timeout=None)
+        return buffer.decode()
+
+    def close(self) -> None:
+        """Give back what was made, when all have agreed; the program goes on."""
+        if not ranks_may_die():
+            for comm in (*self._comms.values(), self._payloads, self._comm):
+                comm.Free()
+
+    def leave(self) -> None:
+        """Wait for the others (one of them may show a report until a key is pressed), then finalize."""
+        wait_until(self._all_here(), timeout=None, longest=20e-3)
+        MPI.Finalize()
+
+    def abort(self, code: int) -> None:
+        """End every rank at once: the last resort."""
+        self._comm.Abort(code)
