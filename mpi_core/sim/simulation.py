@@ -22,7 +22,7 @@ Key = tuple[Rank, msg.Port]
 NEVER = float("inf")
 
 
-class Place:
+class Seat:
     """A machine and its alarm."""
 
     __slots__ = ("halted", "machine", "rank", "rings_at")
@@ -43,9 +43,9 @@ class Simulation:
     ) -> None:
         self.agenda = Agenda()
         self._tell = tell
-        self._places: dict[msg.Port, dict[Rank, Place]] = {}
+        self._seats: dict[msg.Port, dict[Rank, Seat]] = {}
         for (rank, port), machine in machines.items():
-            self._places.setdefault(port, {})[rank] = Place(rank, machine)
+            self._seats.setdefault(port, {})[rank] = Seat(rank, machine)
         self._network: Network | None = None
         self.dead: set[Rank] = set()
 
@@ -57,10 +57,10 @@ class Simulation:
 
     def start(self, rank: Rank) -> None:
         """Start that rank's machines."""
-        for places in self._places.values():
-            place = places.get(rank)
-            if place is not None:
-                self._perform(place, place.machine.start(self.now))
+        for seats in self._seats.values():
+            seat = seats.get(rank)
+            if seat is not None:
+                self._perform(seat, seat.machine.start(self.now))
 
     @property
     def now(self) -> float:
@@ -73,46 +73,46 @@ class Simulation:
     @property
     def over(self) -> bool:
         """Whether every machine has halted, or its client is dead."""
-        return all(place.halted for places in self._places.values() for place in places.values())
+        return all(seat.halted for seats in self._seats.values() for seat in seats.values())
 
     def kill(self, now: float, rank: Rank) -> None:
         """That client is no more."""
         self.dead.add(rank)
-        for places in self._places.values():
-            if rank in places:
-                places[rank].halted = True
+        for seats in self._seats.values():
+            if rank in seats:
+                seats[rank].halted = True
 
     def deliver(self, now: float, sender: Rank, to: Rank, stimulus: msg.Stimulus) -> None:
         """Hand a message to its machine, unless there is nobody to take it."""
-        place = self._places[stimulus.port].get(to)
-        if place is None or place.halted:
+        seat = self._seats[stimulus.port].get(to)
+        if seat is None or seat.halted:
             return
         try:
-            effects = place.machine.receive(now, sender, stimulus)
+            effects = seat.machine.receive(now, sender, stimulus)
         except RemoteProtocolError as error:
             if self._tell is not None:
                 self._tell(now, to, NonsenseReceived(sender, str(error)))
             return
         if effects:
-            self._perform(place, effects)
+            self._perform(seat, effects)
         else:
-            self._set_alarm(place)
+            self._set_alarm(seat)
 
-    def _wake(self, now: float, place: Place) -> None:
-        if now != place.rings_at:
+    def _wake(self, now: float, seat: Seat) -> None:
+        if now != seat.rings_at:
             return  # An alarm that another one has replaced.
-        place.rings_at = NEVER
-        if place.halted:
+        seat.rings_at = NEVER
+        if seat.halted:
             return
-        wake_at = place.machine.wake_at
+        wake_at = seat.machine.wake_at
         if wake_at is not None and wake_at <= now:
-            self._perform(place, place.machine.wake(now))
+            self._perform(seat, seat.machine.wake(now))
         else:
-            self._set_alarm(place)
+            self._set_alarm(seat)
 
-    def _perform(self, place: Place, effects: Effects) -> None:
+    def _perform(self, seat: Seat, effects: Effects) -> None:
         sends: list[tuple[Rank, msg.Message]] = []
-        now, rank, tell = self.agenda.now, place.rank, self._tell
+        now, rank, tell = self.agenda.now, seat.rank, self._tell
         for effect in effects:
             if isinstance(effect, Send):
                 to, message = effect
@@ -124,15 +124,15 @@ class Simulation:
                 if tell is not None:
                     tell(now, rank, effect.event)
             else:
-                place.halted = True
+                seat.halted = True
         if sends:
             assert self._network is not None
             self._network.post(now, rank, sends)
-        self._set_alarm(place)
+        self._set_alarm(seat)
 
-    def _set_alarm(self, place: Place) -> None:
-        wake_at = place.machine.wake_at
+    def _set_alarm(self, seat: Seat) -> None:
+        wake_at = seat.machine.wake_at
         # A later alarm than needed is put off only once it rings: most deadlines move on before they come.
-        if wake_at is not None and wake_at < place.rings_at and not place.halted:
-            place.rings_at = max(wake_at, self.now)
-            self.agenda.put_late(place.rings_at, self._wake, place)
+        if wake_at is not None and wake_at < seat.rings_at and not seat.halted:
+            seat.rings_at = max(wake_at, self.now)
+            self.agenda.put_late(seat.rings_at, self._wake, seat)

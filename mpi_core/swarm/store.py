@@ -1,6 +1,7 @@
 """Verified segments only.
 
-The one thing that a client's two machines share. The downloader alone writes; the uploader reads.
+The one thing that a client's two machines share. Of segments the downloader alone writes; the uploader reads.
+Beside them each leaves the other a few words, each of which has one writer.
 A payload is verified and kept by the backing, and only then is a new immutable bitfield published, so
 whoever sees a segment in a bitfield can read it (law 3: nothing unverified, and it only grows).
 """

@@ -55,7 +55,7 @@ class Window:
     """The size of one downloader's window, by the answers that came."""
 
     def __init__(self, config: SwarmConfig) -> None:
-        self._fixed = 1 if config.strategy == "classic" else config.window
+        self._fixed = config.requests_in_flight or None
         self.size = self._fixed or FIRST
         #: The least that it is; what there is to spare, and the factor.
         self._least = FIRST

@@ -90,16 +90,16 @@ def _environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 class SessionFolder(tempfile.TemporaryDirectory[str]):
-    """Where a launcher keeps what is its own while a run lasts.
+    """Where a run has its temporary files, so that none of one that is killed are left.
 
-    Open MPI's default is a folder in ``/tmp`` by mpirun's process id. A killed mpirun leaves it there, and
-    the next one that gets the same id finds it and refuses to start.
+    Open MPI's launcher has a folder by its process id among them. Where a killed one has left that, the next
+    that gets the same id refuses to start.
     """
 
     def __init__(self) -> None:
         super().__init__(prefix="tt-", ignore_cleanup_errors=True)
-        #: What says so to Open MPI 5; other launchers do not read it.
-        self.environment = {"PRTE_MCA_prte_tmpdir_base": self.name}
+        #: What says so: to all, and to Open MPI 5, for tests that put TMPDIR elsewhere.
+        self.environment = {"TMPDIR": self.name, "PRTE_MCA_prte_tmpdir_base": self.name}
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ class Job:
             stdout=self._out,
             stderr=self._err,
             cwd=cwd,
-            env=_environment(environment) | self._session.environment | {MARKER: self.marker},
+            env=_environment(self._session.environment | dict(environment or {})) | {MARKER: self.marker},
             start_new_session=True,
             preexec_fn=_drop_overrides if powerless else None,
         )
