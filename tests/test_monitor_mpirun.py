@@ -113,6 +113,15 @@ def test_the_death_of(
         nothing_is_left(somebody)
 
 
+def test_a_run_that_is_terminated_leaves_no_files_either(tmp_path: Path) -> None:
+    with person(TMPDIR=str(tmp_path)) as somebody:
+        monitored(somebody)
+        assert list(tmp_path.glob("tui_torrent-*"))
+        os.kill(somebody.launcher(), signal.SIGTERM)
+        nothing_is_left(somebody)
+    assert list(tmp_path.glob("tui_torrent-*")) == []
+
+
 def test_in_the_background_it_says_so_and_prints_plain_lines(tmp_path: Path) -> None:
     with person() as somebody:
         somebody.runs(6, f"-m tui_torrent --monitor {REPOSITORY / 'demo' / 'classic'} --out {tmp_path} &")

@@ -5,10 +5,14 @@ terminal_probe.py, run with three ranks, notes what it is told.
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
 from pathlib import Path
 
 import pytest
 
+from tests.helpers.mpirun import MARKER, REPOSITORY
 from tests.helpers.person import eventually, needs_terminal, person
 
 PROBE = Path(__file__).parent / "helpers" / "terminal_probe.py"
@@ -19,6 +23,21 @@ pytestmark = [pytest.mark.mpirun, needs_terminal]
 #: As tmux names them, and as Textual does. Escape must be followed by a pause, else it makes alt+x.
 KEYS = "a b Up Down Enter C-c Left F5 Tab Escape x é PageUp q".split()  # noqa: SIM905
 NAMES = "a b up down enter ctrl+c left f5 tab escape x é pageup q".split()  # noqa: SIM905
+
+
+@pytest.mark.alike
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_replay_that_is_ended_from_outside_leaves_a_clean_terminal(how: signal.Signals) -> None:
+    journal = REPOSITORY / "demo" / "journals" / "demo.jsonl.zst"
+    with person() as somebody:
+        somebody.types(
+            f"{MARKER}={somebody.marker} {sys.executable} -m tui_torrent replay {journal}; echo code $?"
+        )
+        somebody.sees("overview")
+        (pid,) = somebody.processes()
+        os.kill(pid, how)
+        somebody.sees(f"code {128 + how}")
+        somebody.sees_a_clean_terminal()
 
 
 @pytest.mark.parametrize(("suffix", "mode"), [("", "forwarded True"), ("</dev/null", "forwarded False")])

@@ -15,7 +15,8 @@ def has_screen() -> bool:
         return True
     # As for the monitor rank, in terminal.py: on these no text can be placed.
     places_text = os.environ.get("TERM", "") not in ("", "dumb", "unknown")
-    return places_text and sys.stdin.isatty() and sys.stdout.isatty()
+    # What is drawn goes to stderr, so that stdout may be a file.
+    return places_text and all(stream and stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
 
 
 def browse(words: Sequence[str], title: str, port: int) -> int:

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from mpi_core.protocol.errors import ScenarioError, reason
 from mpi_core.runtime.launcher import find_launcher
@@ -174,7 +174,10 @@ def _tell(text: str) -> int:
 
 def _run_command(run: Callable[[], int]) -> int:
     """What needs no MPI, on one process; it may have a screen or a file to leave as it should."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        # Who runs under nohup is not to hear of it.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _leave)
     if sys.stdout is None:
         return _refuse("cannot write to stdout: it is closed", together=False, first=True)
     try:
@@ -182,8 +185,6 @@ def _run_command(run: Callable[[], int]) -> int:
             code = run()
             sys.stdout.flush()
         return code
-    except KeyboardInterrupt:
-        return 130
     except (HelpAsked, UsageError, ScenarioError):
         raise
     except Exception as error:
@@ -193,6 +194,11 @@ def _run_command(run: Callable[[], int]) -> int:
         # Nothing may be flushed to it at exit either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _refuse(f"cannot write to stdout: {reason(error)}", together=False, first=True)
+
+
+def _leave(number: int, frame: object) -> NoReturn:
+    """Unwind, so that a screen is left as it was found."""
+    raise SystemExit(128 + number)
 
 
 class _Pipe(io.FileIO):

@@ -178,7 +178,7 @@ def _simulate(words: list[str]) -> int:
 
 def _redraw(line: str) -> None:
     """Show a line on the terminal, where there is one, in place of the last."""
-    if sys.stderr.isatty():
+    if sys.stderr and sys.stderr.isatty():
         print(f"\r{line:<60}\r", end="", file=sys.stderr, flush=True)
 
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from contextlib import suppress
 
 from mpi_core.protocol.errors import reason
 
 
 def complain(line: str) -> None:
-    """Tell that line, under the program's name."""
-    print(f"tui_torrent: {line}", file=sys.stderr, flush=True)
+    """Tell that line, under the program's name, where anybody hears it."""
+    if sys.stderr is not None:
+        with suppress(OSError):
+            print(f"tui_torrent: {line}", file=sys.stderr, flush=True)
 
 
 def complain_of_failure(error: Exception, who: str = "") -> None:

@@ -47,9 +47,8 @@ def launch(options: Options) -> int:
     roles = Roles(world.size, options.monitor)
     try:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        if roles.role_of(world.rank) != "monitor":
-            # Open MPI passes ctrl+c on as a SIGTERM.
-            signal.signal(signal.SIGTERM, signal.default_int_handler)
+        # Open MPI passes ctrl+c on as a SIGTERM.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         with ExitStack() as stack:
             if roles.monitored and roles.client_count > 0:
                 from tui_torrent.monitor import beside_a_monitor

@@ -51,9 +51,11 @@ FAREWELL = 3.0
 def runtime_folder() -> Path:
     """The user's own folder for sockets and tokens, made if need be; raises ScenarioError where it is not
     the user's alone."""
-    base = os.environ.get("XDG_RUNTIME_DIR")
+    base = os.environ.get("XDG_RUNTIME_DIR", "")
     folder = (
-        Path(base) / "tui_torrent" if base else Path(tempfile.gettempdir()) / f"tui_torrent-{os.getuid()}"
+        Path(base) / "tui_torrent"
+        if os.path.isabs(base)
+        else Path(tempfile.gettempdir()) / f"tui_torrent-{os.getuid()}"
     )
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -108,7 +110,8 @@ class Server:
                 self.address = str(path)
                 self._paths.append(path)
         except OSError as error:
-            raise ScenarioError(f"--serve: {error}") from None
+            problem = f"expected a socket that can be made in {folder}: {reason(error)}"
+            raise ScenarioError(f"--serve: {problem}") from None
         self._listener.setblocking(False)
         self._written = 0
         self._over = threading.Event()

@@ -109,7 +109,7 @@ def check_output(out: Path) -> None:
         os.unlink(probe)
     except FileExistsError:
         raise ScenarioError(f"--out {str(out)!r}: expected a folder, found a file") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         problem = f"expected a folder that can be written: {reason(error)}"
         raise ScenarioError(f"--out {str(out)!r}: {problem}") from None
 

@@ -42,15 +42,15 @@ class Person:
 
     def __init__(self, columns: int = 80, rows: int = 24, **environment: str) -> None:
         self._socket = f"tui-torrent-{uuid.uuid4().hex[:12]}"
-        self._marker = uuid.uuid4().hex
-        theirs = {**os.environ, "PYTHONPATH": str(REPOSITORY), "TERM": "xterm-256color", **environment}
+        self.marker = uuid.uuid4().hex
+        self._session = SessionFolder()
+        theirs = {**os.environ, "PYTHONPATH": str(REPOSITORY), "TERM": "xterm-256color"}
+        theirs |= self._session.environment | environment
         for name in ("TMUX", "TEXTUAL_DRIVER", "ENV", "COLORTERM", *({"NO_COLOR"} - environment.keys())):
             theirs.pop(name, None)
         launcher = find_mpirun()
         assert launcher is not None
         self._mpirun = launcher
-        self._session = SessionFolder()
-        theirs |= self._session.environment
         if flavour() == "openmpi":
             theirs |= {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
             self._mpirun += " --oversubscribe"
@@ -120,13 +120,13 @@ class Person:
 
     def runs(self, ranks: int, command: str) -> None:
         """Type an mpirun of that command, which follows Python's name."""
-        self.types(f"{MARKER}={self._marker} {self._mpirun} -np {ranks} {sys.executable} {command}")
+        self.types(f"{MARKER}={self.marker} {self._mpirun} -np {ranks} {sys.executable} {command}")
 
     # What runs -----------------------------------------------------------------------------------
 
     def processes(self) -> dict[int, dict[str, str]]:
         """The environments of all that was started and lives, by process id."""
-        return marked(self._marker)
+        return marked(self.marker)
 
     def pid(self, rank: int) -> int:
         return next(pid for pid, theirs in self.processes().items() if rank_of(theirs) == rank)
