@@ -72,6 +72,20 @@ def test_report_and_journal_need_their_folder(option: str, monitor: bool, tmp_pa
     assert not (tmp_path / "out").is_dir() or list((tmp_path / "out").iterdir()) == []
 
 
+@pytest.mark.alike
+@pytest.mark.parametrize("option", ["--report", "--journal"])
+@pytest.mark.parametrize(("scenario", "place"), [("in", "out/client2_file1"), ("s.toml", "out/client2/f")])
+def test_no_output_is_a_result(option: str, scenario: str, place: str, tmp_path: Path) -> None:
+    folder_of(tmp_path / "in", OWNER, WANTER)
+    (tmp_path / "f").write_bytes(b"x")
+    (tmp_path / "s.toml").write_text('[[client]]\nshare = ["f"]\n[[client]]\nwant = ["f"]\n')
+    (tmp_path / place).parent.mkdir(parents=True)
+    (tmp_path / place).write_text("of an earlier run")
+    run = mpirun(3, scenario, "--out", "out", option, place, cwd=tmp_path)
+    refused(run, f"{option} '{place}': expected a file of its own, found one in the place of results")
+    assert (tmp_path / place).read_text() == "of an earlier run"
+
+
 # Flags ----------------------------------------------------------------------------------------
 
 FLAGS: Mapping[str, tuple[str, ...]] = {

@@ -20,7 +20,7 @@ from mpi_core.runtime.declared import DeclaredFiles
 from mpi_core.runtime.disk import HashingStopped, missing_folders, remove_folders
 from mpi_core.runtime.driver import Driver
 from mpi_core.runtime.files import RealFiles
-from mpi_core.runtime.outputs import check_output, refuse_inputs
+from mpi_core.runtime.outputs import check_output, refuse_inputs, refuse_results
 from mpi_core.runtime.reporter import Reporter
 from mpi_core.swarm.bystander import Bystander
 from mpi_core.swarm.downloader import Downloader
@@ -62,10 +62,11 @@ def run_client(
                 raise ScenarioError(problem or "no scenario")
             shares = _Shares(downloads, clock, reporter)
             plan = shares.found(scenario, world.rank)
-            refuse_inputs(
-                {"--report": options.report, "--journal": options.journal},
-                (share.path for share in plan.shares),
-            )
+            outputs = {"--report": options.report, "--journal": options.journal}
+            refuse_inputs(outputs, (share.path for share in plan.shares))
+            if plan.out is None:
+                # A folder of the user's choice may hold what they like.
+                refuse_results(outputs, _results(world.rank, options, scenario))
             backing = _backing(world.rank, options, scenario, plan, made)
             owned = plan.declared + shares.hashed(plan, options)
             machines = _machines(world, roles, options, scenario, plan, owned, backing)
@@ -116,6 +117,14 @@ def _crew(
 
     crew = Crew(drivers, failed)
     return crew
+
+
+def _results(rank: int, options: Options, scenario: Scenario) -> str:
+    """How the paths of all begin that this client writes."""
+    out = os.path.realpath(options.out or scenario.default_out)
+    return (
+        os.path.join(out, f"client{rank}_") if scenario.declared else os.path.join(out, f"client{rank}", "")
+    )
 
 
 def _backing(

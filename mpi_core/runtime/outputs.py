@@ -146,6 +146,15 @@ def refuse_inputs(asked: Mapping[str, Path | None], inputs: Iterable[Path]) -> N
             raise ScenarioError(f"{output}: expected a file of its own, {found}")
 
 
+def refuse_results(asked: Mapping[str, Path | None], results: str) -> None:
+    """Raise ScenarioError where a file that an option asks for is one that the run itself may write: its path
+    begins with ``results``."""
+    for option, path in asked.items():
+        if path is not None and os.path.realpath(path).startswith(results):
+            found = f"found one in the place of results, {results}…"
+            raise ScenarioError(f"{option} {os.fspath(path)!r}: expected a file of its own, {found}")
+
+
 def _place(path: Path) -> _Place:
     try:
         return identity(os.stat(path))
