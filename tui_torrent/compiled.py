@@ -36,6 +36,7 @@ from mpi_core.protocol.errors import reason
 #: class cannot inherit from a compiled one.
 MACHINES = (
     "mpi_core.swarm.asking",
+    "mpi_core.swarm.audience",
     "mpi_core.swarm.checks",
     "mpi_core.swarm.downloader",
     "mpi_core.swarm.machine",

@@ -44,7 +44,7 @@ def launch(options: Options) -> int:
     world = _open_world()
     if world is None:
         return 2
-    roles = Roles(world.size, options.monitor)
+    roles, failed = Roles(world.size, options.monitor), 3
     try:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         # Open MPI passes ctrl+c on as a SIGTERM.
@@ -55,7 +55,9 @@ def launch(options: Options) -> int:
 
                 stack.enter_context(beside_a_monitor(world, roles))
             code = _run(world, roles, options)
-            bound = LEAVING if ranks_may_die() else AGREEMENT
+            # Where something could not be had, a client may be lost: the tracker does not wait for it long.
+            lost = world.rank == TRACKER and code == 1
+            bound = LEAVING if lost or ranks_may_die() else AGREEMENT
             agreed = world.agree(code, None if options.monitor else bound)
         if agreed is not None:
             if ranks_may_die():
@@ -68,15 +70,16 @@ def launch(options: Options) -> int:
         if ranks_may_die():
             _leave_within(0.0, code)
             time.sleep(LEAVING)
-        complain(f"rank {world.rank}: the other ranks did not come to the end in {AGREEMENT:g} s")
+        complain(f"rank {world.rank}: the other ranks did not come to the end in {bound:g} s")
+        failed = code or failed
     except KeyboardInterrupt:
         # Launchers kill all ranks when the first is gone; the others may still be tidying up.
         time.sleep(GRACE)
         os._exit(130)
     except Exception as error:
         complain_of_failure(error, f"rank {world.rank}: ")
-    world.abort(3)
-    return 3
+    world.abort(failed)
+    return failed
 
 
 def _leave_within(seconds: float, code: int) -> None:

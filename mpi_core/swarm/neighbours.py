@@ -17,17 +17,17 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from random import Random
 
 from mpi_core.protocol.bitfield import Bitfield
-from mpi_core.protocol.messages import Announce, BitfieldMessage, Gain, Holding, Swarm, SwarmMember
-from mpi_core.protocol.units import Rank, SegmentIndex
+from mpi_core.protocol.messages import Announce, BitfieldMessage, Holding, Swarm, SwarmMember
+from mpi_core.protocol.units import Rank
+from mpi_core.swarm.audience import Hearer, announcement
 from mpi_core.swarm.config import SwarmConfig
 from mpi_core.swarm.machine import Effects, Send
-from mpi_core.swarm.picker import Picker, PickerFile, lowest_key
+from mpi_core.swarm.picker import Picker, PickerFile
 from mpi_core.swarm.requests import Requests
-from mpi_core.swarm.sources import Source, Sources
+from mpi_core.swarm.sources import Sources
 from mpi_core.swarm.store import SegmentStore
 
 #: So many neighbours hear of each gain at once; of more, so many at a time.
@@ -52,17 +52,6 @@ ROUNDS = 2
 #: A downloader that holds so much less than so many times what its median neighbour holds is far behind.
 FAR_BEHIND = 0.33
 FEW_SEGMENTS = 8
-
-
-@dataclass(eq=False, slots=True)
-class Hearer:
-    """A neighbour that is to hear what we gain."""
-
-    source: Source
-    #: What was stored here when it was told last.
-    heard: int
-    #: The keys of the files that it is still fetching.
-    keys: int = 0
 
 
 class Neighbours:
@@ -117,6 +106,9 @@ class Neighbours:
         """The tracker names members; those who are sought now are greeted. Of files that lack a live holder,
         everybody named is."""
         self._round += 1
+        for rank, hearer in self._audience.items():
+            if hearer.owed and now >= hearer.again_at:
+                self._catch_up(rank)
         greetings: dict[Rank, list[str]] = {}
         seeking = dict.fromkeys(name for name, _ in self._unanswered)
         self._forget_unanswered()
@@ -300,6 +292,16 @@ class Neighbours:
         elif rank not in file.peers and rank not in file.seeds:
             file.peers.add(rank)
             self.share_out(file)
+        self._catch_up(rank)
+
+    def _catch_up(self, rank: Rank) -> None:
+        """``rank`` has spoken, or is to be tried again: it has the next turn if it is owed anything."""
+        hearer = self._audience.get(rank)
+        if hearer is not None and hearer.owed:
+            hearer.heard &= ~hearer.owed
+            self._turns.remove(hearer)
+            self._turns.appendleft(hearer)
+            self._stale = True
 
     def loaded(self, rank: Rank, load: int, now: float) -> None:
         """``rank`` says how many requests wait at its uploader."""
@@ -308,6 +310,7 @@ class Neighbours:
             source.load, source.load_told_at = load, now
             if not load:
                 self._requests.is_free(source)
+        self._catch_up(rank)
 
     def completed(self, rank: Rank, file: PickerFile) -> None:
         """``rank`` has the whole file and needs to hear nothing more of it."""
@@ -356,12 +359,10 @@ class Neighbours:
         most = len(turns) if len(turns) <= FEW else AT_A_TIME
         while len(news) < most:
             hearer = turns[0]
-            missed = stored & ~hearer.heard
-            if not missed:
+            if hearer.heard == stored:
                 break  # Nor has any of the others missed something.
-            hearer.heard = stored
             turns.rotate(-1)
-            new = missed & hearer.keys & ~hearer.source.peer_keys
+            new = hearer.take_turn(now, stored)
             if new:
                 news[hearer.source.rank] = new
         self.flush_at = self._next_flush()
@@ -374,23 +375,9 @@ class Neighbours:
         for rank, keys in news.items():
             message = messages.get(keys)
             if message is None:
-                message = messages[keys] = self._told_of(keys)
+                message = messages[keys] = announcement(self._picker, keys, self._store.load)
             effects.append(Send(rank, message))
         return effects
-
-    def _told_of(self, keys: int) -> Announce:
-        gains: list[Gain] = []
-        while keys:
-            file, _ = self._picker.locate(lowest_key(keys))
-            bits = (keys & file.mask) >> file.base
-            keys &= ~file.mask
-            indices: list[SegmentIndex] = []
-            while bits:
-                low = bits & -bits
-                bits ^= low
-                indices.append(SegmentIndex(low.bit_length() - 1))
-            gains.append(Gain(file.name, tuple(indices)))
-        return Announce(tuple(gains), self._store.load)
 
 
 def unpack(holding: Holding) -> Bitfield:
