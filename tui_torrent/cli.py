@@ -174,14 +174,10 @@ def _tell(text: str) -> int:
 
 def _run_command(run: Callable[[], int]) -> int:
     """What needs no MPI, on one process; it may have a screen or a file to leave as it should."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        # Who runs under nohup is not to hear of it.
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, _leave)
     if sys.stdout is None:
         return _refuse("cannot write to stdout: it is closed", together=False, first=True)
     try:
-        with _whoever_reads():
+        with _unwound_by_signals(), _whoever_reads():
             code = run()
             sys.stdout.flush()
         return code
@@ -196,9 +192,23 @@ def _run_command(run: Callable[[], int]) -> int:
         return _refuse(f"cannot write to stdout: {reason(error)}", together=False, first=True)
 
 
-def _leave(number: int, frame: object) -> NoReturn:
-    """Unwind, so that a screen is left as it was found."""
-    raise SystemExit(128 + number)
+@contextmanager
+def _unwound_by_signals() -> Iterator[None]:
+    """Whatever ends this process, a screen is left as it was found, and what was made is removed."""
+
+    def leave(number: int, frame: object) -> NoReturn:
+        raise SystemExit(128 + number)
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    for number, handler in before.items():
+        # Who runs under nohup is not to hear of it.
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, leave)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class _Pipe(io.FileIO):
