@@ -274,11 +274,20 @@ def test_on_a_terminal_it_shows_the_run_and_takes_keys(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("term", ["", "dumb", "unknown"])
 def test_where_no_text_can_be_placed_there_is_no_screen(term: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for stream in (sys.stdin, sys.stdout):
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
         monkeypatch.setattr(stream, "isatty", lambda: True, raising=False)
     monkeypatch.delenv("TEXTUAL_DRIVER", raising=False)
     assert has_screen()
     monkeypatch.setenv("TERM", term)
+    assert not has_screen()
+
+
+@pytest.mark.parametrize("stream", ["stdin", "stdout", "stderr"])
+def test_a_screen_takes_all_three_streams(stream: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is drawn goes to stderr: sent elsewhere, nobody would see it."""
+    monkeypatch.delenv("TEXTUAL_DRIVER", raising=False)
+    for each in ("stdin", "stdout", "stderr"):
+        monkeypatch.setattr(getattr(sys, each), "isatty", lambda is_one=each != stream: is_one, raising=False)
     assert not has_screen()
 
 
