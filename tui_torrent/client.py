@@ -132,12 +132,10 @@ def _backing(
 ) -> RealFiles | DeclaredFiles:
     """Where this client's files go; the folders that were not there are added to ``made``."""
     out = options.out or scenario.default_out
+    place = out / (plan.out or f"client{rank}")
     if plan.out is not None:
-        place = out / plan.out
         made += missing_folders(str(place))
-        check_output(place)
-        return RealFiles(place, {share.name: share.path for share in plan.shares})
-    check_output(out)
+    check_output(out if plan.out is None else place)
     for name in plan.wants:
         # What patterns want is known when the tracker has matched them, and the run has begun.
         path = os.path.join(out, f"client{rank}{'_' if scenario.declared else '/'}{name}")
@@ -146,7 +144,7 @@ def _backing(
             raise ScenarioError(f"--out {str(out)!r}: {problem}")
     if scenario.declared:
         return DeclaredFiles(out, rank)
-    return RealFiles(out / f"client{rank}", {share.name: share.path for share in plan.shares})
+    return RealFiles(place, {share.name: share.path for share in plan.shares})
 
 
 def _machines(

@@ -13,7 +13,6 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -26,7 +25,6 @@ from tui_torrent.scenario import Scenario, open_scenario, wrong_size
 
 if TYPE_CHECKING:
     from mpi_core.runtime.mpi import World
-    from tui_torrent.view.report import Report
 
 #: Seconds that all ranks may take to come together at the end; a monitored run has no such bound, since
 #: its last screen stays until a key is pressed.
@@ -124,35 +122,19 @@ def _run(world: World, roles: Roles, options: Options) -> int:
             complain(f"expected at least {least} ranks (mpirun -np {least}), found {world.size}")
         return 2
     scenario, problem = _open_scenario(options, roles)
-    if roles.role_of(world.rank) != "monitor":
-        _spare_the_collector()
-    return take_part(world, roles, options, scenario, problem)
-
-
-def take_part(
-    world: World,
-    roles: Roles,
-    options: Options,
-    scenario: Scenario | None,
-    problem: str | None,
-    told: Callable[[Report], object] | None = None,
-) -> int:
-    """This rank's part of a run; its exit code. Where there is a ``problem``, the run is over with it.
-
-    Who observes prints lines, or hands the report to ``told`` and prints none.
-    """
     role = roles.role_of(world.rank)
-    if role == "client":
-        from tui_torrent.client import run_client
-
-        return run_client(world, roles, options, scenario, problem)
     if role == "monitor":
         from tui_torrent.monitor import run_monitor
 
         return run_monitor(world, roles, options, scenario, problem)
+    _spare_the_collector()
+    if role == "client":
+        from tui_torrent.client import run_client
+
+        return run_client(world, roles, options, scenario, problem)
     from tui_torrent.tracker import run_tracker
 
-    return run_tracker(world, roles, options, scenario, problem, told)
+    return run_tracker(world, roles, options, scenario, problem)
 
 
 def _spare_the_collector() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -15,9 +16,11 @@ from mpi_core.protocol.errors import MpiError, ScenarioError, TorrentError
 from mpi_core.protocol.patterns import pattern_problem
 from mpi_core.protocol.roles import TRACKER, Roles
 from mpi_core.swarm.config import Strategy, SwarmConfig
+from tui_torrent.client import run_client
 from tui_torrent.config import Options
-from tui_torrent.launch import AGREEMENT, take_part
-from tui_torrent.scenario.plan import ClientPlan, Scenario, Share
+from tui_torrent.launch import AGREEMENT
+from tui_torrent.scenario.plan import ClientPlan, Scenario
+from tui_torrent.tracker import run_tracker
 from tui_torrent.view.report import Report, problems
 
 if TYPE_CHECKING:
@@ -54,19 +57,14 @@ class _Call(Scenario):
         return bool(self._share)
 
     def client(self, rank: int) -> ClientPlan:
-        from tui_torrent.scenario.shares import ShareError, shares_of
+        from tui_torrent.scenario.shares import ShareError, all_shares
 
         if self._share and not os.path.isdir(self._root):
             raise ScenarioError(f"rank {rank}: expected root to be a folder, found none at {self._root!r}")
-        found: dict[str, Share] = {}
         try:
-            for entry in self._share:
-                found.update(shares_of(self._root, entry, known=found))
+            return replace(self._plan, shares=all_shares(self._root, self._share))
         except ShareError as error:
             raise ScenarioError(f"rank {rank}: {error}") from None
-        plan = self._plan
-        shares = tuple(found[name] for name in sorted(found))
-        return ClientPlan(shares=shares, patterns=plan.patterns, rate=plan.rate, out=plan.out)
 
 
 def distribute(
@@ -124,7 +122,10 @@ def distribute(
     scenario = _Call(roles.client_count, root, shares, plan)
     told: list[Report] = []
     problem = _problem(world.rank, shares, wants, rate, options)
-    code = take_part(world, roles, options, scenario, problem, told.append)
+    if world.rank == TRACKER:
+        code = run_tracker(world, roles, options, scenario, problem, told.append)
+    else:
+        code = run_client(world, roles, options, scenario, problem)
     agreed = world.agree(code, AGREEMENT)
     if agreed is None:
         raise MpiError(f"rank {world.rank}: the other ranks did not come to the end in {AGREEMENT:g} s")

@@ -33,7 +33,8 @@ def run_tracker(
     problem: str | None,
     told: Callable[[Report], object] | None = None,
 ) -> int:
-    """Rank 0's part of the run; its exit code. ``told`` as of launch.take_part."""
+    """Rank 0's part of the run; its exit code. Who observes here prints lines, or hands the report to
+    ``told`` and prints none. Where there is a ``problem``, the run is over with it."""
     clock = Clock()
     reporter = Reporter(world.rank, clock)
     endpoint = Inbox(world.endpoint("tracker"))

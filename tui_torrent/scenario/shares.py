@@ -11,7 +11,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator
 
 from mpi_core.protocol.errors import reason
 from mpi_core.protocol.patterns import Parts, glob_regex, has_magic, pattern_parts
@@ -22,7 +22,9 @@ _EFFECTIVE = os.access in os.supports_effective_ids
 
 
 class ShareError(Exception):
-    """One line without file and line of the scenario."""
+    """One line without file and line of the scenario; ``entry`` is what could not be shared."""
+
+    entry = ""
 
 
 def shares_of(root: str, entry: str, known: Container[str] = ()) -> dict[str, Share]:
@@ -37,6 +39,18 @@ def shares_of(root: str, entry: str, known: Container[str] = ()) -> dict[str, Sh
     if not names:
         raise ShareError(f"share {quoted(entry)}: expected at least one file below {root!r}, found none")
     return {name: _share(root, name) for name in names if name not in known}
+
+
+def all_shares(root: str, entries: Iterable[str]) -> tuple[Share, ...]:
+    """The shares that all of ``entries`` mean, each once, sorted by name; raises ShareError."""
+    found: dict[str, Share] = {}
+    for entry in entries:
+        try:
+            found.update(shares_of(root, entry, known=found))
+        except ShareError as error:
+            error.entry = entry
+            raise
+    return tuple(found[name] for name in sorted(found))
 
 
 def _names(root: str, parts: Parts, folder_only: bool) -> Iterator[str]:

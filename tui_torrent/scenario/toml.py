@@ -92,16 +92,13 @@ class TomlScenario(Scenario):
         if not client.share:
             return ()
         # Imported here: only the ranks that share anything walk a disk.
-        from tui_torrent.scenario.shares import ShareError, shares_of
+        from tui_torrent.scenario.shares import ShareError, all_shares
 
-        found: dict[str, Share] = {}
-        for entry in client.share:
-            try:
-                found.update(shares_of(root, entry, known=found))
-            except ShareError as error:
-                line = self._line(client.table, "share", entry)
-                raise self._wrong(line, f"client {rank}: {error}") from None
-        return tuple(found[name] for name in sorted(found))
+        try:
+            return all_shares(root, client.share)
+        except ShareError as error:
+            line = self._line(client.table, "share", error.entry)
+            raise self._wrong(line, f"client {rank}: {error}") from None
 
     def _parse(self, text: str) -> dict[str, Any]:
         if sys.version_info >= (3, 11):
