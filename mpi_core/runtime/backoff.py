@@ -8,9 +8,11 @@ from collections.abc import Callable
 from mpi_core.runtime.launcher import leave_if_orphaned
 
 #: Seconds between two tests: the first; after that this part of the quiet time so far, up to the longest
-#: while there is traffic. So a wait of any length costs a few tests, and is never more than doubled.
+#: while there is traffic. So a wait of any length costs a few tests. Two ranks that wait for one another each
+#: see the other's pause as quiet time: with c seconds of work between, a part q lets their pauses settle at
+#: q·c / (1 − q); from q = 1 on they would drive each other up to the longest.
 FIRST_PAUSE = 50e-6
-QUIET_PART = 1.0
+QUIET_PART = 0.5
 BUSY_PAUSE = 3e-3
 #: After so many seconds without a message a pause may be this part of the quiet time, up to so many seconds.
 IDLE_AFTER = 0.1
@@ -33,18 +35,21 @@ class Backoff:
         """Sleep a little, and a little longer the next time."""
         quiet = now - self._quiet_since
         longest = min(IDLE_PART * quiet, IDLE_PAUSE) if quiet > IDLE_AFTER else BUSY_PAUSE
-        pause = max(FIRST_PAUSE, min(QUIET_PART * quiet, longest))
-        time.sleep(min(pause, at_most))
+        time.sleep(min(_pause(quiet, longest), at_most))
+
+
+def _pause(quiet: float, longest: float) -> float:
+    """Seconds until the next test, when nothing has come for ``quiet`` seconds."""
+    return max(FIRST_PAUSE, min(QUIET_PART * quiet, longest))
 
 
 def wait_until(done: Callable[[], bool], timeout: float | None, longest: float = MEETING_PAUSE) -> bool:
     """Test until ``done``; False after ``timeout`` seconds (None: never)."""
-    deadline = None if timeout is None else time.monotonic() + timeout
-    pause = FIRST_PAUSE
+    began = time.monotonic()
     while not done():
         leave_if_orphaned()
-        if deadline is not None and time.monotonic() > deadline:
+        waited = time.monotonic() - began
+        if timeout is not None and waited > timeout:
             return False
-        time.sleep(pause)
-        pause = min(2 * pause, longest)
+        time.sleep(_pause(waited, longest))
     return True
