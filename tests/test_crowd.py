@@ -209,6 +209,18 @@ def test_the_classic_strategy_keeps_its_one_request_in_flight() -> None:
     assert len(client.asked()) == 1
 
 
+def test_the_classic_strategy_withdraws_nothing_that_a_peer_has_come_to_hold() -> None:
+    client = leecher({"file1": SEGMENTS}, clients=4, strategy="classic")
+    client.joins({"file1": [2]}, {"file1": [3, 4]})
+    assert client.asked() == [(2, 0)]
+    for index in range(3):
+        client.hear(3, announce("file1", index))
+        client.hear(4, announce("file1", index))
+        client.wait(0.5)
+    assert client.asked() == [(2, 0)]
+    assert client.messages(msg.Cancel) == []
+
+
 @pytest.mark.parametrize(("peers", "crowd", "first_copies"), [(FEW, False, 2), (FEW + 1, True, 1)])
 def test_a_crowd_is_known_from_the_trackers_first_answer(peers: int, crowd: bool, first_copies: int) -> None:
     client = leecher({"file1": SEGMENTS}, clients=2 + peers)

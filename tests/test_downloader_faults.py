@@ -96,6 +96,21 @@ def test_a_request_unanswered_is_asked_elsewhere() -> None:
     assert client.events(ev.SourceAvoided) == [ev.SourceAvoided(Rank(2), "silent")]
 
 
+def test_the_classic_strategy_waits_as_long_as_its_source_says_that_the_request_is_in_its_queue() -> None:
+    client = leecher({"file1": 1}, strategy="classic")
+    client.joins({"file1": [2, 3]})
+    for _ in range(10):
+        client.wait(3)
+        client.hear(2, msg.Pending((client.requests()[0].ticket,)))
+    assert client.asked() == [(2, 0)]
+    assert client.events(ev.RequestExpired) == []
+    # Its downloader lives, and its uploader says nothing more of the request.
+    for _ in range(2):
+        client.wait(3)
+        client.hear(2, msg.Pending(()))
+    assert client.asked() == [(2, 0), (3, 0)]
+
+
 def test_the_first_answer_wins_and_the_other_request_is_cancelled() -> None:
     client = leecher({"file1": 2}, strategy="classic")
     client.joins({"file1": [2, 3]})

@@ -4,6 +4,9 @@ In this order, whenever something has changed: what is late or expired is let go
 file are kept at work; the window is filled, of each source with the rarest that it holds; who says that it
 has nothing to do is asked beside the window; what waits in a long queue is taken to a shorter one; and when
 patience with the stripes of others ends, a seed is asked for whatever is lacking.
+
+The classic strategy asks for one segment after the other, in order. It asks nobody beside its window of one,
+and withdraws no request.
 """
 
 from __future__ import annotations
@@ -45,15 +48,16 @@ class Asking(Requests):
             self._look(now, effects)
         if self._stirred:
             self._stirred = False
-            if self._first_copies:
-                self._withdraw_first_copies(effects)
-            self._ask_for_first_copies(now, effects)
+            if not self._in_order:
+                if self._first_copies:
+                    self._withdraw_first_copies(effects)
+                self._ask_for_first_copies(now, effects)
             while self._has_room and self._ask_one(now, True, effects):
                 self._waiting_since = None
                 self._credit = 1
             if self._free:
                 self._ask_free(now, effects)
-            if self._news or not self._picker.todo:
+            if not self._in_order and (self._news or not self._picker.todo):
                 self._withdraw_queued(now, effects)
         if not (self._has_room and self._picker.todo):
             self._waiting_since = None
@@ -71,7 +75,7 @@ class Asking(Requests):
     def _ask_one(self, now: float, patient: bool, effects: Effects) -> bool:
         if not self._picker.todo & self._held:
             return False
-        if self._config.strategy == "classic":
+        if self._in_order:
             return self._ask_first(now, effects)
         sources, picker, usual = self._sources, self._picker, self.window.usual
         todo = picker.todo
@@ -101,8 +105,6 @@ class Asking(Requests):
         """Who has just told us that it has nothing to do, or of something rare, is asked though the window be
         full: it has told few, and idles until one of them asks; and many are to have soon what is rare."""
         free, self._free = self._free, []
-        if self._config.strategy == "classic":
-            return
         sources, picker = self._sources, self._picker
         most = self.window.size + max(1, int(EXTRA * self.window.size))
         trusted = sources.trusted_keys()
@@ -127,7 +129,7 @@ class Asking(Requests):
             wanted = picker.unheld & picker.todo
         elif not wanted:
             wanted, most = picker.strange, 1
-        if not wanted or self._config.strategy == "classic":
+        if not wanted:
             return
         if self.window.link_holds > most and not self.window.in_crowd:
             # On a long link a seed that few still ask must be asked for more by each.
@@ -188,7 +190,7 @@ class Asking(Requests):
         news, self._news = self._news, 0
         endgame = self._is_endgame
         room = MOST_WITHDRAWN - self._withdrawn
-        if room <= 0 or not (news or endgame) or self._config.strategy == "classic":
+        if room <= 0 or not (news or endgame):
             return
         usual = self.window.usual
         since = now - self._bearable

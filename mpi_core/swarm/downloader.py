@@ -297,7 +297,7 @@ class Downloader:
         self._requests.rejected(now, sender, request, reason)
 
     def _on_pending(self, now: float, sender: Rank, message: msg.Pending) -> None:
-        self._requests.pending(now, sender)
+        self._requests.pending(now, sender, message.tickets)
 
     # With other downloaders -------------------------------------------------------------------
 

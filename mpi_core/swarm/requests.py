@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
+from collections.abc import Sequence
 
 from mpi_core.protocol import events as ev
 from mpi_core.protocol.bitfield import Bitfield
@@ -47,6 +48,8 @@ class Requests:
 
     def __init__(self, config: SwarmConfig, picker: Picker, sources: Sources) -> None:
         self._config = config
+        #: The classic strategy: one request at a time, which stays with its source while that lives.
+        self._in_order = config.strategy == "classic"
         self._picker = picker
         self._sources = sources
         self._manifests: dict[str, Manifest] = {}
@@ -158,7 +161,7 @@ class Requests:
     @property
     def _late_after(self) -> float:
         """The age at which a request is late; the classic strategy waits for its one request to expire."""
-        if self.window.usual is None or self._config.strategy == "classic":
+        if self.window.usual is None or self._in_order:
             return NEVER
         return self._scaled(LATE)
 
@@ -207,9 +210,8 @@ class Requests:
 
     def _need(self, key: int) -> None:
         """Put a key back on the list, unless it is here, given up, or still asked for."""
-        gone = self._stored | self._abandoned
         asked = any(not request.reopened for request in self._by_key.get(key, ()))
-        if not asked and not gone >> key & 1:
+        if not asked and not (self._stored | self._abandoned) >> key & 1:
             self._picker.todo |= 1 << key
 
     # Answers ----------------------------------------------------------------------------------
@@ -283,11 +285,16 @@ class Requests:
             self._sources.paused(source, now)
         self._need(request.key)
 
-    def pending(self, now: float, sender: Rank) -> None:
+    def pending(self, now: float, sender: Rank, tickets: Sequence[Ticket]) -> None:
         source = self._sources.get(sender)
         if source is None:
             raise RemoteProtocolError(f"PENDING from rank {sender}, of which nothing was asked")
         self.heard(source, now)
+        for ticket in tickets if self._in_order else ():
+            request = self._open.get(ticket)
+            if request is not None and request.source == sender:
+                # It waits in a queue, and nobody else is asked as long as its source says so.
+                request.deadline = max(request.deadline, now + self._config.request_timeout)
 
     def _cancel(self, request: Request) -> Effects:
         if request.cancelled:
@@ -350,7 +357,7 @@ class Requests:
 
     def _beside(self, source: Source) -> None:
         """``source`` is to be asked though the window be full."""
-        if not source.outstanding:
+        if not source.outstanding and not self._in_order:
             self._free.append(source)
             self._stirred = True
 
@@ -389,9 +396,5 @@ class Requests:
         self._abandoned |= file.mask
         self._picker.todo &= ~file.mask
         keys = Bitfield(self._wanted.bit_length(), file.mask & self._wanted)
-        return [
-            effect
-            for key in keys
-            for request in self._by_key.get(key, ())
-            for effect in self._cancel(request)
-        ]
+        requests = [request for key in keys for request in self._by_key.get(key, ())]
+        return [effect for request in requests for effect in self._cancel(request)]
