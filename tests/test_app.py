@@ -77,7 +77,7 @@ def test_the_overview_follows_the_source() -> None:
         assert "↓ fetches" in before
         assert "messages" in before
         source.now = 8.0
-        await until_shown(pilot, "running  8.0s")
+        await until_shown(pilot, "running  8.0 s")
         assert shown(app) != before
         assert drawn(app) == shown(app)
 

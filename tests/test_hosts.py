@@ -13,16 +13,16 @@ from tui_torrent.view.report import build
 from tui_torrent.view.swarm_view import SwarmView
 
 
-def view_of(hosts: str, *sent: tuple[int, int, int]) -> SwarmView:
-    """Rank *i* is on the host with the *i*-th letter (``.``: not told); who sent how many bytes to whom."""
+def view_of(hosts: str, *moved: tuple[int, int, int]) -> SwarmView:
+    """Rank *i* is on the host with the *i*-th letter (``.``: not told); from whom to whom how many bytes."""
     view = SwarmView()
     view.apply(Stamped(0.0, Rank(0), 0, ev.RunStarted(2, len(hosts) - 1, "x", "swarm", 0, 10, 8)))
     for rank, host in enumerate(hosts):
         if host != ".":
             view.apply(Stamped(0.0, Rank(rank), 1, ev.RankPlaced(host)))
-    for source, target, size in sent:
-        event = ev.SegmentSent(Rank(target), "f", SegmentIndex(0), size)
-        view.apply(Stamped(1.0, Rank(source), 2, event))
+    for source, target, size in moved:
+        event = ev.SegmentStored(Rank(source), "f", SegmentIndex(0), size, "")
+        view.apply(Stamped(1.0, Rank(target), 2, event))
     return view
 
 
@@ -67,8 +67,7 @@ def test_the_report_has_both_sums() -> None:
     view, _ = fold(with_facts(scripted(), hosts=3))
     report = build(view, [])
     assert report.hosts is not None
-    moved = sum(client.uploaded for client in report.clients)
-    assert report.hosts.same_segments + report.hosts.other_segments == moved
+    assert report.hosts.same_segments + report.hosts.other_segments == report.segments_moved
     assert [client.host for client in report.clients[:3]] == ["node0", "node0", "node1"]
     assert report.tracker.service_p99_s is not None
     old, _ = fold(scripted())

@@ -23,7 +23,6 @@ from tui_torrent.tui.panels.help import help_lines
 from tui_torrent.tui.panels.lines import (
     Line,
     Span,
-    bytes_text,
     cells,
     clean,
     crop,
@@ -32,7 +31,6 @@ from tui_torrent.tui.panels.lines import (
     in_ascii,
     plain,
     right,
-    time_text,
 )
 from tui_torrent.tui.panels.overview import Overview, arrange, gauge, header
 from tui_torrent.tui.panels.report import report_lines
@@ -320,25 +318,6 @@ def test_copies_are_bars_but_the_rarest_are_figures() -> None:
 
 
 # Texts ----------------------------------------------------------------------------------------
-
-
-def test_numbers_are_short() -> None:
-    assert [bytes_text(n) for n in (0, 999, 1234, 12_345, 999_600, 1_250_000, 10**10)] == [
-        "0 B",
-        "999 B",
-        "1.2 kB",
-        "12 kB",
-        "1.0 MB",
-        "1.2 MB",
-        "10 GB",
-    ]
-    assert [time_text(s) for s in (0, 8.14, 59.96, 245, 11_220)] == [
-        "0.0s",
-        "8.1s",
-        "1m00s",
-        "4m05s",
-        "3h07m",
-    ]
 
 
 def test_texts_are_cut_visibly() -> None:

@@ -60,7 +60,7 @@ def test_space_plays_and_pauses() -> None:
         ticks.t += 3
         await until(pilot, lambda: " 5.0s" in bottom(app))
         assert "playing 1×" in bottom(app)
-        assert "5.0s" in shown(app).splitlines()[0]
+        assert "5.0 s" in shown(app).splitlines()[0]
         await pilot.press("space")
         ticks.t += 3
         await pilot.pause(0.1)

@@ -31,7 +31,7 @@ def report_of(told: Told, seed: int = 0) -> Report:
 
 
 def uploads(*numbers: int, owner: int = 1, outsiders: int = 0) -> Report:
-    """Client *i* sends so many segments of a file that ``owner`` has and all others want."""
+    """So many segments come from client *i*, of a file that ``owner`` has and all others want."""
     clients = len(numbers) + outsiders
     view, seqs = SwarmView(), dict.fromkeys(range(clients + 1), -1)
 
@@ -40,15 +40,18 @@ def uploads(*numbers: int, owner: int = 1, outsiders: int = 0) -> Report:
         view.apply(Stamped(1.0, Rank(rank), seqs[rank], event))
 
     tell(0, ev.RunStarted(1, clients, "", "swarm", 0, 10, 8))
-    for rank, number in enumerate(numbers, start=1):
+    ranks = range(1, len(numbers) + 1)
+    for rank in ranks:
         owned = rank == owner
         tell(rank, ev.InitSent((ev.OwnedFile("f", 9),) if owned else ()))
         tell(rank, ev.InitAckReceived(() if owned else ("f",)))
         if not owned:
             tell(rank, ev.DownloadStarted("f", 9, 9 * SIZE))
-            tell(rank, ev.SegmentStored(Rank(owner), "f", SegmentIndex(0), SIZE, ""))
-        for _ in range(number):
-            tell(rank, ev.SegmentSent(Rank(rank % 2 + 1), "f", SegmentIndex(0), SIZE))
+    for source, number in zip(ranks, numbers, strict=True):
+        others = [rank for rank in ranks if rank != source]
+        for at in range(number):
+            stored = ev.SegmentStored(Rank(source), "f", SegmentIndex(at), SIZE, "")
+            tell(others[at % len(others)], stored)
     for rank in range(len(numbers) + 1, clients + 1):
         tell(rank, ev.InitSent((ev.OwnedFile("of no use", 5),)))
         tell(rank, ev.InitAckReceived(()))
@@ -75,15 +78,15 @@ def test_the_report_has_the_documented_schema() -> None:
     assert list(report["clients"][1])[:9] == [
         "rank",
         "files",
-        "downloaded",
-        "uploaded",
-        "rejects_sent",
-        "rejects_received",
-        "bytes_down",
-        "bytes_up",
-        "finished_at_s",
+        "to_fetch",
+        "to_fetch_bytes",
+        "received",
+        "received_bytes",
+        "corrupt",
+        "corrupt_bytes",
+        "duplicates",
     ]
-    assert report["schema"] == "tui_torrent.report/1"
+    assert report["schema"] == "tui_torrent.report/2"
     assert (report["outcome"], report["strategy"], report["seed"]) == ("complete", "swarm", 7)
     file = {"name": "f", "segments": 4, "verified": 4, "complete": True, "unavailable": None}
     assert report["clients"][1]["files"] == [file]
@@ -104,13 +107,15 @@ def test_the_run_lasts_until_its_outcome() -> None:
 def test_the_numbers_agree_with_each_other(plan: Plan, seed: int, dies: int) -> None:
     report = report_of(lawful(plan, seed, dies), seed)
     assert [client.rank for client in report.clients] == list(range(1, plan.clients + 1))
-    assert sum(cell[2] for cell in report.traffic) == sum(client.uploaded for client in report.clients)
-    assert sum(cell[3] for cell in report.traffic) == sum(client.bytes_up for client in report.clients)
+    assert sum(cell[2] for cell in report.traffic) == report.segments_moved
+    assert sum(cell[3] for cell in report.traffic) == sum(c.received_bytes for c in report.clients)
+    came = [client.received + client.corrupt + client.duplicates for client in report.clients]
+    assert sum(came) == sum(client.sent for client in report.clients)
     assert report.traffic == sorted(report.traffic)
     for client in report.clients:
         owned = plan.owns[client.rank - 1]
         fetched = sum(file.verified for file in client.files if file.name not in owned)
-        assert fetched == client.downloaded
+        assert fetched == client.received == sum(c[2] for c in report.traffic if c[1] == client.rank)
         assert all(file.verified == file.segments for file in client.files if file.complete)
     for share in (report.fairness.jain, report.fairness.origin_share):
         assert (share is None) == (not report.traffic)

@@ -185,7 +185,7 @@ def test_rows_are_sorted_by_any_column() -> None:
     clients = view.clients
     assert ordered("rank") == [1, 2, 3, 4, 5, 6]
     assert ordered("rank", True) == [6, 5, 4, 3, 2, 1]
-    sent = [clients[Rank(rank)].uploaded for rank in ordered("sent")]
+    sent = [clients[Rank(rank)].sent for rank in ordered("sent")]
     assert sent == sorted(sent, reverse=True)
     share = [clients[Rank(rank)].share_done for rank in ordered("percent", True)]
     assert share == sorted(share)
@@ -247,12 +247,12 @@ def test_a_sparkline_is_as_high_as_its_values() -> None:
 def test_the_limit_is_told_in_as_many_words_as_fit() -> None:
     view, _ = fold(RUN, 5.5)
     last = forecast(view, 5.5)
-    assert plain([limit_line(view, last, 5.5, 120)]).startswith(" limit ≈7.9s estimate, set by ")
+    assert plain([limit_line(view, last, 5.5, 120)]).startswith(" limit ≈7.9 s estimate, set by ")
     assert "of the best" in plain([limit_line(view, last, 5.5, 120)])
     bound = limit(view, 5.5)
     assert bound is not None
     assert f"set by {bound.binds.partition(', ')[0]} " in plain([limit_line(view, last, 5.5, 80)])
-    assert plain([limit_line(view, last, 5.5, 40)]) == " limit ≈7.9s estimate last ≈12.5s (63%)"
+    assert plain([limit_line(view, last, 5.5, 40)]) == " limit ≈7.9 s   last ≈12.4 s (63%)"
     assert "measuring" in plain([limit_line(SwarmView(), None, 0.0, 80)])
     assert "msg/s" in plain([pulse_line(view, 5.5, 80)])
 
@@ -321,14 +321,14 @@ def test_sums_of_the_matrix_are_those_of_the_clients() -> None:
     for columns in (64, 20, 1):
         table = matrix(view, columns)
         assert len(table.groups) <= columns
-        assert table.sent == [view.clients[rank].uploaded for rank in sorted(view.clients)]
+        assert table.sent == [view.clients[rank].sent for rank in sorted(view.clients)]
         assert sum(table.received) == sum(table.sent)
         assert [len(row) for row in table.cells] == [len(table.groups)] * 64
 
 
 def test_whoever_a_journal_names_has_a_column() -> None:
     view = fetching()
-    view.apply(Stamped(2.0, Rank(1), 99, ev.SegmentSent(Rank(77), "a", SegmentIndex(0), 10)))
+    view.apply(Stamped(2.0, Rank(77), 99, ev.SegmentStored(Rank(1), "a", SegmentIndex(0), 10, "")))
     table = matrix(view, 8)
     assert table.groups[-1] == [77]
     assert table.received == [0, 0, 0, 1]

@@ -71,7 +71,7 @@ def test_every_screen_follows_the_source() -> None:
             await pilot.press(str(number))
             await until_shown(pilot, tab(number))
             source.now += 1.0
-            await until_shown(pilot, f"{source.now:.1f}s")
+            await until_shown(pilot, f"{source.now:.1f} s")
 
     use(source, scenario)
 
@@ -170,7 +170,7 @@ def test_the_log_is_followed_or_not() -> None:
         await until_shown(pilot, "stopped")
         before = shown(app).splitlines()[2:-2]
         source.now = 6.0
-        await until_shown(pilot, "6.0s")
+        await until_shown(pilot, "6.0 s")
         assert shown(app).splitlines()[2:-2] == before
         await pilot.press("up", "pageup", "enter", "f")
         await until_shown(pilot, "following")
@@ -207,7 +207,7 @@ def test_e_exports_the_report(here: Path) -> None:
         "tui_torrent-report.svg",
     ]
     report = json.loads((here / "tui_torrent-report.json").read_text())
-    assert report["schema"] == "tui_torrent.report/1"
+    assert report["schema"] == "tui_torrent.report/2"
     assert report["remarks"][0].startswith("client 6 lags behind")
     svg = (here / "tui_torrent-report.svg").read_text()
     assert "So&#160;far&#160;53" in svg

@@ -63,20 +63,54 @@ def test_a_finished_run_has_all_that_could_be_had(plan: Plan, seed: int) -> None
         wanted = plan.wants[client.rank - 1]
         assert set(client.completed) == {name for name in wanted if name in plan.files}
         assert set(client.unavailable) == {name for name in wanted if name not in plan.files}
-        assert (
-            client.segments_had == client.segments_wanted == sum(plan.files.get(name, 0) for name in wanted)
-        )
+        fetched = [name for name in wanted if name not in plan.owns[client.rank - 1]]
+        assert client.received == client.to_fetch == sum(plan.files.get(name, 0) for name in fetched)
         assert client.state == "stopped"
-    sent = sum(cell[0] for cell in view.traffic.values())
-    assert sent == sum(client.uploaded for client in view.clients.values())
+    moved = sum(cell[0] for cell in view.traffic.values())
+    assert moved == view.received == view.to_fetch == view.delivered.total()
+    came = [client.received + client.corrupt + client.duplicates for client in view.clients.values()]
+    assert sum(came) == sum(client.sent for client in view.clients.values())
+    assert moved == sum(file.given.total() for file in view.files.values())
     assert view.outcome == ("incomplete" if any(c.unavailable for c in view.clients.values()) else "complete")
     assert view.ended_at == view.t
 
 
-def test_uploads_of_owned_files_are_counted_apart() -> None:
-    sent = [ev.SegmentSent(Rank(2), name, SegmentIndex(0), SIZE) for name in ("own", "fetched", "own")]
-    view = fold(one(1, ev.InitSent((ev.OwnedFile("own", 3),)), *sent))
-    assert (view.clients[Rank(1)].uploaded, view.clients[Rank(1)].uploaded_as_owner) == (3, 2)
+def test_what_an_owner_gives_of_its_own_files_is_counted_apart() -> None:
+    owner = one(1, ev.InitSent((ev.OwnedFile("own", 3),)))
+    names = ("own", "fetched", "own")
+    begun = [ev.DownloadStarted("own", 3, 3 * SIZE), ev.DownloadStarted("fetched", 3, 3 * SIZE)]
+    stored = [ev.SegmentStored(Rank(1), name, SegmentIndex(at), SIZE, "") for at, name in enumerate(names)]
+    # The receiver's events may come before the owner's.
+    for told in ([*owner, *one(2, *begun, *stored)], [*one(2, *begun, *stored), *owner]):
+        view = fold(told)
+        assert (view.delivered[Rank(1)], view.delivered_as_owner(Rank(1))) == (3, 2)
+
+
+def test_received_means_verified() -> None:
+    begun = ev.DownloadStarted("a", 4, 4 * SIZE)
+    stored = [ev.SegmentStored(Rank(2), "a", SegmentIndex(at), SIZE, "") for at in range(2)]
+    corrupt = ev.SegmentDropped(Rank(2), "a", SegmentIndex(2), SIZE, "corrupt")
+    twice = ev.SegmentDropped(Rank(3), "a", SegmentIndex(1), SIZE - 1, "duplicate")
+    view = fold(one(1, begun, *stored, corrupt, twice, twice))
+    client = view.clients[Rank(1)]
+    assert (client.to_fetch, client.to_fetch_bytes) == (4, 4 * SIZE)
+    assert (client.received, client.received_bytes) == (2, 2 * SIZE)
+    assert (client.corrupt, client.corrupt_bytes) == (1, SIZE)
+    assert (client.duplicates, client.duplicate_bytes) == (2, 2 * (SIZE - 1))
+    assert view.traffic == {(2, 1): [2, 2 * SIZE]}
+    assert view.share_done == client.share_done == 0.5
+
+
+def test_what_a_client_owns_is_not_to_be_fetched_and_seeds_are_not_done() -> None:
+    seed = one(1, ev.InitSent((ev.OwnedFile("a", 3),)), ev.InitAckReceived(("a",)), ev.AllCompleted())
+    peer = one(2, ev.InitSent(()), ev.InitAckReceived(("a",)), ev.DownloadStarted("a", 3, 3 * SIZE))
+    stored = ev.SegmentStored(Rank(1), "a", SegmentIndex(0), SIZE, "")
+    view = fold([*seed, *peer])
+    assert (view.share_done, view.done, view.fetching, view.seeds) == (0.0, 0, 1, 1)
+    view.apply(Stamped(1.0, Rank(2), len(peer), stored))
+    assert view.share_done == pytest.approx(1 / 3)
+    view.apply(Stamped(1.0, Rank(2), len(peer) + 1, ev.AllCompleted()))
+    assert (view.done, view.seeds) == (1, 1)
 
 
 def test_bytes_are_real_where_some_file_is() -> None:

@@ -61,9 +61,7 @@ def progress(view: SwarmView, now: float) -> Progress:
     hashed = sum(client.hashed_bytes for client in clients)
     to_hash = sum(client.share_bytes for client in clients)
     phase: Phase = "swarm"
-    had = sum(client.segments_had for client in clients)
-    wanted = sum(client.segments_wanted for client in clients)
-    share, done = had / wanted if wanted else view.share_done, view.done
+    share, done = view.share_done, view.done
     if not _is_known(view, now):
         phase = "hashing" if to_hash else "starting"
         share = hashed / to_hash if to_hash else 0.0
@@ -75,12 +73,12 @@ def progress(view: SwarmView, now: float) -> Progress:
         share=share,
         done=done,
         clients=len(clients),
-        segments=had,
-        segments_wanted=wanted,
+        segments=view.received,
+        segments_wanted=view.to_fetch,
         hashed_bytes=hashed,
         share_bytes=to_hash,
         rejects=sum(client.rejects_sent for client in clients),
-        corrupt=sum(client.corrupt_received for client in clients),
+        corrupt=sum(client.corrupt for client in clients),
         lost=sum(client.lost for client in clients),
         unavailable=sum(len(client.unavailable) for client in clients),
         rate=sum(client.down_rate.at(now) for client in clients) if view.real_bytes else 0.0,

@@ -212,25 +212,24 @@ def late_sources(view: SwarmView, now: float) -> Iterator[Remark]:
 def origin_serves_most(view: SwarmView, now: float) -> Iterator[Remark]:
     """Few owners send most of it, though most of what they sent had left them before."""
     clients = [client for client in view.clients.values() if client.owned or client.wanted]
-    owners = [client for client in clients if client.uploaded_as_owner]
-    sent = sum(client.uploaded for client in clients)
-    demand = sum(client.segments_wanted for client in clients)
-    if not owners or sent < ORIGIN_AFTER * demand:
+    from_owner = {client.rank: view.delivered_as_owner(client.rank) for client in clients if client.owned}
+    owners = [rank for rank, segments in from_owner.items() if segments]
+    if not owners or view.received < ORIGIN_AFTER * view.to_fetch:
         return
-    from_owners = sum(client.uploaded_as_owner for client in owners)
+    from_owners = sum(from_owner.values())
     first = sum(len(file.copies) - file.copies.count(0) for file in view.files.values())
     if from_owners < ORIGIN_TWICE * first or 2 * len(owners) > len(clients):
         return
-    share = from_owners / sent
+    share = from_owners / view.received
     if share >= max(ORIGIN_SHARE, ORIGIN_EVEN * len(owners) / len(clients)):
-        who = some(client.rank for client in owners)
+        who = some(owners)
         owner = "the original owner" if len(owners) == 1 else "the original owners"
         yield Remark(SLOW, f"{100 * share:.0f} % of all segments come from {owner}, {who}")
 
 
 def refusing(view: SwarmView, now: float) -> Iterator[Remark]:
     for client in _clients(view):
-        refused, asked = client.rejects_sent, client.rejects_sent + client.uploaded
+        refused, asked = client.rejects_sent, client.rejects_sent + client.sent
         if refused >= REFUSALS and refused >= REFUSAL_SHARE * asked:
             share = f"{100 * refused / asked:.0f} %"
             yield Remark(SLOW, f"client {client.rank} refuses {share} of the segments that it is asked for")
@@ -260,7 +259,7 @@ _LASTING: Sequence[Rule] = (
 
 def slowest(view: SwarmView) -> list[str]:
     """Who was done last (or lags behind most), and every reason that the events give."""
-    fetching = [client for client in _clients(view) if client.segments_wanted and not client.lost]
+    fetching = [client for client in _clients(view) if client.to_fetch and not client.lost]
     if len(fetching) < 2:
         return []
     open_ = [client for client in fetching if client.finished_at is None]
@@ -269,8 +268,8 @@ def slowest(view: SwarmView) -> list[str]:
         usual = median(client.share_done for client in fetching)
         if usual - last.share_done < BEHIND:
             return []
-        missing = last.segments_wanted - last.segments_had
-        share = f"{missing} of {counted(last.segments_wanted, 'segment')}"
+        missing = last.missing
+        share = f"{missing} of {counted(last.to_fetch, 'segment')}"
         text = f"client {last.rank} lags behind: it misses {share}"
         text += f", where the median client has {100 * usual:.0f} %"
     else:
@@ -304,7 +303,7 @@ def _reasons(view: SwarmView, client: ClientView, others: Sequence[ClientView]) 
     if expired:
         were = "was" if expired == 1 else "were"
         texts.append(f"{expired} of its requests {were} not answered in time, by {some(detail.expired_from)}")
-    need, usual = _to_fetch(view, client), median(_to_fetch(view, other) for other in others)
+    need, usual = client.to_fetch_bytes, median(other.to_fetch_bytes for other in others)
     if need > 1.1 * usual > 0:
         texts.append(f"{who} had {100 * (need / usual - 1):.0f} % more to fetch than the median client")
     peaks = [other.down_rate.peak for other in others if other.down_rate.peak]
@@ -346,11 +345,6 @@ def _alone(view: SwarmView, wait: Wait) -> float:
     if file is None or len(file.owners) != 1 or not 0 <= wait.segment < len(file.first_copy):
         return 0.0
     return max(0.0, min(file.first_copy[wait.segment], wait.ended) - (wait.ended - wait.seconds))
-
-
-def _to_fetch(view: SwarmView, client: ClientView) -> int:
-    """The bytes of all that it wants of others."""
-    return sum(view.files[name].size for name in client.fetched if name in view.files)
 
 
 # Words ------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from tui_torrent.view.swarm_view import SwarmView
 
 
 class Split(NamedTuple):
-    """Segments and bytes sent between clients of the same host, and of two."""
+    """Verified segments and bytes between clients of the same host, and of two."""
 
     same_segments: int
     same_bytes: int

@@ -84,7 +84,7 @@ def _to_fetch(view: SwarmView, client: ClientView) -> dict[str, int]:
     """The bytes of each file that it must fetch; a file without its bytes known is left out."""
     return {
         name: view.files[name].size
-        for name in client.fetched
+        for name in client.fetches
         if name not in client.unavailable and name in view.files
     }
 
@@ -182,7 +182,7 @@ def _own_links(view: SwarmView, clients: list[ClientView], now: float) -> float:
 
 def _missing(client: ClientView) -> float:
     """The bytes of the segments that it misses, as large as those that came."""
-    return (client.segments_wanted - client.segments_had) * client.bytes_down / max(1, client.downloaded)
+    return client.missing * client.received_bytes / max(1, client.received)
 
 
 def _first_copies(view: SwarmView) -> float:
@@ -203,9 +203,8 @@ def seconds_left(client: ClientView, now: float) -> float | None:
     None where nothing is missing, or too few segments have come to judge by: in a flash crowd the first ones
     say little of the next.
     """
-    missing = client.segments_wanted - client.segments_had
-    enough = min(ENOUGH, max(1, client.segments_wanted // 4))
-    if missing <= 0 or client.downloaded < enough:
+    enough = min(ENOUGH, max(1, client.to_fetch // 4))
+    if not client.missing or client.received < enough:
         return None
     rate = client.down_rate.lately(now)
     return _missing(client) / rate if rate else inf

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from collections import Counter
 from dataclasses import dataclass, field
 from math import inf
 from typing import Literal
@@ -12,6 +13,9 @@ from tui_torrent.view.client_detail import Detail
 from tui_torrent.view.rates import Rate
 
 ClientState = Literal["starting", "hashing", "ready", "downloading", "serving", "stopped"]
+
+#: What a client does, in the word that every screen has for it.
+Doing = Literal["waiting", "downloading", "seeding", "done", "lost"]
 
 
 @dataclass
@@ -27,6 +31,8 @@ class FileView:
     copies: list[int] = field(init=False)
     #: For each segment, when a client first had downloaded it.
     first_copy: array[float] = field(init=False)
+    #: How many verified segments of it came from each client.
+    given: Counter[Rank] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         self.copies = [0] * self.segments
@@ -51,16 +57,24 @@ class ClientView:
     held: dict[str, bytearray] = field(default_factory=dict)
     completed: dict[str, float] = field(default_factory=dict)
     unavailable: dict[str, str] = field(default_factory=dict)
-    #: Segments and bytes.
-    downloaded: int = 0
-    uploaded: int = 0
-    #: Of the segments uploaded, those of files that it held from the start.
-    uploaded_as_owner: int = 0
-    bytes_down: int = 0
-    bytes_up: int = 0
+    #: The wanted files that it has not owned from the start, each once: what it has to fetch.
+    fetches: tuple[str, ...] = ()
+    #: Segments and bytes of those files, as far as their manifests have come.
+    to_fetch: int = 0
+    to_fetch_bytes: int = 0
+    #: Segments and bytes that came and were verified; all else that came is waste.
+    received: int = 0
+    received_bytes: int = 0
+    corrupt: int = 0
+    corrupt_bytes: int = 0
+    duplicates: int = 0
+    duplicate_bytes: int = 0
+    #: Segments and bytes that left, whatever became of them.
+    sent: int = 0
+    sent_bytes: int = 0
     rejects_sent: int = 0
     rejects_received: int = 0
-    corrupt_received: int = 0
+    #: Requests that went unanswered.
     expired: int = 0
     down_rate: Rate = field(default_factory=Rate)
     up_rate: Rate = field(default_factory=Rate)
@@ -69,23 +83,39 @@ class ClientView:
     #: Grows with every event that concerns this client: a row drawn at the same number is the same.
     version: int = 0
 
-    #: Segments of the wanted files whose manifest is known; those that are here, owned ones included.
-    segments_wanted: int = 0
-    segments_had: int = 0
     #: The names of ``wanted``, each once.
     wanting: frozenset[str] = frozenset()
     #: Whence its segments came, its requests in flight, its waits.
     detail: Detail = field(default_factory=Detail)
 
     @property
-    def fetched(self) -> list[str]:
-        """The wanted files that it has not owned from the start, each once."""
-        return [name for name in dict.fromkeys(self.wanted) if name not in self.owned]
+    def seed(self) -> bool:
+        """Whether it brings files and has nothing to fetch."""
+        return bool(self.owned) and not self.fetches and self.state not in ("starting", "hashing", "ready")
+
+    @property
+    def done(self) -> bool:
+        """Whether it had something to fetch, and has all of it."""
+        return bool(self.fetches) and self.finished_at is not None and not self.unavailable
+
+    @property
+    def missing(self) -> int:
+        """Segments that it has still to fetch."""
+        return max(0, self.to_fetch - self.received)
 
     @property
     def share_done(self) -> float:
-        """0…1 of what it wants (and can have); 1 where it wants nothing."""
-        wanted = self.segments_wanted
-        if wanted:
-            return self.segments_had / wanted
+        """0…1 of what it has to fetch; 1 where that is nothing."""
+        if self.to_fetch:
+            return min(1.0, self.received / self.to_fetch)
         return 0.0 if self.finished_at is None and self.state != "stopped" else 1.0
+
+    def doing(self, now: float) -> Doing:
+        """What it does at ``now``, in seconds of the run."""
+        if self.lost:
+            return "lost"
+        if self.state == "stopped":
+            return "done"
+        if self.state == "serving":
+            return "seeding"
+        return "downloading" if self.state == "downloading" and self.down_rate.at(now) else "waiting"

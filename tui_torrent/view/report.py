@@ -17,7 +17,7 @@ from tui_torrent.view.hosts import split
 from tui_torrent.view.ledger import Finding, Rule
 from tui_torrent.view.swarm_view import ClientView, SwarmView
 
-SCHEMA = "tui_torrent.report/1"
+SCHEMA = "tui_torrent.report/2"
 
 Outcome = Literal["complete", "incomplete", "failed"]
 
@@ -42,19 +42,26 @@ class ClientReport(msgspec.Struct, frozen=True):
     rank: int
     #: Each wanted file once, in the order of the scenario.
     files: list[FileReport]
-    #: Segments stored and segments sent; bytes include payloads that were dropped again.
-    downloaded: int
-    uploaded: int
+    #: What it has to fetch, as far as it is known, and what it received of that: each segment was verified.
+    to_fetch: int
+    to_fetch_bytes: int
+    received: int
+    received_bytes: int
+    #: What came and was of no use: payloads that failed their check, and those of segments that were there.
+    corrupt: int
+    corrupt_bytes: int
+    duplicates: int
+    duplicate_bytes: int
+    #: What it sent, whatever became of it.
+    sent: int
+    sent_bytes: int
     #: REJECTs, but for those that answered a CANCEL.
     rejects_sent: int
     rejects_received: int
-    bytes_down: int
-    bytes_up: int
+    #: Requests that went unanswered.
+    expired: int
     #: When nothing was left to fetch, in seconds since the run began.
     finished_at_s: float | None
-    #: Payloads that failed their check, and requests that went unanswered.
-    corrupt_received: int
-    expired: int
     #: Why the tracker gave the client up, where it did.
     lost: str | None
     #: Where it ran; None where that was not told.
@@ -73,7 +80,7 @@ class TrackerReport(msgspec.Struct, frozen=True):
 
 
 class HostTraffic(msgspec.Struct, frozen=True):
-    """Segments and bytes sent from client to client on one host, and from host to host."""
+    """Segments and bytes received from a client of the same host, and of another."""
 
     same_segments: int
     same_bytes: int
@@ -82,12 +89,12 @@ class HostTraffic(msgspec.Struct, frozen=True):
 
 
 class Fairness(msgspec.Struct, frozen=True):
-    """How evenly the uploads were shared; None where no segment was sent."""
+    """How evenly the work was shared; None where no segment was received."""
 
-    #: Jain's index (Σx)² / (n Σx²) of the segments that each client sent, over the clients that held a
-    #: segment of a file that some other client had to fetch: 1 is even, 1/n is one client alone.
+    #: Jain's index (Σx)² / (n Σx²) of the verified segments that came from each client, over the clients that
+    #: held a segment of a file that some other client had to fetch: 1 is even, 1/n is one client alone.
     jain: float | None
-    #: Of all segments sent, the share sent by clients that owned their file from the start.
+    #: Of all segments received, the share that came from clients that owned their file from the start.
     origin_share: float | None
 
 
@@ -107,7 +114,7 @@ class Report(msgspec.Struct, frozen=True):
     seed: int | None
     clients: list[ClientReport]
     tracker: TrackerReport
-    #: [from, to, segments, bytes], as the senders tell it, in order of rank.
+    #: [from, to, segments, bytes] that were verified, in order of rank.
     traffic: list[tuple[int, int, int, int]]
     fairness: Fairness
     conformance: list[Finding]
@@ -124,7 +131,7 @@ class Report(msgspec.Struct, frozen=True):
     @property
     def segments_moved(self) -> int:
         """Segments that clients verified and stored."""
-        return sum(client.downloaded for client in self.clients)
+        return sum(client.received for client in self.clients)
 
 
 def build(view: SwarmView, findings: Sequence[Finding], *, traffic: bool = True) -> Report:
@@ -227,15 +234,20 @@ def _client(view: SwarmView, client: ClientView) -> ClientReport:
     return ClientReport(
         rank=client.rank,
         files=[file for name in dict.fromkeys(client.wanted) for file in _files(view, client, name)],
-        downloaded=client.downloaded,
-        uploaded=client.uploaded,
+        to_fetch=client.to_fetch,
+        to_fetch_bytes=client.to_fetch_bytes,
+        received=client.received,
+        received_bytes=client.received_bytes,
+        corrupt=client.corrupt,
+        corrupt_bytes=client.corrupt_bytes,
+        duplicates=client.duplicates,
+        duplicate_bytes=client.duplicate_bytes,
+        sent=client.sent,
+        sent_bytes=client.sent_bytes,
         rejects_sent=client.rejects_sent,
         rejects_received=client.rejects_received,
-        bytes_down=client.bytes_down,
-        bytes_up=client.bytes_up,
-        finished_at_s=None if client.finished_at is None else round(client.finished_at, 6),
-        corrupt_received=client.corrupt_received,
         expired=client.expired,
+        finished_at_s=None if client.finished_at is None else round(client.finished_at, 6),
         lost=(client.lost_reason or "no reason was told") if client.lost else None,
         host=view.hosts.get(client.rank),
     )
@@ -290,24 +302,24 @@ def _outcome(view: SwarmView, clients: list[ClientReport], findings: Sequence[Fi
 
 
 def fairness(view: SwarmView) -> Fairness:
-    """Of the uploads so far."""
-    sent = sum(client.uploaded for client in view.clients.values())
-    if not sent:
+    """Of what was received so far."""
+    if not view.received:
         return Fairness(None, None)
     #: File → how many clients had to fetch it.
     fetchers: Counter[str] = Counter()
     for client in view.clients.values():
-        fetchers.update(client.fetched)
-    uploads = [
-        c.uploaded for _, c in sorted(view.clients.items()) if c.uploaded or _could_upload(c, fetchers)
+        fetchers.update(client.fetches)
+    given = [
+        view.delivered[rank]
+        for rank, client in sorted(view.clients.items())
+        if view.delivered[rank] or _could_upload(client, fetchers)
     ]
-    squares = sum(x * x for x in uploads)
-    jain = sum(uploads) ** 2 / (len(uploads) * squares)
-    origin = sum(client.uploaded_as_owner for client in view.clients.values())
-    return Fairness(round(jain, 4), round(origin / sent, 4))
+    jain = sum(given) ** 2 / (len(given) * sum(x * x for x in given))
+    origin = sum(file.given[owner] for file in view.files.values() for owner in file.owners)
+    return Fairness(round(jain, 4), round(origin / view.received, 4))
 
 
 def _could_upload(client: ClientView, fetchers: Counter[str]) -> bool:
     """Whether it held a segment of a file that some other client had to fetch."""
-    own = set(client.fetched)
+    own = set(client.fetches)
     return any(1 in held and fetchers[name] > (name in own) for name, held in client.held.items())

@@ -27,8 +27,8 @@ def scarce(view: SwarmView) -> Scarce:
 
 def misses_only(view: SwarmView, client: ClientView, held: Counter[str]) -> int:
     """How many of those segments the client wants, if it misses nothing else; 0 otherwise."""
-    missing = client.segments_wanted - client.segments_had
-    if missing <= 0 or missing > sum(held.values()):
+    missing = client.missing
+    if not missing or missing > sum(held.values()):
         return 0
     return missing if sum(held[name] for name in _open_files(client)) == missing else 0
 
@@ -38,7 +38,5 @@ def _open_files(client: ClientView) -> list[str]:
     if client.lost or client.finished_at is not None:
         return []
     return [
-        name
-        for name in client.wanting
-        if name not in client.owned and name not in client.completed and name not in client.unavailable
+        name for name in client.fetches if name not in client.completed and name not in client.unavailable
     ]

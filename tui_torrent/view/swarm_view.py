@@ -51,8 +51,15 @@ class SwarmView:
     swarms: dict[str, dict[Rank, SwarmRole]] = field(default_factory=dict)
     #: Client → [swarm requests answered, members told].
     served: dict[Rank, list[int]] = field(default_factory=dict)
-    #: (from, to) → [segments, bytes], as the senders tell it.
+    #: (from, to) → [segments, bytes] that were verified, as the receivers tell it.
     traffic: dict[tuple[Rank, Rank], list[int]] = field(default_factory=dict)
+    #: How many verified segments came from each client: the row sums of the traffic.
+    delivered: Counter[Rank] = field(default_factory=Counter)
+    #: The sums of the clients': segments and bytes to fetch, and those received, which is verified.
+    to_fetch: int = 0
+    to_fetch_bytes: int = 0
+    received: int = 0
+    received_bytes: int = 0
     events: int = 0
     #: Events that never came: their ranks' queues were full.
     dropped: int = 0
@@ -106,17 +113,30 @@ class SwarmView:
 
     @property
     def done(self) -> int:
-        """How many clients have nothing left to fetch."""
-        return sum(client.finished_at is not None for client in self.clients.values())
+        """How many clients had something to fetch, and have all of it."""
+        return sum(client.done for client in self.clients.values())
+
+    @property
+    def fetching(self) -> int:
+        """How many clients have, or had, something to fetch."""
+        return sum(bool(client.fetches) for client in self.clients.values())
+
+    @property
+    def seeds(self) -> int:
+        """How many clients bring files and have nothing to fetch."""
+        return sum(client.seed for client in self.clients.values())
 
     @property
     def share_done(self) -> float:
-        """0…1 of all segments that all clients want."""
-        wanted = sum(client.segments_wanted for client in self.clients.values())
-        had = sum(client.segments_had for client in self.clients.values())
-        if wanted:
-            return had / wanted
-        return 1.0 if self.clients and self.done == len(self.clients) else 0.0
+        """0…1 of all that all clients have to fetch: received ÷ to be fetched."""
+        if self.to_fetch:
+            return min(1.0, self.received / self.to_fetch)
+        ended = all(client.finished_at is not None for client in self.clients.values())
+        return 1.0 if self.clients and ended else 0.0
+
+    def delivered_as_owner(self, rank: Rank) -> int:
+        """Of the segments that came from that client, those of files that it held from the start."""
+        return sum(file.given[rank] for file in self.files.values() if rank in file.owners)
 
     def copies(self, name: str) -> list[int]:
         """For each segment of a file, how many clients hold it."""
@@ -198,18 +218,19 @@ def _init_ack_received(view: SwarmView, rank: Rank, t: float, event: ev.InitAckR
     _own(view, client, event.bundled)
     view.began = t if view.began is None else min(view.began, t)
     client.wanted, client.wanting = event.wanted, frozenset(event.wanted)
-    known = [held for name, held in client.held.items() if name in client.wanting]
-    client.segments_wanted = sum(map(len, known))
-    client.segments_had = sum(held.count(1) for held in known)
+    client.fetches = tuple(name for name in dict.fromkeys(event.wanted) if name not in client.owned)
 
 
 def _download_started(view: SwarmView, rank: Rank, t: float, event: ev.DownloadStarted) -> None:
     client = view.client(rank)
     client.detail.start(event.file, event.segments)
+    segments = max(0, event.segments)
     if event.file not in client.held:
-        client.held[event.file] = bytearray(max(0, event.segments))
-        if event.file in client.wanting:
-            client.segments_wanted += max(0, event.segments)
+        client.held[event.file] = bytearray(segments)
+        client.to_fetch += segments
+        client.to_fetch_bytes += event.size
+        view.to_fetch += segments
+        view.to_fetch_bytes += event.size
     view.file(event.file, event.segments, event.size)
 
 
@@ -223,16 +244,23 @@ def _segment_stored(view: SwarmView, rank: Rank, t: float, event: ev.SegmentStor
     client = view.client(rank)
     client.detail.stored(t, event)
     view.moved.add(t, event.size)
-    client.downloaded += 1
-    client.bytes_down += event.size
+    client.received += 1
+    client.received_bytes += event.size
+    view.received += 1
+    view.received_bytes += event.size
     client.down_rate.add(t, event.size)
+    view.delivered[event.source] += 1
+    cell = view.traffic.get((event.source, rank))
+    if cell is None:
+        cell = view.traffic[event.source, rank] = [0, 0]
+    cell[0] += 1
+    cell[1] += event.size
     held = client.held.get(event.file)
     # A journal made by hand may name what was never started: the checker says so, we just go on.
     if held is not None and 0 <= event.segment < len(held):
-        if event.file in client.wanting:
-            client.segments_had += not held[event.segment]
         held[event.segment] = 1
         file = view.files[event.file]
+        file.given[event.source] += 1
         if event.segment < len(file.copies):
             file.copies[event.segment] += 1
             if t < file.first_copy[event.segment]:
@@ -241,8 +269,12 @@ def _segment_stored(view: SwarmView, rank: Rank, t: float, event: ev.SegmentStor
 
 def _segment_dropped(view: SwarmView, rank: Rank, t: float, event: ev.SegmentDropped) -> None:
     client = view.client(rank)
-    client.bytes_down += event.size
-    client.corrupt_received += event.reason == "corrupt"
+    if event.reason == "corrupt":
+        client.corrupt += 1
+        client.corrupt_bytes += event.size
+    else:
+        client.duplicates += 1
+        client.duplicate_bytes += event.size
     client.detail.dropped(event)
 
 
@@ -283,13 +315,9 @@ def _stopped(view: SwarmView, rank: Rank, t: float, event: ev.Stopped) -> None:
 
 def _segment_sent(view: SwarmView, rank: Rank, t: float, event: ev.SegmentSent) -> None:
     client = view.client(rank)
-    client.uploaded += 1
-    client.uploaded_as_owner += event.file in client.owned
-    client.bytes_up += event.size
+    client.sent += 1
+    client.sent_bytes += event.size
     client.up_rate.add(t, event.size)
-    cell = view.traffic.setdefault((rank, event.target), [0, 0])
-    cell[0] += 1
-    cell[1] += event.size
 
 
 def _segment_refused(view: SwarmView, rank: Rank, t: float, event: ev.SegmentRefused) -> None:

@@ -185,9 +185,9 @@ def _head(view: SwarmView, client: ClientView, now: float, width: int) -> list[L
     glyph, word, style = STATES[state_of(client, now)]
     down, up = client.down_rate.at(now), client.up_rate.at(now)
     figures: list[Span] = [Span(f"{glyph} {word}", style)]
-    if client.segments_wanted:
+    if client.to_fetch:
         figures.append(Span(f"{percent(client.share_done)}%", "strong"))
-        figures.append(Span(f"{client.segments_had}/{client.segments_wanted}", "text"))
+        figures.append(Span(f"{client.received}/{client.to_fetch}", "text"))
     if client.lost and client.lost_reason:
         figures.append(Span(clean(client.lost_reason), "trouble"))
     last = forecast(view, now) if client.finished_at is None else None
@@ -196,7 +196,7 @@ def _head(view: SwarmView, client: ClientView, now: float, width: int) -> list[L
         figures.append(Span(f"done {eta}", "text"))
     if view.real_bytes:
         figures.append(Span(f"↓ {bytes_text(down)}/s ↑ {bytes_text(up)}/s", "text"))
-    corrupt, rejects = client.corrupt_received, client.rejects_sent + client.rejects_received
+    corrupt, rejects = client.corrupt, client.rejects_sent + client.rejects_received
     if corrupt:
         figures.append(Span(f"{corrupt} corrupt", "trouble"))
     if rejects:

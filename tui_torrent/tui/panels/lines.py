@@ -12,6 +12,10 @@ from typing import NamedTuple
 
 from rich.cells import cell_len, set_cell_size
 
+from tui_torrent.view.units import bytes_text as bytes_text
+from tui_torrent.view.units import moment_text as moment_text
+from tui_torrent.view.units import time_text as time_text
+
 
 class Span(NamedTuple):
     text: str
@@ -137,31 +141,3 @@ def ascii_text(text: str) -> str:
 def dashed(number: int) -> str:
     """The number; a dash for none."""
     return str(number) if number else "–"
-
-
-def bytes_text(count: float) -> str:
-    """Bytes in at most six characters: ``999 B``, ``1.2 MB``, ``123 MB``."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 999.5:
-            return f"{count:.1f} {unit}" if unit != "B" and count < 9.95 else f"{count:.0f} {unit}"
-        count /= 1000
-    return f"{count:.0f} TB"
-
-
-def time_text(seconds: float) -> str:
-    """A time or a duration in at most five or six characters: ``8.1s``, ``4m05s``, ``3h07m``."""
-    if seconds < 59.95:
-        return f"{seconds:.1f}s"
-    whole = round(seconds)
-    if whole < 3600:
-        return f"{whole // 60}m{whole % 60:02d}s"
-    return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
-
-
-def moment_text(seconds: float) -> str:
-    """A time that may be very short: ``42 µs``, ``1.3 ms``, ``2.0 s``."""
-    for unit, size in (("µs", 1e-6), ("ms", 1e-3)):
-        number = seconds / size
-        if number < 999.5:
-            return f"{number:.1f} {unit}" if number < 9.95 else f"{number:.0f} {unit}"
-    return f"{seconds:.1f} s"

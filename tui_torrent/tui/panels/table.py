@@ -86,7 +86,7 @@ def _sort_key(client: ClientView, name: str, now: float) -> float:
     if name in ("down", "up"):
         return (client.down_rate if name == "down" else client.up_rate).at(now)
     if name == "sent":
-        return client.uploaded
+        return client.sent
     if name == "rejects":
         return client.rejects_sent + client.rejects_received
     if client.finished_at is not None or not client.wanted:
@@ -171,7 +171,7 @@ def row(client: ClientView, layout: Layout, axis: Axis, now: float, width: int, 
     state = state_of(client, now)
     glyph, word, style = STATES[state]
     calm = "dim" if state in ("stopped", "starting") else "text"
-    wanted, had = client.segments_wanted, client.segments_had
+    wanted, had = client.to_fetch, client.received
     down, up = client.down_rate.at(now), client.up_rate.at(now)
     share = client.share_done
     only_seed = client.finished_at is not None and not client.wanted
@@ -184,7 +184,7 @@ def row(client: ClientView, layout: Layout, axis: Axis, now: float, width: int, 
         "percent": _percent(client, share) if not only_seed else ("–", "dim"),
         "down": (_rate(down), calm),
         "up": (_rate(up), calm),
-        "sent": (str(client.uploaded), calm),
+        "sent": (str(client.sent), calm),
         "rejects": _count(client.rejects_sent + client.rejects_received),
         "eta": (
             eta_text(client, now, last) if not only_seed else "–",

@@ -133,7 +133,7 @@ def _lay_out(view: SwarmView, width: int) -> tuple[_Layout, int]:
 
 def _sent(view: SwarmView) -> int:
     """All segments sent: there may be a cell for each pair of clients, too many to add up at each frame."""
-    return sum(client.uploaded for client in view.clients.values())
+    return view.received
 
 
 def _borders(view: SwarmView) -> int:
@@ -197,7 +197,7 @@ def _head(view: SwarmView, width: int) -> list[Line]:
         return [(Span(" No segment was sent yet.", "dim"),)]
     moved = counted(_sent(view), "segment")
     if view.real_bytes:
-        moved += f", {bytes_text(sum(client.bytes_up for client in view.clients.values()))}"
+        moved += f", {bytes_text(view.received_bytes)}"
     share, jain = f"{100 * balance.origin_share:.0f}%", f"{balance.jain:.2f}"
     for origin, index in (
         ("of them from the original owners", "Jain's index (1: all sent alike)"),
