@@ -16,13 +16,10 @@ from msgspec.structs import replace
 
 from mpi_core.protocol.events import SegmentStored
 from mpi_core.runtime.journal import JournalWriter, read_journal
-from mpi_core.runtime.launcher import find_launcher
 from tests.helpers.mpirun import REPOSITORY
 from tui_torrent.cli import build_parser, main, parse
 from tui_torrent.config import Options
 from tui_torrent.words import HelpAsked, UsageError
-
-LAUNCHED = ("OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK", "SLURM_PROCID")
 
 
 def test_nothing_means_the_demo_headless() -> None:
@@ -162,26 +159,66 @@ def test_patience_grows_with_the_request_timeout() -> None:
     assert patient.request_timeout < patient.client_timeout
 
 
+LEFT_OVER = (
+    ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS"),
+    ("PMI_RANK", "PMI_SIZE"),
+    ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"),
+)
+
+
+@pytest.mark.parametrize(("rank", "size"), LEFT_OVER)
 @pytest.mark.parametrize(
-    ("environment", "expected"),
+    ("words", "code"),
     [
-        ({}, None),
-        ({"PMI_RANK": "3", "PMI_SIZE": "7"}, (3, 7)),
-        ({"OMPI_COMM_WORLD_RANK": "0", "OMPI_COMM_WORLD_SIZE": "2", "PMIX_RANK": "0"}, (0, 2)),
-        ({"PMIX_RANK": "1"}, (1, 0)),
-        ({"SLURM_PROCID": "0"}, None),
-        ({"PMI_RANK": "x", "PMI_SIZE": "7"}, None),
+        ("check /etc/hostname", 2),
+        ("replay /etc/hostname", 2),
+        ("simulate --clients 0", 2),
+        ("simulate --clients 2 --segments 2", 0),
+        ("attach /nowhere", 2),
+        ("check --help", 0),
     ],
 )
-def test_the_launchers_word(
-    environment: dict[str, str], expected: tuple[int, int] | None, monkeypatch: pytest.MonkeyPatch
+def test_a_command_that_needs_no_mpirun_trusts_no_launchers_variables(
+    words: str,
+    code: int,
+    rank: str,
+    size: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    for name in LAUNCHED:
-        monkeypatch.delenv(name, raising=False)
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    launcher = find_launcher()
-    assert (launcher and (launcher.rank, launcher.size)) == expected
+    """Each task of a Slurm job that checks a journal gets its verdict."""
+    monkeypatch.setenv(size, "3")
+    for each in ("0", "1", "2"):
+        monkeypatch.setenv(rank, each)
+        assert main(words.split()) == code
+        printed = capsys.readouterr()
+        assert printed.out if code == 0 else len(printed.err.splitlines()) == 1
+
+
+def test_slurms_variables_alone_are_no_launcher(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SLURM_PROCID", "1")
+    monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "3")
+    assert main([]) == 2
+    assert "expected to be started by mpirun" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "near"),
+    [("chek x.jsonl", "check"), ("reply run", "replay"), ("simulat", "simulate"), ("atach", "attach")],
+)
+def test_a_mistyped_command_is_told_its_near_one(
+    words: str, near: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(words.split()) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"no command and no scenario is called '{words.split()[0]}': did you mean {near}?" in line
+    # A scenario may have any name.
+    (tmp_path / words.split()[0]).mkdir()
+    assert main(words.split()[:1]) == 2
+    assert "did you mean" not in capsys.readouterr().err
 
 
 # Where the lines go ---------------------------------------------------------------------------
@@ -200,7 +237,7 @@ JOURNAL = str(REPOSITORY / "demo" / "journals" / "classic.jsonl.zst")
 def test_a_stdout_that_takes_no_lines_is_one_line(words: str, to: str, why: str, unbuffered: str) -> None:
     if "full" in to and not Path("/dev/full").exists():
         pytest.skip("needs Linux's /dev/full")
-    environment = {name: value for name, value in os.environ.items() if name not in LAUNCHED}
+    environment = {name: value for name, value in os.environ.items() if name not in dict(LEFT_OVER)}
     environment |= {"PYTHONUNBUFFERED": unbuffered}
     command = f"{sys.executable} -m tui_torrent {words.replace('JOURNAL', JOURNAL)}"
     done = subprocess.run(
@@ -243,7 +280,7 @@ def test_whoever_has_read_enough_changes_no_exit_code(unbuffered: str, tmp_path:
 def imported(statements: str) -> set[str]:
     """The top-level packages, and our modules, that a fresh Python has after ``statements``."""
     probe = f"{statements}\nimport sys; print(*sys.modules)"
-    environment = {name: value for name, value in os.environ.items() if name not in LAUNCHED}
+    environment = {name: value for name, value in os.environ.items() if name not in dict(LEFT_OVER)}
     environment["PYTHONPATH"] = os.pathsep.join([str(REPOSITORY), environment.get("PYTHONPATH", "")])
     done = subprocess.run(
         [sys.executable, "-c", probe], capture_output=True, text=True, timeout=30, env=environment, check=True

@@ -118,6 +118,7 @@ def test_a_pipe_that_somebody_writes_to_is_read_to_its_end(
 @needs_mpirun
 @pytest.mark.parametrize("words", ["check /nowhere", "simulate --clients 0", "simulate --plot /nowhere/x"])
 def test_under_mpirun_a_command_that_is_refused_ends(words: str, tmp_path: Path) -> None:
+    """Each rank answers for itself, since a command trusts no launcher; some may be killed before."""
     run = mpirun(3, *words.split(), cwd=tmp_path)
     assert run.code == 2
-    assert len(run.complaints) == 1
+    assert len(set(run.complaints)) == 1

@@ -6,6 +6,8 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -249,16 +251,27 @@ def test_the_replay_of_a_real_run_reports_what_the_run_did(tmp_path: Path) -> No
 # On a terminal ---------------------------------------------------------------------------------
 
 
-def test_on_a_terminal_it_shows_the_run_and_takes_keys(tmp_path: Path) -> None:
+@contextmanager
+def on_a_terminal(tmp_path: Path, **environment: str) -> Iterator[tuple[Pty, subprocess.Popen[bytes]]]:
+    """A replay on a terminal of 80 columns."""
     path, screen = tmp_path / "run.jsonl", Pty()
     path.write_bytes(to_lines(RUN))
     words = [sys.executable, "-m", "tui_torrent", "replay", str(path), "--at", "5", "--ascii"]
-    environment = {**os.environ, "TERM": "xterm-256color", "PYTHONPATH": str(Path(__file__).parents[1])}
+    theirs = {**os.environ, "TERM": "xterm-256color", "PYTHONPATH": str(Path(__file__).parents[1])}
     job = subprocess.Popen(
-        words, stdin=screen.slave, stdout=screen.slave, stderr=screen.slave, env=environment
+        words, stdin=screen.slave, stdout=screen.slave, stderr=screen.slave, env=theirs | environment
     )
     try:
         eventually(lambda: "playing 1x" in screen.screen(), "the timeline", 30)
+        yield screen, job
+    finally:
+        job.kill()
+        job.wait()
+        screen.close()
+
+
+def test_on_a_terminal_it_shows_the_run_and_takes_keys(tmp_path: Path) -> None:
+    with on_a_terminal(tmp_path) as (screen, job):
         screen.type(b" ")
         eventually(lambda: "paused 1x" in screen.screen(), "a pause")
         screen.type(b"\x1b[H\x1b[C")  # Home, →
@@ -266,10 +279,24 @@ def test_on_a_terminal_it_shows_the_run_and_takes_keys(tmp_path: Path) -> None:
         screen.type(b"q")
         assert job.wait(20) == exit_code(Recording(RUN).report)
         assert screen.modes() == set()
-    finally:
-        job.kill()
-        job.wait()
-        screen.close()
+
+
+def test_bytes_that_are_no_utf_8_do_no_harm(tmp_path: Path) -> None:
+    with on_a_terminal(tmp_path) as (screen, job):
+        for nonsense in (b"\x1b[M \xf70", b"\xff\xfe\x80", b"\xe8\xaa"):
+            screen.type(nonsense)
+        screen.type(b"  ")
+        screen.type(b" ")
+        eventually(lambda: "paused 1x" in screen.screen(), "a pause")
+        screen.type(b"q")
+        assert job.wait(20) == exit_code(Recording(RUN).report)
+        assert "Traceback" not in screen.screen()
+
+
+def test_the_terminal_goes_before_columns_and_lines(tmp_path: Path) -> None:
+    with on_a_terminal(tmp_path, COLUMNS="200", LINES="60") as (screen, _):
+        # The foot of the screen, which lies below a terminal of 24 lines if it is drawn for 60.
+        eventually(lambda: "q leave" in screen.screen(), "the foot of the screen")
 
 
 @pytest.mark.parametrize("term", ["", "dumb", "unknown"])

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import socket
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -139,6 +141,33 @@ def test_a_folder_that_others_can_enter_is_refused(tmp_path: Path) -> None:
     (tmp_path / "tui_torrent").mkdir(mode=0o755)
     with pytest.raises(ScenarioError, match="only you can enter"):
         Server("unix")
+
+
+@pytest.mark.parametrize("kind", ["unix", "tcp"])
+def test_another_machines_runtime_folder_is_not_needed(
+    kind: Literal["unix", "tcp"], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Launchers hand XDG_RUNTIME_DIR on to hosts that have no such folder."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "/proc/nowhere")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    server = Server(kind)
+    try:
+        assert str(tmp_path) in (server.address if kind == "unix" else str(server.token_file))
+        assert find_address() == server.address
+        connect(server.address, None).close()
+    finally:
+        server.leave()
+
+
+def test_where_no_folder_can_be_made_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none() -> str:
+        raise FileNotFoundError(2, "No usable temporary directory found")
+
+    monkeypatch.setattr(tempfile, "gettempdir", none)
+    for folder, problem in (("/proc/nowhere", "cannot make /proc/nowhere/tui_torrent"), ("", "no temporary")):
+        monkeypatch.setenv("XDG_RUNTIME_DIR", folder)
+        with pytest.raises(ScenarioError, match=f"--serve: {problem}"):
+            Server("unix")
 
 
 def test_who_is_behind_when_the_run_is_over_keeps_nobody_waiting(server: Server) -> None:

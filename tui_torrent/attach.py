@@ -21,7 +21,7 @@ from mpi_core.protocol.events import RunEnded, Stamped
 from mpi_core.runtime.disk import READ
 from tui_torrent.browse import browse, has_screen
 from tui_torrent.complaints import complain
-from tui_torrent.serve import GREETING, LONGEST_GREETING, WELCOME, runtime_folder
+from tui_torrent.serve import GREETING, LONGEST_GREETING, WELCOME, runtime_folders
 from tui_torrent.view.conformance import Conformance
 from tui_torrent.view.ledger import Finding
 from tui_torrent.view.story import Tail
@@ -44,9 +44,9 @@ LOST = "the connection is lost; the swarm may go on"
 
 def find_address() -> str:
     """The one swarm of this user that can be attached to; raises ScenarioError unless there is just one."""
-    folder = runtime_folder()
-    found = [str(path) for path in sorted(folder.glob("*.sock"))]
-    found += [f"127.0.0.1:{path.stem}" for path in sorted(folder.glob("*.token"))]
+    folders = runtime_folders()
+    found = [str(path) for folder in folders for path in sorted(folder.glob("*.sock"))]
+    found += [f"127.0.0.1:{path.stem}" for folder in folders for path in sorted(folder.glob("*.token"))]
     alive = [address for address in found if _answers(address)]
     if len(alive) == 1:
         return alive[0]
@@ -102,8 +102,8 @@ def connect(address: str, token: str | None) -> socket.socket:
     read from its file."""
     tcp = _host_and_port(address)
     if token is None and tcp is not None and tcp[0] in LOOPBACK:
-        file = runtime_folder() / f"{tcp[1]}.token"
-        token = read_token(file) if file.exists() else ""
+        files = (folder / f"{tcp[1]}.token" for folder in runtime_folders())
+        token = next((read_token(file) for file in files if file.exists()), "")
     try:
         sock = _open(address)
         sock.sendall(GREETING + (token or "").encode() + b"\n")
@@ -195,12 +195,13 @@ def run_attach(address: str | None, token_file: str | None, ascii: bool, web: bo
     if not has_screen():
         return _plain(source)
     from tui_torrent.tui.app import MonitorApp
+    from tui_torrent.tui.driver import own_driver
 
     def over() -> None:
         if source.hung_up:
             app.stage.title = f"{address}: connection lost"
 
-    app = MonitorApp(source, title=address, ascii_only=ascii, on_over=over)
+    app = MonitorApp(source, title=address, driver_class=own_driver(), ascii_only=ascii, on_over=over)
     app.run()
     return app.return_code or 0
 

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import io
+import difflib
 import os
 import signal
-import stat
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
-from mpi_core.protocol.errors import ScenarioError, reason
-from mpi_core.runtime.launcher import find_launcher
+from mpi_core.protocol.errors import ScenarioError, one_line, reason
+from mpi_core.runtime.launcher import Launcher, find_launcher
 from tui_torrent.commands import COMMANDS
 from tui_torrent.complaints import complain, complain_of_failure
 from tui_torrent.config import Options
+from tui_torrent.streams import outlasting_the_reader, take_every_text
 from tui_torrent.words import (
     LAUNCHER,
     PROGRAM,
@@ -31,9 +31,6 @@ from tui_torrent.words import (
     positive,
     whole,
 )
-
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer
 
 EPILOG = """\
 exit codes: 0 everything wanted is there and verified; 1 something wanted could not be had (it is named);
@@ -143,28 +140,39 @@ def parse(argv: Sequence[str]) -> Options:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
+    take_every_text()
+    command = COMMANDS.get(words[0]) if words else None
+    if command is not None:
+        # A launcher's variables mean nothing here: whoever starts it wants its answer.
+        try:
+            return _run_command(partial(command, words[1:]))
+        except HelpAsked as help_asked:
+            return _run_command(partial(_tell, str(help_asked)))
+        except (UsageError, ScenarioError) as error:
+            return _refuse(str(error))
     launcher = find_launcher()
     first = launcher is None or launcher.rank == 0
-    command = COMMANDS.get(words[0]) if words else None
     try:
-        if command is not None:
-            return _run_command(partial(command, words[1:])) if first else 0
+        _refuse_mistyped_command(words)
         options = parse(words)
     except HelpAsked as help_asked:
         return _run_command(partial(_tell, str(help_asked))) if first else 0
     except (UsageError, ScenarioError) as error:
-        # Of a command that needs no MPI the other ranks have left already.
-        together = command is None and launcher is not None and launcher.size > 1
-        return _refuse(str(error), together, first)
+        return _refuse(str(error), launcher)
     if launcher is None:
-        return _refuse(
-            f"expected to be started by mpirun, as in: mpirun -np 6 python -m {PROGRAM} --monitor",
-            together=False,
-            first=True,
-        )
+        return _refuse(f"expected to be started by mpirun, as in: mpirun -np 6 python -m {PROGRAM} --monitor")
     from tui_torrent.launch import launch
 
     return launch(options)
+
+
+def _refuse_mistyped_command(words: Sequence[str]) -> None:
+    """A first word that is nearly a command, and no scenario, is a mistake: raises UsageError."""
+    if words and not os.path.lexists(words[0]):
+        near = difflib.get_close_matches(words[0], COMMANDS, n=1)
+        if near:
+            problem = f"no command and no scenario is called {words[0]!r}: did you mean {near[0]}?"
+            raise UsageError(f"{one_line(problem)} (see python -m {PROGRAM} --help)")
 
 
 def _tell(text: str) -> int:
@@ -175,9 +183,9 @@ def _tell(text: str) -> int:
 def _run_command(run: Callable[[], int]) -> int:
     """What needs no MPI, on one process; it may have a screen or a file to leave as it should."""
     if sys.stdout is None:
-        return _refuse("cannot write to stdout: it is closed", together=False, first=True)
+        return _refuse("cannot write to stdout: it is closed")
     try:
-        with _unwound_by_signals(), _whoever_reads():
+        with _unwound_by_signals(), outlasting_the_reader():
             code = run()
             sys.stdout.flush()
         return code
@@ -189,7 +197,15 @@ def _run_command(run: Callable[[], int]) -> int:
             return 3
         # Nothing may be flushed to it at exit either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _refuse(f"cannot write to stdout: {reason(error)}", together=False, first=True)
+        return _refuse(f"cannot write to stdout: {reason(error)}")
+
+
+class _Interrupted(SystemExit):
+    """A signal ends this process, with the exit code that shells expect."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(128 + number)
+        self.name = signal.Signals(number).name
 
 
 @contextmanager
@@ -197,7 +213,7 @@ def _unwound_by_signals() -> Iterator[None]:
     """Whatever ends this process, a screen is left as it was found, and what was made is removed."""
 
     def leave(number: int, frame: object) -> NoReturn:
-        raise SystemExit(128 + number)
+        raise _Interrupted(number)
 
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     for number, handler in before.items():
@@ -206,36 +222,12 @@ def _unwound_by_signals() -> Iterator[None]:
             signal.signal(number, leave)
     try:
         yield
+    except _Interrupted as interrupted:
+        complain(f"interrupted by {interrupted.name}")
+        raise
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-class _Pipe(io.FileIO):
-    """Whoever reads our lines may have read enough: what follows goes nowhere, and the command to its end,
-    since its exit code is an answer too."""
-
-    def write(self, data: ReadableBuffer, /) -> int:
-        try:
-            return super().write(data)
-        except BrokenPipeError:
-            return memoryview(data).nbytes
-
-
-@contextmanager
-def _whoever_reads() -> Iterator[None]:
-    """Where stdout is a pipe, let it outlast its reader."""
-    stdout = sys.stdout
-    if type(stdout) is not io.TextIOWrapper or not stat.S_ISFIFO(os.fstat(stdout.fileno()).st_mode):
-        yield
-        return
-    pipe = io.BufferedWriter(_Pipe(stdout.fileno(), "wb", closefd=False))
-    with io.TextIOWrapper(pipe, stdout.encoding, stdout.errors, write_through=stdout.write_through) as lines:
-        sys.stdout = lines
-        try:
-            yield
-        finally:
-            sys.stdout = stdout
 
 
 def _takes_lines() -> bool:
@@ -247,11 +239,11 @@ def _takes_lines() -> bool:
     return True
 
 
-def _refuse(line: str, together: bool, first: bool) -> int:
-    """Print one line, once, and let every rank leave with 2."""
-    if first:
+def _refuse(line: str, launcher: Launcher | None = None) -> int:
+    """Print one line, on the launcher's first rank alone, and let every rank leave with 2."""
+    if launcher is None or launcher.rank == 0:
         complain(line)
-    if together:
+    if launcher is not None and launcher.size > 1:
         # A rank that leaves early may make the launcher kill the one that is still printing.
         from tui_torrent.launch import leave_together
 

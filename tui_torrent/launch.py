@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from mpi_core.protocol.errors import MpiError, ScenarioError
 from mpi_core.protocol.roles import TRACKER, Roles
 from mpi_core.runtime.launcher import find_launcher, ranks_may_die
+from mpi_core.runtime.room import lack_of_room
 from tui_torrent.complaints import complain, complain_of_failure
 from tui_torrent.config import Options
 from tui_torrent.scenario import Scenario, open_scenario, wrong_size
@@ -101,17 +102,22 @@ def _open_world() -> World | None:
     launcher = find_launcher()
     # MPI's start is C, during which Python would not hear of a ctrl+c; and it waits for ranks that did.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    try:
-        from mpi_core.runtime.mpi import World
-    except (ImportError, RuntimeError) as error:
-        problem = f"no MPI library could be loaded: {error}"
-    else:
+    problem = lack_of_room(os.environ)
+    if problem is None:
         try:
-            return World()
-        except MpiError as error:
-            problem = str(error)
+            from mpi_core.runtime.mpi import World
+        except (ImportError, RuntimeError) as error:
+            problem = f"no MPI library could be loaded: {error}"
+        else:
+            try:
+                return World()
+            except MpiError as error:
+                problem = str(error)
     if launcher is None or launcher.rank == 0:
         complain(problem)
+    else:
+        # Launchers kill all ranks when one is gone; the first may still be printing.
+        time.sleep(GRACE)
     return None
 
 

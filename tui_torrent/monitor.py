@@ -78,11 +78,11 @@ def _observe(
 def _show(observer: Observer, options: Options, terminal: Terminal) -> None:
     """Show the swarm until its end or until the viewer leaves."""
     from tui_torrent.tui.app import MonitorApp
-    from tui_torrent.tui.driver import make_driver
+    from tui_torrent.tui.driver import make_driver, served_elsewhere
 
     feed = observer.feed
     keys = feed.keys if terminal.launcher_reads else None
-    driver = None if os.environ.get("TEXTUAL_DRIVER") else make_driver(terminal, keys)
+    driver = None if served_elsewhere() else make_driver(terminal, keys)
     header = feed.view.header
     app = MonitorApp(
         feed,
@@ -98,8 +98,12 @@ def _show(observer: Observer, options: Options, terminal: Terminal) -> None:
 @contextmanager
 def quiet() -> Iterator[None]:
     """Nothing that this rank prints reaches the screen; it is shown on stderr afterwards."""
-    handle, path = tempfile.mkstemp(prefix="tui_torrent-", suffix=".log")
-    os.close(handle)
+    try:
+        handle, path = tempfile.mkstemp(prefix="tui_torrent-", suffix=".log")
+    except FileNotFoundError:
+        # No temporary folder can be written: memory will do.
+        handle = os.memfd_create("tui_torrent.log")
+        path = f"/proc/self/fd/{handle}"
     restore = redirect_output(path)
     try:
         yield
@@ -108,6 +112,7 @@ def quiet() -> Iterator[None]:
         with suppress(OSError), open(path, errors="replace") as log:
             sys.stderr.write(log.read())
             sys.stderr.flush()
+        os.close(handle)
         with suppress(OSError):
             os.unlink(path)
 

@@ -97,11 +97,13 @@ def _load(path: Path, screen: bool) -> Recording:
 
 def _play(replay: Replay, options: ReplayOptions) -> bool:
     """Show it until it is left; whether the screen got that far."""
+    from tui_torrent.tui.driver import own_driver
     from tui_torrent.tui.replay_app import ReplayApp
 
     header = replay.recording.header
     replay.seek(options.at)
     if not replay.over:
         replay.play()
-    app = ReplayApp(replay, title=header.scenario if header else "", ascii_only=options.ascii)
+    title = header.scenario if header else ""
+    app = ReplayApp(replay, title=title, driver_class=own_driver(), ascii_only=options.ascii)
     return app.run() is not None

@@ -48,23 +48,36 @@ LONGEST_GREETING = 256
 FAREWELL = 3.0
 
 
-def runtime_folder() -> Path:
-    """The user's own folder for sockets and tokens, made if need be; raises ScenarioError where it is not
-    the user's alone."""
+def runtime_folders() -> list[Path]:
+    """Where the user's sockets and tokens may be, the best place first; some may not exist."""
+    folders = []
     base = os.environ.get("XDG_RUNTIME_DIR", "")
-    folder = (
-        Path(base) / "tui_torrent"
-        if os.path.isabs(base)
-        else Path(tempfile.gettempdir()) / f"tui_torrent-{os.getuid()}"
-    )
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        status = folder.lstat()
-    except OSError as error:
-        raise ScenarioError(f"--serve: cannot make {folder}: {reason(error)}") from None
-    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o077:
-        raise ScenarioError(f"--serve: expected {folder} to be a folder that only you can enter")
-    return folder
+    if os.path.isabs(base):
+        folders.append(Path(base) / "tui_torrent")
+    # Where no temporary folder can be written, the first place may do.
+    with suppress(OSError):
+        folders.append(Path(tempfile.gettempdir()) / f"tui_torrent-{os.getuid()}")
+    return folders
+
+
+def runtime_folder() -> Path:
+    """The user's own folder for sockets and tokens, made if need be.
+
+    XDG_RUNTIME_DIR may be another machine's, since launchers hand the environment on: then the folder is
+    in the temporary one. Raises ScenarioError where neither can be made, or is not the user's alone.
+    """
+    problem = "no temporary folder can be written"
+    for folder in runtime_folders():
+        try:
+            folder.mkdir(mode=0o700, exist_ok=True)
+            status = folder.lstat()
+        except OSError as error:
+            problem = f"cannot make {folder}: {reason(error)}"
+            continue
+        if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o077:
+            raise ScenarioError(f"--serve: expected {folder} to be a folder that only you can enter")
+        return folder
+    raise ScenarioError(f"--serve: {problem}")
 
 
 @dataclass

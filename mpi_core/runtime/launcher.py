@@ -3,15 +3,37 @@
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-#: For each launcher: the variables that bear this process's rank and the number of ranks.
+from mpi_core.runtime.ancestry import ancestry
+
+#: Open MPI's programs that start ranks.
+_OPEN_MPI = frozenset(("mpirun", "mpiexec", "orterun", "orted", "prterun", "prted", "prte"))
+#: MPICH's, which Intel MPI and MVAPICH have too.
+_HYDRA = frozenset(("hydra_pmi_proxy", "hydra_bstrap_pr"))
+_SLURM = frozenset(("slurmstepd",))
+
+
+@dataclass(frozen=True, slots=True)
+class _Variables:
+    """The environment variables in which launchers tell a process its place."""
+
+    rank: str
+    #: "" where the number of ranks is not told.
+    size: str
+    #: The programs that set them.
+    set_by: frozenset[str]
+
+
 _VARIABLES = (
-    ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"),
-    ("PMI_RANK", "PMI_SIZE"),
-    ("PMIX_RANK", ""),
-    ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS"),
+    _Variables("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", _OPEN_MPI),
+    _Variables("PMI_RANK", "PMI_SIZE", _HYDRA | _SLURM),
+    _Variables("SLURM_PROCID", "SLURM_STEP_NUM_TASKS", _SLURM),
+    _Variables("PMIX_RANK", "", _OPEN_MPI | _SLURM),
 )
+_LAUNCHERS = _OPEN_MPI | _HYDRA | _SLURM
 
 
 _PARENT = os.getppid()
@@ -41,10 +63,34 @@ class Launcher:
 
 
 def find_launcher() -> Launcher | None:
-    """What the launcher says, or None where this process was started without one."""
-    for rank_name, size_name in _VARIABLES:
-        rank, size = os.environ.get(rank_name, ""), os.environ.get(size_name, "")
-        # A shell inside a Slurm allocation has SLURM_PROCID as well, but no step of several tasks.
-        if rank.isdigit() and (size.isdigit() or rank_name == "PMIX_RANK"):
+    """The word of the launcher that started this process, or None where it was started without one.
+
+    Variables outlive their launcher: a shell inside a job has them, and so has an mpirun that is started
+    there. So only those count that the nearest launcher among this process's ancestors sets. Where none is
+    to be seen (an unknown launcher, a container with processes of its own), those of MPI's launchers count.
+    """
+    nearest = next((process.name for process in ancestry() if process.name in _LAUNCHERS), None)
+    for variables in _VARIABLES:
+        if nearest not in variables.set_by and (nearest or variables.set_by == _SLURM):
+            continue
+        rank, size = os.environ.get(variables.rank, ""), os.environ.get(variables.size, "")
+        if rank.isdigit() and (size.isdigit() or not variables.size):
             return Launcher(int(rank), int(size or 0))
     return None
+
+
+def slurm_tasks_here(environment: Mapping[str, str]) -> int:
+    """How many tasks of its Slurm step run on this node; 0 where Slurm does not say.
+
+    SLURM_STEP_TASKS_PER_NODE is such as ``2,1(x3)``: two on the first node, one on each of three more.
+    """
+    node = environment.get("SLURM_NODEID", "")
+    if not node.isdigit():
+        return 0
+    left = int(node)
+    for tasks, times in re.findall(r"(\d+)(?:\(x(\d+)\))?", environment.get("SLURM_STEP_TASKS_PER_NODE", "")):
+        nodes = int(times or 1)
+        if left < nodes:
+            return int(tasks)
+        left -= nodes
+    return 0

@@ -83,6 +83,9 @@ class MonitorApp(App[int]):
         on_over: Callable[[], Any] | None = None,
     ) -> None:
         """``on_over`` is called once, when the source is over, before the report is shown."""
+        # By its own standard an empty NO_COLOR says nothing; for Textual any does.
+        if not os.environ.get("NO_COLOR"):
+            os.environ.pop("NO_COLOR", None)
         # Textual chooses its filter for NO_COLOR before a theme can be set: without the terminal's own
         # colours asked for here, it would write shades of grey.
         super().__init__(driver_class=driver_class, ansi_color=True if "NO_COLOR" in os.environ else None)

@@ -1,9 +1,12 @@
-"""The Textual driver that draws on the launcher's terminal from inside a rank.
+"""The Textual driver that draws on a terminal's device: the launcher's, from inside a rank, or our own.
 
 Textual's own driver reads `sys.__stdin__`, writes `sys.__stderr__` and waits for SIGWINCH. A rank has
 none of these. This one opens the terminal's device, polls its size, and takes its keys from the
 device or, where the launcher reads that, from a queue which rank 0 fills over MPI. What is sent to
 the terminal stays Textual's. It touches no signal handler, so it works beside MPI's.
+
+`replay` and `attach` draw by it too: Textual's own believes COLUMNS and LINES before the terminal, and
+ends in a traceback at a byte that is no UTF-8.
 
 The driver restores the terminal when the app ends; a `terminal.Guardian` does it when the app cannot.
 """
@@ -15,6 +18,7 @@ import queue
 import select
 import termios
 from codecs import getincrementaldecoder
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from io import TextIOWrapper
@@ -34,12 +38,14 @@ from textual.drivers.linux_driver import (
     LinuxDriver,
 )
 from textual.geometry import Size
+from textual.message import Message
 
 from tui_torrent.tui.terminal import (
     POLL,
     Terminal,
     get_attributes,
     open_terminal,
+    own_terminal,
     raw_attributes,
     restore_attributes,
     set_attributes,
@@ -53,12 +59,21 @@ HUNG_UP = 129
 Keys = queue.SimpleQueue[bytes]
 
 
+def own_driver() -> type[Driver] | None:
+    """The driver class of a command that has the terminal for its own streams."""
+    return None if served_elsewhere() else make_driver(own_terminal(), None)
+
+
+def served_elsewhere() -> bool:
+    """Whether the app is drawn elsewhere, such as in a browser: then Textual chooses the driver itself."""
+    return bool(os.environ.get("TEXTUAL_DRIVER"))
+
+
 def make_driver(terminal: Terminal, keys: Keys | None) -> type[Driver]:
     """The driver class to give to `App(driver_class=…)`, for that terminal.
 
     Without `keys` the driver reads the terminal itself. With them it takes what comes out of the queue,
-    until an empty chunk tells it to read the terminal after all. Where the environment sets
-    TEXTUAL_DRIVER, do not pass the class: the app is then served elsewhere, such as in a browser.
+    until an empty chunk tells it to read the terminal after all.
     """
 
     class LaunchersTerminal(TerminalDriver):
@@ -91,6 +106,30 @@ class _Screen:
 
     def fileno(self) -> int:
         return self._fd
+
+
+class Typed:
+    """What was typed, as the app's events. Bytes that are no UTF-8, as in old mouse reports, do no harm."""
+
+    def __init__(self, handle: Callable[[Message], None], debug: bool) -> None:
+        self._handle = handle
+        self._parser = XTermParser(debug)
+        self._decode = getincrementaldecoder("utf-8")("replace").decode
+
+    def feed(self, chunk: bytes) -> None:
+        """Take the next bytes, if there are any, and notice the time."""
+        text = self._decode(chunk)
+        # Feeding nothing would tell the parser that this is the end.
+        for message in self._parser.feed(text) if text else ():
+            self._handle(message)
+        for message in self._parser.tick():
+            self._handle(message)
+
+    def end(self) -> None:
+        """No more will come."""
+        with suppress(EOFError, ParseError):
+            for _ in self._parser.feed(""):
+                pass
 
 
 class TerminalDriver(LinuxDriver):
@@ -238,24 +277,16 @@ class TerminalDriver(LinuxDriver):
 
     def run_input_thread(self) -> None:
         """Turn keys into the app's events, and watch the size, until told to stop."""
-        parser = XTermParser(self._debug)
-        decode = getincrementaldecoder("utf-8")("replace").decode
+        typed = Typed(self.process_message, self._debug)
         try:
             while not self.exit_event.is_set():
                 self._tell_size()
                 if os.getppid() != self._parent:
                     # Open MPI's ranks outlive a killed mpirun. The shell has the terminal back by then.
                     raise OSError("the launcher is gone")
-                text = decode(self._next_chunk())
-                # Feeding nothing would tell the parser that this is the end.
-                for message in parser.feed(text) if text else ():
-                    self.process_message(message)
-                for message in parser.tick():
-                    self.process_message(message)
+                typed.feed(self._next_chunk())
         except OSError:
             # Nobody will see or type anything again. Reading on would only burn a core.
             self._loop.call_soon_threadsafe(partial(self._app.exit, return_code=HUNG_UP))
         finally:
-            with suppress(EOFError, ParseError):
-                for _ in parser.feed(""):
-                    pass
+            typed.end()

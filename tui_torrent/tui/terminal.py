@@ -30,6 +30,7 @@ from types import TracebackType
 from typing import Any
 
 from mpi_core.protocol.errors import reason
+from mpi_core.runtime.ancestry import Process, ancestry
 from mpi_core.runtime.launcher import find_launcher
 
 #: Seconds between two looks at a stop flag, at the keys, or at the window's size.
@@ -64,36 +65,6 @@ class Terminal:
 # ---------------------------------------------------------------------------------------- finding
 
 
-@dataclass(frozen=True, slots=True)
-class _Process:
-    """What /proc/<pid>/stat says of one process: its parent, its group, its terminal's state."""
-
-    pid: int
-    parent: int
-    group: int
-    #: Device number of the controlling terminal, 0 without one.
-    tty: int
-    #: The terminal's foreground process group, -1 without a terminal.
-    foreground: int
-
-    @classmethod
-    def read(cls, pid: int) -> _Process:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
-            # The command's name may hold spaces and parentheses: count from the last one.
-            fields = file.read().rpartition(")")[2].split()
-        return cls(pid, int(fields[1]), int(fields[2]), int(fields[4]), int(fields[5]))
-
-
-def _ancestry() -> Iterator[_Process]:
-    """This process, its parent and so on, as far as /proc lets us look."""
-    pid = os.getpid()
-    with suppress(OSError, ValueError, IndexError):
-        while pid > 0:
-            process = _Process.read(pid)
-            yield process
-            pid = process.parent
-
-
 def _has_open(pid: int | str, fd: int, tty: int) -> bool:
     """Whether a process's file descriptor is the given terminal."""
     try:
@@ -103,7 +74,7 @@ def _has_open(pid: int | str, fd: int, tty: int) -> bool:
     return stat.S_ISCHR(status.st_mode) and status.st_rdev in (tty, _DEV_TTY)
 
 
-def _device(tty: int, holders: list[_Process]) -> str | None:
+def _device(tty: int, holders: list[Process]) -> str | None:
     """The path of a terminal's device, or None if it has no name here (another mount namespace)."""
     major, minor = os.major(tty), os.minor(tty)
     names = [f"/dev/pts/{(major - 136) * 256 + minor}"]
@@ -120,7 +91,7 @@ def _device(tty: int, holders: list[_Process]) -> str | None:
     return None
 
 
-def _launcher(holders: list[_Process]) -> _Process:
+def _launcher(holders: list[Process]) -> Process:
     """The lowest of the processes on a terminal that stands for the whole job.
 
     Open MPI leaves its ranks the controlling terminal, in a group of their own that is always in the
@@ -139,14 +110,14 @@ def find_terminal() -> Terminal | str:
     """The terminal this job was started from, or one short sentence that says why there is none."""
     if not os.path.exists("/proc/self/stat"):
         return "a launcher's terminal can only be found on Linux"
-    ancestry = list(_ancestry())
-    tty = next((process.tty for process in ancestry if process.tty), 0)
+    processes = list(ancestry())
+    tty = next((process.tty for process in processes if process.tty), 0)
     if not tty:
         return "the job was not started from a terminal on this host"
     term = os.environ.get("TERM", "")
     if term in ("", "dumb", "unknown"):
         return f"the terminal cannot place text (TERM is {term or 'not set'})"
-    holders = [process for process in ancestry if process.tty == tty]
+    holders = [process for process in processes if process.tty == tty]
     launcher = _launcher(holders)
     if launcher.group != launcher.foreground:
         return "the job runs in the background"
@@ -159,6 +130,22 @@ def find_terminal() -> Terminal | str:
         return f"{path} cannot be opened ({reason(error).lower()})"
     reads = launcher.pid != os.getpid() and _has_open(launcher.pid, 0, tty)
     return Terminal(path, reads)
+
+
+def own_terminal() -> Terminal:
+    """The terminal that this process's standard input is, where it is one; OSError else.
+
+    /dev/tty is preferred: after `su`, the device itself may not be opened.
+    """
+    name = os.ttyname(0)
+    with suppress(OSError):
+        fd = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+        try:
+            if os.ttyname(fd) == name:
+                name = "/dev/tty"
+        finally:
+            os.close(fd)
+    return Terminal(name, launcher_reads=False)
 
 
 # ---------------------------------------------------------------------------------- using a terminal
