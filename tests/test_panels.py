@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.cells import cell_len
 
 from mpi_core.protocol import events as ev
 from mpi_core.protocol.events import Stamped
@@ -35,6 +36,7 @@ from tui_torrent.tui.panels.lines import (
 from tui_torrent.tui.panels.overview import Overview, arrange, gauge, header
 from tui_torrent.tui.panels.report import report_lines
 from tui_torrent.tui.panels.table import DROPPED, MAP_ROOM, heading, make_layout, percent, row
+from tui_torrent.tui.panels.text import parts
 from tui_torrent.view.ledger import Finding, Rule
 from tui_torrent.view.report import build
 from tui_torrent.view.story import Tail
@@ -343,3 +345,21 @@ def test_a_view_without_events_has_a_picture() -> None:
     assert "waiting for the clients" in plain(lines)
     view = SwarmView()
     assert heading(make_layout(view, 80), make_axis(view.files, 20))
+
+
+@given(text=st.text(alphabet="ab 語é ", max_size=80), room=st.integers(8, 30))
+def test_running_text_is_whole_and_in_its_room(text: str, room: int) -> None:
+    lines = parts(text, room)
+    assert all(cell_len(line) <= room for line in lines)
+    assert "".join(lines).replace(" ", "") == text.replace(" ", "")
+
+
+def test_a_word_is_broken_only_where_it_must() -> None:
+    assert parts("wanted " + 4 * "語" + " since nobody has it", 10) == [
+        "wanted",
+        "語語語語",
+        "since",
+        "nobody has",
+        "it",
+    ]
+    assert parts(12 * "語" + ": nobody", 10) == [5 * "語", 5 * "語", 2 * "語" + ":", "nobody"]

@@ -17,7 +17,7 @@ import sys
 import sysconfig
 import time
 from collections.abc import Callable, Iterable, Iterator, MutableSequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from importlib import import_module, metadata
 from importlib.machinery import EXTENSION_SUFFIXES
 from importlib.util import find_spec
@@ -78,10 +78,9 @@ class NotCompiled(Exception):
 
 def use_compiled(say: Callable[[str], object]) -> None:
     """Import the machines, none of which is imported yet, as machine code. ``say`` hears, in a line each,
-    what takes long and what they lack. For the main thread, since SIGTERM is to leave nothing behind."""
+    what takes long and what they lack. An exception meanwhile, such as a signal's, leaves nothing behind."""
     try:
-        with _terminable():
-            _use_compiled(say)
+        _use_compiled(say)
     except NotCompiled as error:
         say(f"the machines run as Python, at half the speed: {error}")
     except OSError as error:
@@ -93,16 +92,6 @@ def are_compiled() -> bool:
     """Whether the machines that were imported are machine code."""
     files = [str(getattr(sys.modules.get(name), "__file__", "")) for name in MACHINES]
     return all(file.endswith(tuple(EXTENSION_SUFFIXES)) for file in files)
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """SIGTERM as an exception, for as long as the block lasts."""
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _use_compiled(say: Callable[[str], object]) -> None:
