@@ -100,7 +100,7 @@ def test_what_is_small() -> None:
         ((Member("a", 1, 0o644),), (Member("a", 1, 0o644),)),
         ((Member("a", 3, 0o644),), (Member("b", 1, 0o644),)),
         ((Member("../a", 1, 0o644),), (Member("b", 1, 0o644),)),
-        ((Member("a", 1, 0o4755),), (Member("b", 1, 0o644),)),
+        ((Member("a", 1, 0o10000),), (Member("b", 1, 0o644),)),
         ((Member("a", -1, 0o644),), (Member("b", 3, 0o644),)),
         ((Member("a", 2, 0o644),),),
     ],

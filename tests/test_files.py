@@ -16,10 +16,7 @@ from hypothesis import strategies as st
 from mpi_core.protocol.errors import LocalProtocolError
 from mpi_core.protocol.manifest import MIN_SEGMENT_LENGTH, Manifest
 from mpi_core.runtime.disk import OPEN_FILES
-from mpi_core.runtime.files import (
-    OutputError,
-    RealFiles,
-)
+from mpi_core.runtime.files import OutputError, RealFiles
 from mpi_core.runtime.hashing import HashJob, hash_files
 from mpi_core.swarm.store import SegmentStore
 from tests.helpers.disk import LENGTH, download, manifest_of, mode_of, owning, segments_of, shared, tree_of
@@ -211,11 +208,14 @@ def test_a_link_in_place_of_a_file_is_replaced_not_followed(tmp_path: Path, out:
     assert not (tmp_path / "dangling").exists()
 
 
-def test_a_link_within_the_output_folder_is_used(out: Path) -> None:
+def test_a_link_within_the_output_folder_gives_way_to_a_folder(out: Path) -> None:
     (out / "real").mkdir(parents=True)
     (out / "link").symlink_to("real")
-    download(RealFiles(out, {}), "link/x", b"x")
-    assert tree_of(out) == {"real/x": b"x"}
+    files = RealFiles(out, {})
+    download(files, "link/x", b"x")
+    download(files, "real/x", b"y")
+    assert tree_of(out) == {"link/x": b"x", "real/x": b"y"}
+    assert not (out / "link").is_symlink()
 
 
 @pytest.mark.parametrize(("first", "second"), [("a", "a/b"), ("a/b", "a"), ("a", "a/b/c"), ("a/b/c", "a/b")])
@@ -346,11 +346,14 @@ def test_memory_does_not_grow_with_the_file(
     monkeypatch.setattr("mmap.mmap", lambda _, size: bytearray(size))
     path = tmp_path / "big"
     with open(path, "wb") as file:
-        file.truncate(64 * MIN_SEGMENT_LENGTH)
+        for _ in range(64):
+            file.write(b"x" * MIN_SEGMENT_LENGTH)
     tracemalloc.start()
     try:
-        job = HashJob("big", str(path), path.stat().st_size, 0o644)
+        job = HashJob("big", str(path), path.stat().st_size)
         (manifest,) = hash_files([job], "blake3", workers=1)
+        assert isinstance(manifest, Manifest)
+        assert manifest.segments == 64
         files = owning(out, {"big": path})
         files.finish(manifest)
         assert tracemalloc.get_traced_memory()[1] < 4 * MIN_SEGMENT_LENGTH

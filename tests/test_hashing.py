@@ -23,8 +23,8 @@ from mpi_core.protocol.messages import Stop
 from mpi_core.protocol.units import Rank
 from mpi_core.runtime import hashing, helper, pieces
 from mpi_core.runtime.clock import Clock
-from mpi_core.runtime.disk import HashingStopped, OutputError
-from mpi_core.runtime.hashing import HashJob, hash_files
+from mpi_core.runtime.disk import HashingStopped
+from mpi_core.runtime.hashing import HashJob, Unhashed, hash_files
 from mpi_core.runtime.helper import Helper
 from mpi_core.runtime.pieces import Hashed, Piece
 from mpi_core.runtime.reporter import Reporter
@@ -36,10 +36,12 @@ from tui_torrent.scenario import Scenario
 
 def job_of(path: Path, content: bytes, name: str = "n/f", mode: int = 0o644) -> HashJob:
     path.write_bytes(content)
-    return HashJob(name, str(path), len(content), mode)
+    path.chmod(mode)
+    return HashJob(name, str(path), len(content))
 
 
-def verified(manifest: Manifest, content: bytes) -> bool:
+def verified(manifest: Manifest | Unhashed, content: bytes) -> bool:
+    assert isinstance(manifest, Manifest)
     payloads = segments_of(manifest, content)
     return len(payloads) == manifest.segments and all(
         manifest.verifies(index, payload) for index, payload in enumerate(payloads)
@@ -49,10 +51,12 @@ def verified(manifest: Manifest, content: bytes) -> bool:
 @pytest.mark.parametrize("algorithm", ["blake3", "sha256"])
 @pytest.mark.parametrize("size", [0, 1, LENGTH, LENGTH + 1, 10 * LENGTH])
 def test_a_hashed_file_verifies(tmp_path: Path, algorithm: Algorithm, size: int) -> None:
-    content = bytes(range(size))
+    content = bytes(range(1, size + 1))
     (manifest,) = hash_files([job_of(tmp_path / "f", content, mode=0o4750)], algorithm, LENGTH)
+    assert isinstance(manifest, Manifest)
     assert (manifest.name, manifest.size, manifest.segment_length) == ("n/f", size, LENGTH)
-    assert (manifest.algorithm, manifest.mode) == (algorithm, 0o750)
+    assert (manifest.algorithm, manifest.mode) == (algorithm, 0o4750)
+    assert manifest.mtime == (tmp_path / "f").stat().st_mtime_ns
     assert verified(manifest, content)
 
 
@@ -83,6 +87,7 @@ def test_progress_adds_up_to_all_bytes(tmp_path: Path) -> None:
 
 def test_the_segment_length_follows_from_the_size(tmp_path: Path) -> None:
     (manifest,) = hash_files([job_of(tmp_path / "f", b"x")], "sha256")
+    assert isinstance(manifest, Manifest)
     assert manifest.segment_length == MIN_SEGMENT_LENGTH
 
 
@@ -95,16 +100,15 @@ def test_hashing_stops_when_asked_and_leaves_no_thread(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [0, 50, 99, 101, 200])
-def test_a_file_that_is_not_as_it_was_seen_is_an_error(tmp_path: Path, size: int) -> None:
-    job = job_of(tmp_path / "f", b"x" * 100)
+def test_a_file_that_is_not_as_it_was_seen_is_told_and_the_rest_is_hashed(tmp_path: Path, size: int) -> None:
+    jobs = [job_of(tmp_path / name, b"x" * 100, name) for name in "fg"]
     os.truncate(tmp_path / "f", size)
-    with pytest.raises(
-        OutputError, match=r"^cannot read '.*/f': (changed while it was hashed|shorter than it was)$"
-    ):
-        hash_files([job], "sha256", LENGTH)
+    changed, whole = hash_files(jobs, "sha256", LENGTH)
+    assert changed == Unhashed("f", "changed while it was hashed")
+    assert verified(whole, b"x" * 100)
 
 
-def test_a_file_that_is_written_to_between_two_of_its_stretches_is_an_error(
+def test_a_file_that_is_written_to_between_two_of_its_stretches_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hashing, "STRETCH_BYTES", LENGTH)
@@ -116,16 +120,23 @@ def test_a_file_that_is_written_to_between_two_of_its_stretches_is_an_error(
         return real(algorithm)
 
     monkeypatch.setattr(pieces, "segment_hasher", meddling)
-    with pytest.raises(OutputError, match="changed while it was hashed"):
-        hash_files([job], "sha256", LENGTH, workers=1)
+    assert hash_files([job], "sha256", LENGTH, workers=1) == (Unhashed("n/f", "changed while it was hashed"),)
 
 
 def test_what_cannot_be_hashed_is_named(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    kinds = {"pipe": "not a regular file", "nothing": "No such file or directory", ".": "not a regular file"}
-    for name, problem in kinds.items():
-        with pytest.raises(OutputError, match=rf"^cannot read '.*': {problem}$"):
-            hash_files([HashJob("f", str(tmp_path / name), 0, 0o644)], "sha256")
+    (tmp_path / "link").symlink_to("file")
+    (tmp_path / "file").touch()
+    kinds = {
+        "pipe": "not a regular file",
+        "nothing": "vanished before it was hashed",
+        ".": "not a regular file",
+        "link": "Too many levels of symbolic links",
+    }
+    jobs = [HashJob(name, str(tmp_path / name), 0) for name in (*kinds, "file")]
+    *wrong, right = hash_files(jobs, "sha256")
+    assert wrong == [Unhashed(name, problem) for name, problem in kinds.items()]
+    assert verified(right, b"")
     with pytest.raises(LocalProtocolError):
         hash_files([], "declared")
 
@@ -211,8 +222,11 @@ def test_what_a_helper_cannot_hash_is_named(
     jobs = [job_of(tmp_path / str(at), b"x", str(at)) for at in range(40)]
     for job in jobs[1:]:
         os.unlink(job.path)
-    with pytest.raises(OutputError, match=r"^cannot read '.*/1': No such file or directory$"):
-        hash_files(jobs, "blake3", workers=3)
+    first, *others = hash_files(jobs, "blake3", workers=3)
+    assert verified(first, b"x")
+    assert {other.reason for other in others if isinstance(other, Unhashed)} == {
+        "vanished before it was hashed"
+    }
     assert are_gone(helpers)
 
 
@@ -275,10 +289,10 @@ def test_a_client_whose_run_is_over_does_not_wait_until_its_folders_were_walked(
     network, clock, rank = LocalNetwork(), Clock(), Rank(1)
     shares = _Shares(network.endpoint(rank, "downloader"), clock, Reporter(rank, clock))
     endless, scenario = threading.Event(), create_autospec(Scenario, instance=True)
-    scenario.client.side_effect = lambda rank: endless.wait()
+    scenario.client.side_effect = lambda rank, out: endless.wait()
     network.endpoint(Rank(0), "tracker").send(rank, Stop(aborted=True))
     try:
         with pytest.raises(HashingStopped):
-            shares.found(scenario, rank)
+            shares.found(scenario, rank, Path())
     finally:
         endless.set()

@@ -16,6 +16,7 @@ from mpi_core.protocol.manifest import (
     MANY_SEGMENTS,
     MAX_SEGMENT_LENGTH,
     MIN_SEGMENT_LENGTH,
+    Hole,
     Manifest,
     first_name_problem,
     name_problem,
@@ -92,7 +93,7 @@ def test_a_shape_that_cannot_be(
         Manifest("file1", size, length, algorithm, (b"x",) * digests)
 
 
-@pytest.mark.parametrize("mode", [-1, 0o1000, 0o4755])
+@pytest.mark.parametrize("mode", [-1, 0o10000])
 def test_a_mode_is_permissions_alone(mode: int) -> None:
     with pytest.raises(RemoteProtocolError, match=f"mode {mode}"):
         Manifest("file1", 0, 4, "blake3", (), mode)
@@ -179,3 +180,40 @@ def test_a_manifest_may_not_make_its_receiver_reserve_more_than_64_mib_a_segment
     size = LONGEST_SEGMENT + 1
     with pytest.raises(RemoteProtocolError, match="segment length"):
         Manifest("file1", size, size, "blake3", (bytes(32),))
+
+
+# Holes ----------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.booleans(), min_size=2, max_size=12), st.integers(1, 4))
+def test_a_file_with_holes_has_its_segments_where_they_are(solid: list[bool], last: int) -> None:
+    slices = [bytes([at + 1]) * 4 if is_solid else bytes(4) for at, is_solid in enumerate(solid)]
+    slices[-1] = slices[-1][:last]
+    data, hash_of = b"".join(slices), segment_hasher("sha256")
+    holes: list[Hole] = []
+    digests = []
+    for payload in slices:
+        if any(payload):
+            digests.append(hash_of(payload))
+        else:
+            count = holes[-1].slices + 1 if holes else 1
+            if holes and holes[-1].segments == len(digests):
+                holes.pop()
+            holes.append(Hole(len(digests), count))
+    manifest = Manifest("f", len(data), 4, "sha256", tuple(digests), holes=tuple(holes))
+    for index in range(manifest.segments):
+        at = manifest.offset(index)
+        assert manifest.verifies(index, data[at : at + manifest.payload_length(index)])
+    assert manifest.payload_size == sum(len(payload) for payload in slices if any(payload))
+    filled = manifest.filled()
+    assert filled.digests == tuple(map(hash_of, slices))
+    assert (filled.payload_size, filled.offset(len(slices) - 1)) == (len(data), 4 * (len(slices) - 1))
+
+
+@pytest.mark.parametrize(
+    "holes",
+    [((0, 3),), ((2, 1),), ((0, 1), (0, 2)), ((1, 1), (0, 2)), ((0, 1), (1, 1)), ((0, 0),), ((-1, 1),)],
+)
+def test_holes_that_cannot_be(holes: tuple[tuple[int, int], ...]) -> None:
+    with pytest.raises(RemoteProtocolError):
+        Manifest("f", 8, 4, "sha256", (b"x",), holes=tuple(Hole(*hole) for hole in holes))

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mpi_core.protocol.patterns import glob_regex, match_names, pattern_problem
-from tui_torrent.scenario.shares import ShareError, shares_of
+from tui_torrent.scenario.shares import ShareError, all_shares
 
 NAMES = ("model.bin", "shards/a/1.bin", "shards/a/2.txt", "shards/b/1.bin", "shards/top.bin", "x/y")
 
@@ -127,7 +127,7 @@ def test_names_and_shares_are_those_that_pathlib_finds(tree: list[str], pattern:
         expected = by_pathlib(folder, pattern)
         assert sorted(match_names(pattern, names)) == expected
         try:
-            shared = sorted(shares_of(folder, pattern))
+            shared = [share.name for share in all_shares(folder, [pattern]).shares]
         except ShareError:
             shared = []
         assert shared == expected

@@ -222,7 +222,7 @@ class Four(Scenario):
     description = "demo/x"
     client_count = 4
 
-    def client(self, rank: int) -> ClientPlan:
+    def client(self, rank: int, out: Path | None = None) -> ClientPlan:
         return ClientPlan()
 
 

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace as replaced
+
 from mpi_core.protocol import events as ev
 from mpi_core.protocol.digest import Algorithm, segment_hasher
+from mpi_core.protocol.entries import OwnTree
 from mpi_core.protocol.errors import ScenarioError
 from mpi_core.protocol.manifest import Manifest
 from mpi_core.protocol.messages import Abort, Alive, Stop, Tag
@@ -61,15 +66,16 @@ def run_client(
             if problem or scenario is None:
                 raise ScenarioError(problem or "no scenario")
             shares = _Shares(downloads, clock, reporter)
-            plan = shares.found(scenario, world.rank)
+            plan = shares.found(scenario, world.rank, options.out or scenario.default_out)
             outputs = {"--report": options.report, "--journal": options.journal}
             refuse_inputs(outputs, (share.path for share in plan.shares))
             if plan.out is None:
                 # A folder of the user's choice may hold what they like.
                 refuse_results(outputs, _results(world.rank, options, scenario))
             backing = _backing(world.rank, options, scenario, plan, made)
-            owned = plan.declared + shares.hashed(plan, options)
-            machines = _machines(world, roles, options, scenario, plan, owned, backing)
+            owned, unreadable = shares.hashed(plan, options)
+            tree = OwnTree(plan.found.entries, plan.found.twins, unreadable)
+            machines = _machines(world, roles, options, scenario, plan, owned, tree, backing)
         except (ScenarioError, OSError) as error:
             machines = {"download": Bystander(Abort(2, str(error)))}
         except HashingStopped:
@@ -154,6 +160,7 @@ def _machines(
     scenario: Scenario,
     plan: ClientPlan,
     owned: tuple[Manifest, ...],
+    tree: OwnTree,
     backing: RealFiles | DeclaredFiles,
 ) -> dict[str, Machine]:
     config = options.swarm_config(scenario.rate)
@@ -166,7 +173,7 @@ def _machines(
     beside = frozenset[Rank]() if options.over_mpi else world.beside
     me, clients = roles.clients[world.rank - 1], roles.client_count
     return {
-        "download": Downloader(me, clients, store, plan.wants, config, rng, plan.patterns),
+        "download": Downloader(me, clients, store, plan.wants, config, rng, plan.patterns, tree),
         "upload": Uploader(me, clients, store, config, beside),
     }
 
@@ -182,17 +189,17 @@ class _Shares:
         self._total = self._done = 0
         self._told_at = self._alive_at = 0.0
 
-    def found(self, scenario: Scenario, rank: int) -> ClientPlan:
+    def found(self, scenario: Scenario, rank: int, out: Path) -> ClientPlan:
         """The plan of that client; folders of millions of files take their time."""
         if not scenario.shares(rank):
-            return scenario.client(rank)
+            return scenario.client(rank, out)
         from concurrent.futures import Future, wait
 
         plan = Future[ClientPlan]()
 
         def walk() -> None:
             try:
-                plan.set_result(scenario.client(rank))
+                plan.set_result(scenario.client(rank, out))
             except BaseException as error:
                 plan.set_exception(error)
 
@@ -203,14 +210,34 @@ class _Shares:
                 raise HashingStopped
         return plan.result()
 
-    def hashed(self, plan: ClientPlan, options: Options) -> tuple[Manifest, ...]:
-        if not plan.shares:
-            return ()
-        from mpi_core.runtime.hashing import HashJob, hash_files
+    def hashed(self, plan: ClientPlan, options: Options) -> tuple[tuple[Manifest, ...], int]:
+        """What the client owns; and how much it could not read, which is told."""
+        if not plan.shares and not plan.found.unreadable and not plan.found.untravelled:
+            return plan.declared, 0
+        from mpi_core.runtime.hashing import HashJob, Unhashed, hash_files
 
-        self._total = sum(share.size for share in plan.shares)
-        jobs = [HashJob(share.name, share.path, share.size, share.mode) for share in plan.shares]
-        return hash_files(jobs, options.digest, plan.segment_length, self._progress, self._stopped)
+        # The bytes of one file are read once, however many names it has.
+        first_of = {name: names[0] for names in plan.found.twins for name in names}
+        shares = [share for share in plan.shares if first_of.get(share.name, share.name) == share.name]
+        self._total = sum(share.size for share in shares)
+        jobs = [HashJob(share.name, share.path, share.size) for share in shares]
+        results = hash_files(jobs, options.digest, plan.segment_length, self._progress, self._stopped)
+        of = {result.name: result for result in results}
+        owned: list[Manifest] = []
+        unread = list(plan.found.unreadable)
+        for share in plan.shares:
+            result = of[first_of.get(share.name, share.name)]
+            if isinstance(result, Unhashed):
+                unread.append((share.name, result.reason))
+            else:
+                owned.append(result if result.name == share.name else replaced(result, name=share.name))
+        self._tell("untravelled", plan.found.untravelled)
+        self._tell("unreadable", sorted(unread))
+        return tuple(owned), len(unread)
+
+    def _tell(self, what: ev.Loss, files: Sequence[tuple[str, str]]) -> None:
+        if files:
+            self._reporter.tell(ev.NotKept(what, tuple(files[: ev.LOSSES_LISTED]), len(files)))
 
     def _progress(self, size: int) -> None:
         self._done += size

@@ -19,7 +19,7 @@ from mpi_core.swarm.config import Strategy, SwarmConfig
 from tui_torrent.client import run_client
 from tui_torrent.config import Options
 from tui_torrent.launch import AGREEMENT
-from tui_torrent.scenario.plan import ClientPlan, Scenario
+from tui_torrent.scenario.plan import ClientPlan, Scenario, expanded
 from tui_torrent.tracker import run_tracker
 from tui_torrent.view.report import Report, problems
 
@@ -47,22 +47,25 @@ class _Call(Scenario):
 
     description = "a call of distribute"
 
-    def __init__(self, clients: int, root: Name, share: tuple[str, ...], plan: ClientPlan) -> None:
+    def __init__(self, clients: int, root: str, share: tuple[str, ...], plan: ClientPlan) -> None:
         self.client_count = clients
-        self._root = os.path.expanduser(root)
+        self._root = root
         self._share = share
         self._plan = plan
 
     def shares(self, rank: int) -> bool:
         return bool(self._share)
 
-    def client(self, rank: int) -> ClientPlan:
+    def client(self, rank: int, out: Path | None = None) -> ClientPlan:
         from tui_torrent.scenario.shares import ShareError, all_shares
 
-        if self._share and not os.path.isdir(self._root):
+        if not self._share:
+            return self._plan
+        if not os.path.isdir(self._root):
             raise ScenarioError(f"rank {rank}: expected root to be a folder, found none at {self._root!r}")
+        apart = {os.path.realpath(self._plan.out or ".")} if self._plan.patterns else ()
         try:
-            return replace(self._plan, shares=all_shares(self._root, self._share))
+            return replace(self._plan, found=all_shares(self._root, self._share, apart))
         except ShareError as error:
             raise ScenarioError(f"rank {rank}: {error}") from None
 
@@ -118,10 +121,16 @@ def distribute(
         out=Path(),
     )
     shares, wants = _names(share), _names(want)
-    plan = ClientPlan(patterns=wants, rate=rate, out=os.path.expanduser(os.fspath(out)))
-    scenario = _Call(roles.client_count, root, shares, plan)
-    told: list[Report] = []
     problem = _problem(world.rank, shares, wants, rate, options)
+    paths = {"root": os.fspath(root), "out": os.fspath(out)}
+    for key, path in paths.items():
+        try:
+            paths[key] = expanded(path)
+        except ValueError as error:
+            problem = problem or f"rank {world.rank}: expected {key} to be a path, found {path!r}: {error}"
+    plan = ClientPlan(patterns=wants, rate=rate, out=paths["out"])
+    scenario = _Call(roles.client_count, paths["root"], shares, plan)
+    told: list[Report] = []
     if world.rank == TRACKER:
         code = run_tracker(world, roles, options, scenario, problem, told.append)
     else:

@@ -92,8 +92,13 @@ def given(text: str) -> str:
 
 
 def path(text: str) -> Path:
-    """The type of paths, none of them empty."""
-    return Path(given(text))
+    """The type of paths that may be written to, none of them empty; ``~`` and variables are replaced."""
+    from tui_torrent.scenario.plan import expanded, quoted
+
+    try:
+        return Path(expanded(given(text)))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"expected a path, found {quoted(text)}: {error}") from None
 
 
 def add_choices_of_the_swarm(parser: argparse.ArgumentParser) -> None:

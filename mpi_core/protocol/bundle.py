@@ -32,6 +32,7 @@ def is_small(manifest: Manifest) -> bool:
         manifest.algorithm != "declared"
         and manifest.segments <= 1
         and manifest.size <= SMALL_FILE
+        and not manifest.holes
         and not manifest.members
     )
 
@@ -49,7 +50,7 @@ def bundle(name: str, files: Sequence[Manifest]) -> Manifest:
         segment_length=length,
         algorithm=algorithm,
         digests=tuple(digest_of(b"".join(chain.from_iterable(f.digests for f in s))) for s in segments),
-        members=tuple(tuple(Member(f.name, f.size, f.mode) for f in s) for s in segments),
+        members=tuple(tuple(Member(f.name, f.size, f.mode, f.mtime) for f in s) for s in segments),
     )
 
 

@@ -7,6 +7,8 @@ events, one JSON object a line. Names are in the past tense, times in seconds, s
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from mpi_core.protocol.digest import Algorithm
@@ -142,6 +144,24 @@ class ShareHashed(Event, frozen=True):
     total: int
 
 
+#: What was not shared, or not kept. ``untravelled`` is what no swarm carries (a FIFO, a socket, a device) and
+#: ``attributes`` what the file system does not take (modes, times); nothing is missing for their sake.
+#: ``unreadable`` is what could not be shared, ``unmade`` what could not be made here: either is missing.
+Loss = Literal["untravelled", "unreadable", "unmade", "attributes"]
+
+#: A NotKept event names up to this many files; above, it only counts them.
+LOSSES_LISTED = 1000
+
+
+class NotKept(Event, frozen=True):
+    """What of a tree does not arrive as it is, all of one kind at once."""
+
+    what: Loss
+    #: Names, each with what is the matter with it; the first LOSSES_LISTED of ``count``.
+    files: tuple[tuple[str, str], ...]
+    count: int
+
+
 class InitSent(Event, frozen=True):
     owned: tuple[OwnedFile, ...]
 
@@ -150,7 +170,7 @@ class InitAckReceived(Event, frozen=True):
     """Downloads may begin; these are the files that the client wants, its own ones included."""
 
     wanted: tuple[str, ...]
-    #: Bundles of its small files, which it owns from now on.
+    #: Bundles of its small files, and its files with holes, which it owns from now on.
     bundled: tuple[OwnedFile, ...] = ()
 
 
@@ -303,6 +323,7 @@ AnyEvent = (
     | TrackerLoad
     | RunAborted
     | ShareHashed
+    | NotKept
     | InitSent
     | InitAckReceived
     | SwarmRequested

@@ -14,6 +14,7 @@ from typing import ClassVar, Literal
 
 import msgspec
 
+from mpi_core.protocol.entries import Entry, Twins
 from mpi_core.protocol.manifest import Manifest
 from mpi_core.protocol.units import Payload, Rank, SegmentIndex, Ticket
 
@@ -71,6 +72,11 @@ class Init(Message, frozen=True, array_like=True):
     patterns: tuple[str, ...] = ()
     #: Names that I want as they stand, so that no bundle swallows them.
     names: tuple[str, ...] = ()
+    #: Folders and links of what I share, and which of its names are one file.
+    entries: tuple[Entry, ...] = ()
+    twins: tuple[Twins, ...] = ()
+    #: How many files I was to share and could not read.
+    unreadable: int = 0
 
 
 class Bundled(msgspec.Struct, frozen=True, array_like=True):
@@ -90,6 +96,12 @@ class InitAck(Message, frozen=True, array_like=True):
     matched: tuple[tuple[str, ...], ...] = ()
     #: Bundles of files that the client owns.
     bundles: tuple[Bundled, ...] = ()
+    #: Folders and links that belong to what it wants; and for each file, or link, of several wanted names
+    #: these names. Only the first of them is in ``matched`` or an entry.
+    entries: tuple[Entry, ...] = ()
+    twins: tuple[Twins, ...] = ()
+    #: Files that the client owns whose holes have segments.
+    filled: tuple[str, ...] = ()
 
 
 class SwarmRequest(Message, frozen=True, array_like=True):

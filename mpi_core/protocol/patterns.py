@@ -4,7 +4,9 @@ A pattern is tried as a name, then as a folder (all below it), then as a glob wi
 pathlib's: ``*``, ``?`` and ``[...]`` stay within one component and match dot-files too, ``**`` is any
 number of components. It names files, never folders: ``a/*`` is the files of ``a``, and a trailing
 ``**`` is every file below. Python 3.10–3.12 have no ``PurePath.full_match``, and pathlib's glob itself
-changed with 3.13; this meaning is the same everywhere, on a disk (shares) and off it (wants).
+changed with 3.13; this meaning is the same everywhere, on a disk (shares) and off it (wants). A symbolic
+link is a name like a file's. Folders come with what is below them, and on their own where a pattern means all
+that is below something: a folder's name, or a glob whose end is ``**`` or ``**/*``.
 """
 
 from __future__ import annotations
@@ -41,6 +43,32 @@ def match_names(pattern: str, names: Sequence[str]) -> tuple[str, ...]:
         return below
     matches = glob_regex(parts).fullmatch
     return tuple(name for name in names if matches(name))
+
+
+def match_folders(pattern: str, folders: Sequence[str]) -> tuple[str, ...]:
+    """Those of ``folders`` that ``pattern`` means, as a folder or as a glob that means all below one."""
+    parts = pattern_parts(pattern)
+    if parts is None:
+        return ()
+    if not parts:
+        return tuple(folders)
+    path = "/".join(parts)
+    below = tuple(name for name in folders if name == path or name.startswith(path + "/"))
+    if below or not is_deep(parts):
+        return below
+    matches = glob_regex(parts).fullmatch
+    return tuple(name for name in folders if matches(name))
+
+
+def is_deep(parts: Parts) -> bool:
+    """Whether a glob means all that is below what its first parts mean."""
+    return parts[-1:] == ("**",) or parts[-2:] == ("**", "*")
+
+
+def means_all(pattern: str) -> bool:
+    """Whether ``pattern`` means the root folder itself, with all that is below."""
+    parts = pattern_parts(pattern)
+    return parts is not None and (not parts or (is_deep(parts) and set(parts[:-1]) <= {"**"}))
 
 
 def pattern_problem(pattern: str) -> str | None:

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from itertools import groupby
 
 from mpi_core.protocol.errors import TorrentError, reason
+from mpi_core.protocol.names import bytes_of, name_of
 
 #: Files held open by each of a backing's two threads.
 OPEN_FILES = 32
@@ -17,11 +18,14 @@ OPEN_FILES = 32
 #: What is added to a file's name until it is whole.
 PART = ".part"
 
+#: What names begin with that are there for a moment only.
+TEMPORARY = ".tui_torrent-"
+
 #: Bytes in a component of a path: what every usual file system allows.
 MAX_COMPONENT = 255
 
-#: How a file is opened to be read; a pipe that took its place is not waited for.
-READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+#: How a file is opened to be read; a pipe that took its place is not waited for, nor a link followed.
+READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW
 #: How a file is made that must not be there.
 CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 #: How a folder is opened to reach what is in it: where that is possible, without the right to list it.
@@ -32,6 +36,10 @@ FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
 #: what is read, hashed and written one after the other stays in a core's own cache meanwhile.
 PIECE = 256 * 1024
 
+
+#: What a file system leaves out of a file that has nothing there.
+PAGE = 4096
+ZEROS = bytes(PAGE)
 
 #: A whole file to be read: its absolute path, and its bytes.
 SmallFile = tuple[bytes, int]
@@ -46,9 +54,10 @@ class HashingStopped(TorrentError):
 
 
 class OpenFiles:
-    """At most OPEN_FILES descriptors of one thread; the longest unused is closed first."""
+    """At most so many descriptors of one thread; the longest unused is closed first."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = OPEN_FILES) -> None:
+        self._most = most
         self._fds: OrderedDict[str, int] = OrderedDict()
 
     def get(self, name: str) -> int | None:
@@ -59,7 +68,7 @@ class OpenFiles:
 
     def add(self, name: str, fd: int) -> None:
         self._fds[name] = fd
-        if len(self._fds) > OPEN_FILES:
+        if len(self._fds) > self._most:
             os.close(self._fds.popitem(last=False)[1])
 
     def close(self, name: str) -> None:
@@ -72,6 +81,16 @@ class OpenFiles:
             self.close(name)
 
 
+def name_on_disk(path: str) -> str:
+    """The swarm's name of what this process knows by ``path``."""
+    return path if path.isascii() else name_of(os.fsencode(path))
+
+
+def path_of(name: str) -> str:
+    """By which path this process reaches what has that name in the swarm."""
+    return name if name.isascii() else os.fsdecode(bytes_of(name))
+
+
 def partial_name(name: str, number: int) -> str:
     """``name.part`` for 1, then ``name.part.part`` …; cut where a file system would refuse it."""
     suffix = PART * number if number <= 8 else f".{number}{PART}"
@@ -79,7 +98,14 @@ def partial_name(name: str, number: int) -> str:
     if 4 * len(name) <= room:  # At most, in UTF-8.
         return name + suffix
     folder, slash, last = name.rpartition("/")
-    return folder + slash + last.encode()[:room].decode(errors="ignore") + suffix
+    return folder + slash + name_of(_whole_characters(bytes_of(last), room)) + suffix
+
+
+def _whole_characters(raw: bytes, room: int) -> bytes:
+    """The first of ``raw``, so many bytes at most; none of UTF-8's characters is cut."""
+    while room < len(raw) and raw[room] & 0xC0 == 0x80:
+        room -= 1
+    return raw[:room]
 
 
 def read_into(fd: int, buffer: memoryview, offset: int) -> None:
@@ -131,10 +157,25 @@ def write_all(fd: int, payload: bytes | bytearray | memoryview, offset: int) -> 
         written = os.pwrite(fd, payload[:PIECE], offset)
 
 
+def write_sparse(fd: int, payload: bytes | bytearray | memoryview, offset: int) -> None:
+    """Write but the pages that are not zeros alone, where nothing but zeros is yet."""
+    view, begun = memoryview(payload), None
+    for start in range(0, len(view), PAGE):
+        page = view[start : start + PAGE]
+        is_zero = bytes(page) == ZEROS[: len(page)]
+        if is_zero and begun is not None:
+            write_all(fd, view[begun:start], offset + begun)
+            begun = None
+        elif not is_zero and begun is None:
+            begun = start
+    if begun is not None:
+        write_all(fd, view[begun:], offset + begun)
+
+
 @contextmanager
-def opened(path: str | bytes, flags: int) -> Iterator[int]:
-    """A descriptor of a file or a folder, for as long as the block lasts."""
-    fd = os.open(path, flags)
+def opened(path: str | bytes, flags: int, below: int | None = None) -> Iterator[int]:
+    """A descriptor of a file or a folder, ``below`` an open one, for as long as the block lasts."""
+    fd = os.open(path, flags, 0o600, dir_fd=below)
     try:
         yield fd
     finally:

@@ -4,7 +4,7 @@ The work is cut into *stretches*, of one large file or over many small ones, and
 one after the other: reading and hashing both leave the interpreter to others. Small files leave it for so
 short a time that two threads of them only wait for each other: they have one thread here, and where they are
 many one for each helper, a process of its own. No memory is taken but a segment for each of these, and what a
-helper is. What the disk refuses is an OutputError, and so is a file that changes meanwhile.
+helper is. A file that cannot be read, or changes meanwhile, costs no other file anything.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ from typing import NamedTuple
 
 from mpi_core.protocol.digest import Algorithm
 from mpi_core.protocol.errors import LocalProtocolError
-from mpi_core.protocol.manifest import Manifest, segment_length_for
-from mpi_core.runtime.disk import HashingStopped, plainly
+from mpi_core.protocol.manifest import Hole, Manifest, segment_length_for
+from mpi_core.protocol.units import Digest
+from mpi_core.runtime.disk import HashingStopped
 from mpi_core.runtime.helper import Helper, HelperGone
-from mpi_core.runtime.pieces import Hashed, Piece, hash_pieces
+from mpi_core.runtime.pieces import CHANGED, Hashed, Piece, Version, hash_pieces
 
 #: A stretch is of about so many bytes, or of so many files.
 STRETCH_BYTES = 32 * 1024 * 1024
@@ -44,12 +45,18 @@ _Hand = Callable[[Sequence[Piece]], list[Hashed]]
 
 
 class HashJob(NamedTuple):
-    """A real file to be hashed. The size is what was seen; one that has changed since is an error."""
+    """A real file to be hashed. The size is what was seen; one that has changed since is not hashed."""
 
     name: str
     path: str
     size: int
-    mode: int
+
+
+class Unhashed(NamedTuple):
+    """A file that could not be hashed, and why."""
+
+    name: str
+    reason: str
 
 
 def usable_cores() -> int:
@@ -64,13 +71,13 @@ def hash_files(
     on_progress: Callable[[int], None] = lambda _: None,
     should_stop: Callable[[], bool] = lambda: False,
     workers: int | None = None,
-) -> tuple[Manifest, ...]:
-    """The manifests of real files, in the order of ``jobs``.
+) -> tuple[Manifest | Unhashed, ...]:
+    """The manifests of real files, in the order of ``jobs``; instead of it, why there is none.
 
     ``segment_length`` in bytes; None is what every owner of a file of that size uses. In the calling thread,
     a few times a second, ``on_progress`` gets the bytes hashed since its last call, and ``should_stop`` is
     asked. ``workers`` None: as many as there are cores; as many at most take the small files. Raises
-    OutputError of the first file that cannot be hashed, and HashingStopped.
+    HashingStopped.
     """
     if algorithm == "declared":
         raise LocalProtocolError("declared files are not hashed")
@@ -206,14 +213,49 @@ def _joined(
     stretches: Sequence[Sequence[Piece]],
     results: Sequence[Hashed],
     algorithm: Algorithm,
-) -> Iterator[Manifest]:
+) -> Iterator[Manifest | Unhashed]:
     found = zip(chain.from_iterable(stretches), results, strict=True)
     for job in jobs:
-        piece, (version, digests) = next(found)
+        piece, result = next(found)
+        parts = [result]
         while piece.end < job.size:
-            piece, (another, more) = next(found)
-            if another != version:
-                with plainly("read", job.path):
-                    raise OSError("changed while it was hashed")
-            digests += more
-        yield Manifest(job.name, job.size, piece.length, algorithm, tuple(digests), job.mode & 0o777)
+            piece, result = next(found)
+            parts.append(result)
+        yield _manifest(job, piece.length, parts, algorithm)
+
+
+def _manifest(
+    job: HashJob, length: int, parts: Sequence[Hashed], algorithm: Algorithm
+) -> Manifest | Unhashed:
+    version: Version | None = None
+    digests: list[Digest] = []
+    holes: list[Hole] = []
+    slices = 0
+    for part in parts:
+        if isinstance(part, str):
+            return Unhashed(job.name, part)
+        if version is not None and not version.is_same(part[0]):
+            return Unhashed(job.name, CHANGED)
+        version = part[0]
+        for digest in part[1]:
+            if digest is not None:
+                digests.append(digest)
+                continue
+            slices += 1
+            if holes and holes[-1].segments == len(digests):
+                holes.pop()
+            holes.append(Hole(len(digests), slices))
+    assert version is not None
+    # Further times than 64 bits of nanoseconds tell are no file's.
+    mtime = min(max(version.mtime, -(2**63)), 2**63 - 1)
+    return Manifest(
+        job.name,
+        job.size,
+        length,
+        algorithm,
+        tuple(digests),
+        version.mode,
+        mtime=mtime,
+        holes=tuple(holes),
+        sparse=version.sparse,
+    )

@@ -13,8 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from mpi_core.protocol.digest import Algorithm
-from mpi_core.runtime.disk import OutputError
-from mpi_core.runtime.pieces import Hashed, Piece, put, take
+from mpi_core.runtime.pieces import Hashed, Piece, Version, put, take
 
 #: It finds its modules where this process has found them, without what else happens when Python starts; those
 #: of this package, which a hook may have found, in ROOT.
@@ -51,15 +50,13 @@ class Helper:
         return self._process.pid
 
     def hash_pieces(self, pieces: Sequence[Piece], algorithm: Algorithm) -> list[Hashed]:
-        """As the function of that name. Raises OutputError, and HelperGone."""
+        """As the function of that name. Raises HelperGone."""
         try:
             put(self._to, (algorithm, list(map(tuple, pieces))))
-            problem, found = take(self._from)
+            found = take(self._from)
         except (OSError, EOFError, ValueError) as error:
             raise HelperGone("the process has ended") from error
-        if problem:
-            raise OutputError(problem)
-        return found  # type: ignore[no-any-return]
+        return [one if isinstance(one, str) else (Version._make(one[0]), one[1]) for one in found]
 
     def stop(self) -> None:
         """End the process, whatever it is at: who waits for it hears that it is gone. Any thread may."""

@@ -16,7 +16,7 @@ from errno import EACCES, EBUSY, EPERM, EROFS
 from typing import BinaryIO
 
 from mpi_core.protocol.errors import ScenarioError, reason
-from mpi_core.runtime.disk import CREATE, identity
+from mpi_core.runtime.disk import CREATE, TEMPORARY, identity
 
 #: A path, as an option or a scenario gives it.
 Path = str | os.PathLike[str]
@@ -86,7 +86,7 @@ class OutputFile:
             raise ScenarioError(f"cannot write {self.path!r}: {reason(error)}") from None
 
     def _replace(self, content: bytes) -> None:
-        name = f".tui_torrent-{os.getpid()}-{os.urandom(8).hex()}"
+        name = f"{TEMPORARY}{os.getpid()}-{os.urandom(8).hex()}"
         beside = os.path.join(os.path.dirname(self._target), name)
         try:
             with open(os.open(beside, CREATE, 0o666), "wb") as file:
@@ -102,7 +102,7 @@ class OutputFile:
 
 def check_output(out: Path) -> None:
     """Make the folder ``out`` and prove that a file can be made in it; raises ScenarioError."""
-    probe = os.path.join(out, f".tui_torrent-{os.getpid()}-{os.urandom(8).hex()}")
+    probe = os.path.join(out, f"{TEMPORARY}{os.getpid()}-{os.urandom(8).hex()}")
     try:
         os.makedirs(out, exist_ok=True)
         os.close(os.open(probe, CREATE, 0o600))

@@ -3,6 +3,7 @@ it loads little."""
 
 from __future__ import annotations
 
+import errno
 import marshal
 import os
 import signal
@@ -16,12 +17,34 @@ from mpi_core.protocol.digest import Algorithm, segment_hasher
 from mpi_core.protocol.errors import reason
 from mpi_core.protocol.units import Digest, Payload
 from mpi_core.runtime.buffers import paged
-from mpi_core.runtime.disk import READ, HashingStopped, OutputError, read_into
+from mpi_core.runtime.disk import READ, ZEROS, HashingStopped, read_into
 
-#: What tells whether a file has changed: its size and when it was last written to.
-Version = tuple[int, int]
-#: Of a piece: its file's version, and its segments' digests.
-Hashed = tuple[Version, list[Digest]]
+
+class Version(NamedTuple):
+    """What tells whether a file has changed, and what else of it travels."""
+
+    size: int
+    #: When it was last written to, in nanoseconds since 1970.
+    mtime: int
+    #: The permission bits.
+    mode: int
+    #: Whether it takes less room on the disk than it has bytes.
+    sparse: bool
+
+    def is_same(self, other: Sequence[int]) -> bool:
+        """Whether the bytes are the same, as far as the system tells."""
+        return (self.size, self.mtime) == tuple(other[:2])
+
+
+#: Of a piece: its file's version, and its slices' digests, None for those of zeros alone where there are
+#: several; or why it could not be hashed.
+Hashed = tuple[Version, list[Digest | None]] | str
+
+#: What is said of a file that is no longer what it was.
+CHANGED = "changed while it was hashed"
+
+#: Where a file's next bytes are, for systems that can tell.
+_SEEK_DATA = getattr(os, "SEEK_DATA", None)
 
 
 class Piece(NamedTuple):
@@ -42,8 +65,7 @@ def hash_pieces(
     hashed: Callable[[int], None] = lambda size: None,
     halted: Callable[[], bool] = lambda: False,
 ) -> list[Hashed]:
-    """``hashed`` gets the bytes of each segment; ``halted`` is asked before it. Raises OutputError of the
-    first file that cannot be read or has changed, and HashingStopped."""
+    """``hashed`` gets the bytes of each slice; ``halted`` is asked before it. Raises HashingStopped."""
     # Many pieces are small: whatever can be made once for all of them is.
     digest_of = segment_hasher(algorithm)
     buffer = memoryview(paged(max(min(piece.length, piece.end - piece.start) for piece in pieces)))
@@ -58,25 +80,37 @@ def _hash_piece(
     halted: Callable[[], bool],
 ) -> Hashed:
     path, size, length, at, end = piece
-    digests = []
+    digests: list[Digest | None] = []
     try:
         fd = os.open(path, READ)
         try:
             before = _version(fd)
+            if before.size != size:
+                return CHANGED
+            #: No bytes but zeros are before this place.
+            data_at = _data_from(fd, at) if before.sparse else 0
             while at < end:
                 if halted():
                     raise HashingStopped("hashing stopped")
                 payload = buffer[: min(length, end - at)]
-                read_into(fd, payload, at)
-                digests.append(digest_of(payload))
+                if data_at >= at + len(payload) and size > length:
+                    digests.append(None)
+                else:
+                    read_into(fd, payload, at)
+                    is_hole = size > length and _is_zero(payload)
+                    digests.append(None if is_hole else digest_of(payload))
+                    if before.sparse:
+                        data_at = _data_from(fd, at + len(payload))
                 at += len(payload)
                 hashed(len(payload))
-            if not before == _version(fd) or before[0] != size:
-                raise OSError("changed while it was hashed")
+            if not before.is_same(_version(fd)):
+                return CHANGED
         finally:
             os.close(fd)
+    except FileNotFoundError:
+        return "vanished before it was hashed"
     except OSError as error:
-        raise OutputError(f"cannot read {path!r}: {reason(error)}") from error
+        return reason(error)
     return before, digests
 
 
@@ -84,7 +118,25 @@ def _version(fd: int) -> Version:
     status = os.fstat(fd)
     if not stat.S_ISREG(status.st_mode):
         raise OSError("not a regular file")
-    return status.st_size, status.st_mtime_ns
+    size, mode = status.st_size, stat.S_IMODE(status.st_mode)
+    return Version(size, status.st_mtime_ns, mode, status.st_blocks * 512 < size)
+
+
+def _is_zero(payload: memoryview) -> bool:
+    # Nearly all others are told by their first bytes.
+    first = payload[: len(ZEROS)]
+    return bytes(first) == ZEROS[: len(first)] and not payload.tobytes().strip(b"\0")
+
+
+def _data_from(fd: int, at: int) -> int:
+    """Where bytes begin, from there on, that take room on the disk."""
+    if _SEEK_DATA is None:
+        return at
+    try:
+        return os.lseek(fd, at, _SEEK_DATA)
+    except OSError as error:
+        # There are none to the end; or the file system cannot tell.
+        return sys.maxsize if error.errno == errno.ENXIO else at
 
 
 # Between two processes: one interpreter's marshal is the other's ------------------------------
@@ -111,13 +163,13 @@ def take(source: IO[bytes]) -> Any:
 
 
 def serve() -> None:
-    """Until stdin ends, hash what comes there; the answer, on stdout, is an error's text and the digests."""
+    """Until stdin ends, hash what comes there; the answers go to stdout."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with suppress(EOFError, BrokenPipeError):
         while True:
             algorithm, pieces = take(sys.stdin.buffer)
-            try:
-                answer: tuple[str, list[Hashed]] = "", hash_pieces(list(map(Piece._make, pieces)), algorithm)
-            except OutputError as error:
-                answer = str(error), []
-            put(sys.stdout.buffer, answer)
+            found = hash_pieces(list(map(Piece._make, pieces)), algorithm)
+            # The types that can be sent have no names.
+            put(
+                sys.stdout.buffer, [one if isinstance(one, str) else (tuple(one[0]), one[1]) for one in found]
+            )

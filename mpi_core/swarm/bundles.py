@@ -1,8 +1,8 @@
 """Which small files the tracker puts together.
 
 Files with the same owners and the same wanters go the same ways, so nothing is lost if they go as one. A
-file is left alone where somebody wants it by its exact name, or where one of its owners wants it too (it
-puts that file where it wants it, and needs no swarm).
+file is left alone where somebody wants it by its exact name, where one of its owners wants it too (it puts
+that file where it wants it, and needs no swarm), where it has holes, and where it is another's twin.
 """
 
 from __future__ import annotations
@@ -17,11 +17,16 @@ from mpi_core.protocol.units import Rank
 
 
 def group(
-    files: Iterable[Manifest], inits: Mapping[Rank, Init], matched: Mapping[str, Sequence[str]], least: int
+    files: Iterable[Manifest],
+    inits: Mapping[Rank, Init],
+    matched: Mapping[str, Sequence[str]],
+    least: int,
+    twins: Container[str] = (),
 ) -> list[Bundled]:
     """The bundles that are worth it, of at least ``least`` members each, in a fixed order.
 
-    ``inits`` are the clients' own, by rank, ascending; ``matched`` the names that each pattern in them means.
+    ``inits`` are the clients' own, by rank, ascending; ``matched`` the names that each pattern in them means;
+    ``twins`` the names of files that are others' as well, and that few need fetch.
     """
     owners: dict[str, list[Rank]] = {}
     for rank, init in inits.items():
@@ -40,6 +45,8 @@ def group(
     groups: dict[tuple[object, ...], list[str]] = {}
     for manifest in files:
         name = manifest.name
+        if name in twins or manifest.sparse:
+            continue
         if name in wanters and name not in alone and is_small(manifest):
             ways = (manifest.algorithm, tuple(owners[name]), tuple(wanters[name]))
             groups.setdefault(ways, []).append(name)

@@ -17,13 +17,15 @@ from typing import Any
 from mpi_core.protocol import events as ev
 from mpi_core.protocol import messages as msg
 from mpi_core.protocol.bitfield import Bitfield
+from mpi_core.protocol.entries import NO_TREE, OwnTree
 from mpi_core.protocol.errors import RemoteProtocolError, UnreadableError
 from mpi_core.protocol.manifest import Manifest
 from mpi_core.protocol.roles import TRACKER
 from mpi_core.protocol.units import Rank, SegmentIndex
 from mpi_core.swarm.asking import Asking
-from mpi_core.swarm.checks import bundle_of, check_response, gained
+from mpi_core.swarm.checks import bundle_of, check_ack, check_response, gained, meaningless
 from mpi_core.swarm.config import SwarmConfig
+from mpi_core.swarm.early import Early
 from mpi_core.swarm.machine import Effects, Emit, Halt, Send
 from mpi_core.swarm.neighbours import Neighbours, unpack
 from mpi_core.swarm.picker import Picker
@@ -33,9 +35,6 @@ from mpi_core.swarm.store import SegmentStore
 
 #: How often, in seconds, a downloader looks whether some segment has lost its last live holder.
 CHECK_INTERVAL = 0.25
-
-#: Facts of one file that are kept until its manifest comes, times the neighbours that a client may have.
-EARLY_FACTS = 4
 
 #: The pause between two refreshes of a stalled client doubles up to so many times the first.
 REFRESH_GROWTH = 8
@@ -53,6 +52,7 @@ class Downloader:
         config: SwarmConfig,
         rng: Random,
         patterns: Sequence[str] = (),
+        tree: OwnTree = NO_TREE,
     ) -> None:
         self._rank = rank
         self._clients = clients
@@ -60,6 +60,7 @@ class Downloader:
         self._owned = store.manifests
         self._wants = tuple(dict.fromkeys(wants))
         self._patterns = tuple(patterns)
+        self._tree = tree
         self._config = config
         self._picker = Picker(rank, rng)
         self._sources = Sources(config, rng)
@@ -77,7 +78,7 @@ class Downloader:
         #: Segments still missing of each file that was begun.
         self._missing: dict[str, int] = {}
         #: What neighbours told of files whose manifest is still on its way here.
-        self._early: dict[str, list[tuple[Rank, msg.Holding | msg.Gain]]] = {}
+        self._early = Early(config.neighbours)
         self._unavailable: list[str] = []
         self._placing = Placing(store)
         #: Files of which a segment has no live holder → since when.
@@ -102,8 +103,9 @@ class Downloader:
     def start(self, now: float) -> Effects:
         self._phase = "waiting"
         self._store.expect_bundles()
-        self._send(TRACKER, msg.Init(self._owned, self._patterns, self._wants))
-        self._emit(ev.InitSent(tuple(ev.OwnedFile(m.name, m.segments) for m in self._owned)))
+        self._send(TRACKER, msg.Init(self._owned, self._patterns, self._wants, *self._tree))
+        # How many segments a file with holes has is known at INIT_ACK.
+        self._emit(ev.InitSent(tuple(ev.OwnedFile(m.name, m.segments) for m in self._owned if not m.holes)))
         return self._take()
 
     def receive(self, now: float, sender: Rank, message: msg.Stimulus) -> Effects:
@@ -163,15 +165,15 @@ class Downloader:
 
     def _on_init_ack(self, now: float, sender: Rank, message: msg.InitAck) -> None:
         self._from_tracker(sender, "INIT_ACK", "waiting")
-        if len(message.matched) != len(self._patterns):
-            raise RemoteProtocolError(f"INIT_ACK matches {len(message.matched)} patterns")
+        check_ack(message, len(self._patterns))
         bundled = [bundle_of(told, self._store) for told in message.bundles]
         matched = [name for names in message.matched for name in names]
         wanted = tuple(dict.fromkeys((*self._wants, *matched)))
         self._phase = "downloading"
-        unmatched = [p for p, names in zip(self._patterns, message.matched, strict=True) if not names]
-        self._store.add_bundles(bundled)
-        owned = tuple(ev.OwnedFile(manifest.name, manifest.segments) for manifest in bundled)
+        self._store.expect(message.entries, message.twins)
+        unmatched = meaningless(message, self._patterns, self._store)
+        settled = self._store.add_bundles(bundled, message.filled)
+        owned = tuple(ev.OwnedFile(manifest.name, manifest.segments) for manifest in settled)
         self._emit(ev.InitAckReceived((*wanted, *unmatched), owned))
         for pattern in unmatched:
             self._unavailable.append(pattern)
@@ -229,7 +231,7 @@ class Downloader:
         for manifest in message.manifests:
             if not manifest.segments:
                 self._file_complete(manifest.name)
-            for rank, fact in self._early.pop(manifest.name, ()):
+            for rank, fact in self._early.take(manifest.name):
                 self._learn(rank, fact, manifest, now)
 
     def _begin(self, manifest: Manifest) -> None:
@@ -320,14 +322,8 @@ class Downloader:
         known = [holding for holding in message.holdings if self._store.manifest(holding.name)]
         for holding in message.holdings if len(known) < len(message.holdings) else ():
             if self._store.manifest(holding.name) is None:
-                self._is_early(sender, holding)
+                self._early.keep(sender, holding)
         self._effects += self._neighbours.met(sender, known, now)
-
-    def _is_early(self, sender: Rank, fact: msg.Holding | msg.Gain) -> None:
-        """Keep a fact of a file whose manifest has yet to come; more than neighbours tell is not kept."""
-        facts = self._early.setdefault(fact.name, [])
-        if len(facts) < EARLY_FACTS * self._config.neighbours:
-            facts.append((sender, fact))
 
     def _learn(self, rank: Rank, fact: msg.Holding | msg.Gain, manifest: Manifest, now: float) -> None:
         """A neighbour told a fact of a file whose manifest is here."""
@@ -355,7 +351,7 @@ class Downloader:
             told.append((gain, None if manifest is None else gained(gain, len(manifest.digests))))
         for gain, bits in told:
             if bits is None:
-                self._is_early(sender, gain)
+                self._early.keep(sender, gain)
             else:
                 self._has_gained(sender, gain.name, bits, now)
         self._neighbours.loaded(sender, message.load, now)
@@ -396,5 +392,8 @@ class Downloader:
     def _all_complete(self) -> None:
         self._phase = "serving"
         self._effects += self._requests.cancel_all()
+        losses = self._store.settle()
+        self._effects += map(Emit, losses)
+        self._unavailable += [name for loss in losses if loss.what == "unmade" for name, _ in loss.files]
         self._send(TRACKER, msg.AllComplete(tuple(self._unavailable)))
         self._emit(ev.AllCompleted())

@@ -63,19 +63,12 @@ class Registry:
             "expected the same file from every owner"
         )
 
-    def clash(self) -> str | None:
-        """Why two names cannot stand in one output folder (one is a folder of the other), or None."""
-        for name, file in self.files.items():
-            at = name.find("/")
-            while at >= 0:
-                above = self.files.get(name[:at])
-                if above is not None:
-                    return (
-                        f"client {above.owner} shares {name[:at]!r} as a file and client {file.owner} "
-                        f"{name!r} below it: expected names that fit into one folder"
-                    )
-                at = name.find("/", at + 1)
-        return None
+    def fill(self) -> frozenset[str]:
+        """Give segments to holes that take room on their first owners' disks; which files these are."""
+        solid = {n: f for n, f in self.files.items() if f.manifest.is_solid}
+        for file in solid.values():
+            file.manifest = file.manifest.filled()
+        return frozenset(solid)
 
     def bundle(self, bundled: Bundled) -> None:
         """Put a bundle in the place of its members, which have no swarm yet."""

@@ -8,12 +8,14 @@ whoever sees a segment in a bitfield can read it (law 3: nothing unverified, and
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import ClassVar, Protocol
 
 from mpi_core.protocol.bitfield import Bitfield
 from mpi_core.protocol.bundle import is_small
+from mpi_core.protocol.entries import Entry, Twins
 from mpi_core.protocol.errors import LocalProtocolError, UnreadableError
+from mpi_core.protocol.events import NotKept
 from mpi_core.protocol.manifest import Manifest
 from mpi_core.protocol.messages import Place
 from mpi_core.protocol.units import Digest, Payload
@@ -52,6 +54,15 @@ class Backing(Protocol):
         self.finish(manifest)
         yield from ()
 
+    def expect(self, entries: Sequence[Entry], twins: Sequence[Twins]) -> None:
+        """What belongs beside the files that will come, before the first of them does."""
+        return
+
+    def settle(self) -> tuple[NotKept, ...]:
+        """Every file is here that could be had: make the links and folders that were expected, and give all
+        folders the modes and times that they are to have. What could not be made or kept."""
+        return ()
+
 
 class MemoryBacking(Backing):
     """Payloads in a dict; for declared files and tests."""
@@ -86,9 +97,13 @@ class SegmentStore:
         self._manifests: dict[str, Manifest] = {}
         #: The names of what the client has had from the start.
         self.owned: set[str] = set()
+        #: Those of links and folders that are to come.
+        self.links: frozenset[str] = frozenset()
+        self.folders: frozenset[str] = frozenset()
         #: Replaced as a whole, never changed; a segment's bit is set after its payload is kept.
         self._bitfields: dict[str, Bitfield] = {}
-        #: Until INIT_ACK has told which bundles the small files make: others may have been told before.
+        #: Until INIT_ACK has told which bundles the small files make, and which holes have segments: others
+        #: may have been told before.
         self.may_be_bundled = False
         #: Requests that wait at the uploader; 0: who asks now is served at once. Its word to the downloader,
         #: who tells the neighbours.
@@ -101,19 +116,38 @@ class SegmentStore:
         self.is_link_long = False
 
     def add_owned(self, manifest: Manifest) -> None:
-        """A file that the client has had from the start."""
+        """A file that the client has had from the start; one with holes can be had of it after INIT_ACK."""
         self._manifests[manifest.name] = manifest
         self.owned.add(manifest.name)
-        self._bitfields[manifest.name] = Bitfield.full(manifest.segments)
+        if not manifest.holes:
+            self._bitfields[manifest.name] = Bitfield.full(manifest.segments)
 
     def expect_bundles(self) -> None:
-        self.may_be_bundled = any(map(is_small, self._manifests.values()))
+        self.may_be_bundled = any(m.holes or is_small(m) for m in self._manifests.values())
 
-    def add_bundles(self, manifests: Iterable[Manifest]) -> None:
-        """The bundles that the owned files make: all there are."""
-        for manifest in manifests:
+    def add_bundles(self, manifests: Iterable[Manifest], filled: Collection[str] = ()) -> list[Manifest]:
+        """INIT_ACK has come: the bundles that the owned files make, all there are, and which of the files
+        with holes are ``filled``. What is in the store since then."""
+        holed = [manifest for manifest in self._manifests.values() if manifest.holes]
+        settled = [manifest.filled() if manifest.name in filled else manifest for manifest in holed]
+        settled += manifests
+        for manifest in settled:
             self.add_owned(manifest)
+            self._bitfields[manifest.name] = Bitfield.full(manifest.segments)
         self.may_be_bundled = False
+        return settled
+
+    def expect(self, entries: Sequence[Entry], twins: Sequence[Twins]) -> None:
+        """What belongs beside the files that are wanted."""
+        # A name that becomes a hard link is in the way of a file as a link is.
+        seconds = (name for names in twins for name in names[1:])
+        self.links = frozenset((*(entry.name for entry in entries if entry.is_link), *seconds))
+        self.folders = frozenset(entry.name for entry in entries if not entry.is_link)
+        self._backing.expect(entries, twins)
+
+    def settle(self) -> tuple[NotKept, ...]:
+        """Make what was expected, once nothing is left to fetch; what could not be made or kept."""
+        return self._backing.settle()
 
     def begin(self, manifest: Manifest) -> None:
         """A file to be downloaded; no segment of it is here yet."""

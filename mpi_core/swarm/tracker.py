@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any
+from typing import Any, Literal
 
 from mpi_core.protocol import events as ev
 from mpi_core.protocol import messages as msg
@@ -25,6 +25,7 @@ from mpi_core.protocol.roles import TRACKER
 from mpi_core.protocol.units import Rank
 from mpi_core.swarm.bundles import group
 from mpi_core.swarm.config import SwarmConfig
+from mpi_core.swarm.forest import Forest, Part
 from mpi_core.swarm.machine import Effects, Emit, Halt, Send
 from mpi_core.swarm.registry import Registry
 
@@ -56,6 +57,7 @@ class Tracker:
         self._problem = problem
         self._members = {Rank(rank): Member(Rank(rank)) for rank in range(1, clients + 1)}
         self._registry = Registry(rng, config.swarm_cap)
+        self._forest = Forest()
         #: Ranks in the order in which they were lost.
         self._losses: list[Rank] = []
         #: Clients that are not lost and still owe their INIT, and those that still owe ALL_COMPLETE.
@@ -158,50 +160,88 @@ class Tracker:
             raise RemoteProtocolError(f"a second INIT from rank {member.rank}, or a late one")
         if len({manifest.name for manifest in message.owned}) != len(message.owned):
             raise RemoteProtocolError(f"rank {member.rank} owns one name twice")
+        if message.unreadable:
+            self.exit_code = max(self.exit_code, 1)
         member.init = message
         self._uninitialised -= not member.lost
         self._emit(ev.InitReceived(member.rank, len(message.owned)))
 
     def _all_in(self, living: list[Member]) -> None:
         """Every INIT is in: join what the owners brought, in the order of their ranks."""
-        for member in living:
-            assert member.init is not None
-            for manifest in member.init.owned:
-                problem = self._registry.register(member.rank, manifest)
-                if problem:
-                    self._abort(member.rank, 2, problem)
-                    return
-        problem = self._registry.clash()
+        problem = self._joined(living)
         if problem:
-            self._abort(TRACKER, 2, problem)
+            self._abort(*problem)
             return
+        filled = self._registry.fill()
         matched = self._matched(living)
         bundles = self._bundle(living, matched)
         for file in self._registry.files.values():
             m = file.manifest
             digests = tuple(m.digest_text(digest) for digest in m.digests)
             members = tuple(tuple(member.name for member in segment) for segment in m.members)
-            self._emit(ev.FileRegistered(m.name, m.size, m.segments, m.algorithm, digests, members))
+            self._emit(ev.FileRegistered(m.name, m.payload_size, m.segments, m.algorithm, digests, members))
         bundle_of = {name: bundled.name for bundled in bundles for name in bundled.members}
-        told = {
-            pattern: tuple(dict.fromkeys(bundle_of.get(name, name) for name in names))
-            for pattern, names in matched.items()
-        }
         for member in living:
             assert member.init is not None
             for name in dict.fromkeys(bundle_of.get(m.name, m.name) for m in member.init.owned):
                 self._enlist(member, name, "seed")
+        #: Clients may be thousands; those that want the same are told the same.
+        told: dict[tuple[tuple[str, ...], ...], tuple[tuple[tuple[str, ...], ...], Part]] = {}
         for member in living:
             assert member.init is not None
-            names = tuple(told[pattern] for pattern in member.init.patterns)
+            wants = member.init.patterns, member.init.names
+            if wants not in told:
+                told[wants] = self._told(*wants, matched, bundle_of)
+            names, part = told[wants]
             owned = tuple(b for b in bundles if member.rank in self._registry.files[b.name].roles)
             self._unheard.add(member.rank)
-            self._send(member.rank, msg.InitAck(names, owned))
+            whole = tuple(m.name for m in member.init.owned if m.name in filled) if filled else ()
+            self._send(member.rank, msg.InitAck(names, owned, part.entries, part.twins, whole))
             self._emit(ev.InitAckSent(member.rank))
 
+    def _joined(self, living: list[Member]) -> tuple[Rank, Literal[2, 3], str] | None:
+        """Take in what the owners brought: who is to blame, an exit code and why, where it does not fit."""
+        owner_of: dict[str, Rank] = {}
+        for member in living:
+            assert member.init is not None
+            for manifest in member.init.owned:
+                problem = self._registry.register(member.rank, manifest)
+                if problem:
+                    return member.rank, 2, problem
+                owner_of.setdefault(manifest.name, member.rank)
+            problem = self._forest.register(member.rank, member.init, owner_of)
+            if problem:
+                return member.rank, 2, problem
+        problem = self._forest.clash(owner_of)
+        return (TRACKER, 2, problem) if problem else None
+
+    def _told(
+        self,
+        patterns: Sequence[str],
+        named: Sequence[str],
+        matched: Mapping[str, Sequence[str]],
+        bundle_of: Mapping[str, str],
+    ) -> tuple[tuple[tuple[str, ...], ...], Part]:
+        """What clients that want these patterns and names are told: for each pattern the files that it means,
+        a bundle instead of its members; and what belongs to all of them."""
+        wanted = (name for pattern in patterns for name in matched[pattern])
+        part = self._forest.part_of(patterns, wanted, named)
+        links, linked = self._forest.links, part.linked
+        names = tuple(
+            tuple(
+                dict.fromkeys(
+                    bundle_of.get(name, name)
+                    for name in matched[pattern]
+                    if name not in links and name not in linked
+                )
+            )
+            for pattern in patterns
+        )
+        return names, part
+
     def _matched(self, living: list[Member]) -> dict[str, tuple[str, ...]]:
-        """For each pattern of a client, the names that it matches."""
-        names = sorted(self._registry.files)
+        """For each pattern of a client, the names of files and links that it matches."""
+        names = sorted((*self._registry.files, *self._forest.links))
         patterns = (pattern for member in living if member.init for pattern in member.init.patterns)
         return {pattern: match_names(pattern, names) for pattern in dict.fromkeys(patterns)}
 
@@ -209,7 +249,8 @@ class Tracker:
         """Put small files together; the registry has the bundles in their place from then on."""
         manifests = [file.manifest for file in self._registry.files.values()]
         inits = {member.rank: member.init for member in living if member.init}
-        bundles = group(manifests, inits, matched, self._config.bundle_from)
+        twins = self._forest.second_twins
+        bundles = group(manifests, inits, matched, self._config.bundle_from, twins)
         for bundled in bundles:
             self._registry.bundle(bundled)
         return bundles

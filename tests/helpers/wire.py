@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from mpi_core.protocol import messages as msg
 from mpi_core.protocol.bundle import bundle
+from mpi_core.protocol.entries import Entry
 from mpi_core.protocol.events import AnyEvent, Stamped
-from mpi_core.protocol.manifest import LONGEST_SEGMENT, Manifest
+from mpi_core.protocol.manifest import LONGEST_SEGMENT, MODES, Hole, Manifest
 from mpi_core.protocol.units import Rank, SegmentIndex, Ticket
 
 #: Integers as MessagePack and JSON carry them.
@@ -47,8 +48,11 @@ def manifests(names: st.SearchStrategy[str] | None = None) -> st.SearchStrategy[
     def real(
         name: str, size: int, length: int, algorithm: Literal["blake3", "sha256"], mode: int
     ) -> Manifest:
-        digests = tuple(bytes([place % 256]) * 32 for place in range(-(-size // length)))
-        return Manifest(name, size, length, algorithm, digests, mode)
+        slices = -(-size // length)
+        # Of some files the second slice is a hole.
+        holes = (Hole(1, 1),) if mode & 1 and slices > 1 else ()
+        digests = tuple(bytes([place % 256]) * 32 for place in range(slices - len(holes)))
+        return Manifest(name, size, length, algorithm, digests, mode, mtime=mode or None, holes=holes)
 
     def bundled(name: str, sizes: list[int], algorithm: Literal["blake3", "sha256"]) -> Manifest:
         return bundle(
@@ -64,6 +68,17 @@ def manifests(names: st.SearchStrategy[str] | None = None) -> st.SearchStrategy[
     )
 
 
+def entries() -> st.SearchStrategy[Entry]:
+    """Valid ones: folders, the root among them, and links."""
+    name, mtime = (
+        st.sampled_from(["file1", "file2", "a", "a/é"]),
+        st.none() | st.integers(-(2**63), 2**63 - 1),
+    )
+    folder = st.builds(Entry, st.just("") | name, st.integers(0, MODES), mtime)
+    link = st.builds(Entry, name, st.just(0o777), mtime, st.text("a/.é", min_size=1, max_size=8))
+    return folder | link
+
+
 def of_type(kind: Any) -> st.SearchStrategy[Any]:
     """Any value of a field's type."""
     if isinstance(kind, NewType):
@@ -72,6 +87,8 @@ def of_type(kind: Any) -> st.SearchStrategy[Any]:
         return PLAIN[kind]
     if kind is Manifest:
         return manifests()
+    if kind is Entry:
+        return entries()
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         return structs(kind)
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)

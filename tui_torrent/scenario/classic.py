@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+from pathlib import Path
 
 from mpi_core.protocol.errors import ScenarioError, reason
 from mpi_core.protocol.manifest import Manifest, name_problem
@@ -41,7 +42,7 @@ class ClassicScenario(Scenario):
             raise complaint(path, None, "expected in1.txt, in2.txt …, one for each client, found none")
         self.client_count = max(ranks)
 
-    def client(self, rank: int) -> ClientPlan:
+    def client(self, rank: int, out: Path | None = None) -> ClientPlan:
         file = os.path.join(self.description, f"in{rank}.txt")
         return parse_client(file, read_text(file, f"the files that client {rank} owns and wants"))
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mpi_core.protocol.errors import reason
-from tui_torrent.scenario.plan import ClientPlan, Scenario, Share, complaint
+from tui_torrent.scenario.plan import ClientPlan, Found, Scenario, Share, complaint
 
 #: Bytes a second that each client may upload.
 DEMO_RATE = 512 * 1024
@@ -83,7 +83,7 @@ class Demo(Scenario):
         self._folder: Path | None = None
         self._made: dict[str, Share] = {}
 
-    def client(self, rank: int) -> ClientPlan:
+    def client(self, rank: int, out: Path | None = None) -> ClientPlan:
         owned = [file for file in self._files if rank in file.owners]
         try:
             shares = tuple(self._make(file) for file in sorted(owned, key=lambda file: file.name))
@@ -92,7 +92,7 @@ class Demo(Scenario):
             problem = f"expected room for {size} bytes in a temporary folder: {reason(error)}"
             raise complaint(self.description, None, problem) from None
         wants = tuple(file.name for file in self._files)
-        return ClientPlan(shares=shares, wants=wants, segment_length=DEMO_SEGMENT_LENGTH)
+        return ClientPlan(found=Found(shares), wants=wants, segment_length=DEMO_SEGMENT_LENGTH)
 
     def shares(self, rank: int) -> bool:
         return any(rank in file.owners for file in self._files)
@@ -122,7 +122,7 @@ class Demo(Scenario):
             for start in range(0, file.size, _CHUNK):
                 opened.write(draw.randbytes(min(_CHUNK, file.size - start)))
         os.chmod(path, file.mode)
-        share = self._made[file.name] = Share(file.name, str(path), file.size, file.mode)
+        share = self._made[file.name] = Share(file.name, str(path), file.size)
         return share
 
     def _temporary(self) -> Path:

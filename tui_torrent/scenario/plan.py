@@ -8,12 +8,14 @@ and what was found.
 from __future__ import annotations
 
 import os
+import re
 import stat
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from mpi_core.protocol.entries import Entry, Twins
 from mpi_core.protocol.errors import ScenarioError, one_line, reason
 from mpi_core.protocol.manifest import Manifest
 
@@ -29,8 +31,22 @@ class Share(NamedTuple):
     path: str
     #: Bytes, when the plan was made.
     size: int
-    #: The permission bits, 0o777 at most.
-    mode: int
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a client has to share below its root."""
+
+    #: Sorted by name.
+    shares: tuple[Share, ...] = ()
+    #: Folders and links.
+    entries: tuple[Entry, ...] = ()
+    #: Names of one file, or of one link, each sorted.
+    twins: tuple[Twins, ...] = ()
+    #: Names of what no swarm can carry, and what each is.
+    untravelled: tuple[tuple[str, str], ...] = ()
+    #: Names of what cannot be read, and why.
+    unreadable: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -39,8 +55,8 @@ class ClientPlan:
 
     #: Declared files that it owns (the classic scenario).
     declared: tuple[Manifest, ...] = ()
-    #: Real files that it owns (TOML, the demo), sorted by name.
-    shares: tuple[Share, ...] = ()
+    #: Real files that it owns, and what belongs to them (TOML, the demo).
+    found: Found = Found()
     #: Exact names (classic, the demo), each once, in the order given.
     wants: tuple[str, ...] = ()
     #: A name, a folder or a glob pattern each (TOML), which the tracker matches.
@@ -51,6 +67,11 @@ class ClientPlan:
     rate: float | None = None
     #: Where its real files go, below the folder of all; None: client<R>.
     out: str | None = None
+
+    @property
+    def shares(self) -> tuple[Share, ...]:
+        """The real files that it owns, sorted by name."""
+        return self.found.shares
 
 
 class Scenario(ABC):
@@ -65,8 +86,11 @@ class Scenario(ABC):
     declared: bool = False
 
     @abstractmethod
-    def client(self, rank: int) -> ClientPlan:
-        """The plan of client ``rank``, 1…client_count; only its part is read. Raises ScenarioError."""
+    def client(self, rank: int, out: Path | None = None) -> ClientPlan:
+        """The plan of client ``rank``, 1…client_count; only its part is read. Raises ScenarioError.
+
+        ``out`` is the folder below which results go: they are not shared.
+        """
 
     def shares(self, rank: int) -> bool:
         """Whether client ``rank`` owns real files; told without a look at them."""
@@ -85,6 +109,22 @@ def complaint(file: str, line: int | None, problem: str) -> ScenarioError:
     """The error of one line that names ``file`` and, where it is known, ``line``."""
     where = one_line(file) if line is None else f"{one_line(file)}:{line}"
     return ScenarioError(f"{where}: {one_line(problem)}")
+
+
+#: A variable in a path, as shells write it.
+_VARIABLE = re.compile(r"\$(?:(\w+)|\{([^}]*)\})", re.ASCII)
+
+
+def expanded(path: str) -> str:
+    """``path`` with ``~`` and ``$VARIABLES`` replaced. Raises ValueError where one of them means nothing: a
+    folder of that very name would be no help."""
+    for found in _VARIABLE.finditer(path):
+        if (found[1] or found[2]) not in os.environ:
+            raise ValueError(f"{found[0]} is not set")
+    home = os.path.expanduser(path)
+    if path.startswith("~") and home == path:
+        raise ValueError(f"there is no home of {path.split('/')[0]}")
+    return os.path.expandvars(home)
 
 
 def quoted(text: str) -> str:

@@ -1,9 +1,10 @@
-"""The files below a root that a share entry means: a file, a folder (all below it) or a glob.
+"""What a share entry means below a root: a file, a link, a folder (all below it) or a glob.
 
-The meaning is that of mpi_core.protocol.patterns, walked on a disk. As in pathlib, ``**`` and a folder
-do not lead through symbolic links to folders (which may lead in circles), while a component that is
-written out or matched by ``*`` does. Links to files are followed. Whatever is matched and is no file
-that can be read is an error: a share that quietly lacks a file would be worse.
+The meaning is that of mpi_core.protocol.patterns, walked on a disk. A symbolic link is shared as a link.
+Only a folder that an entry writes out is reached through one: ``link/x``, or ``link/`` for all below it.
+
+A walk never fails for the sake of one file: what no swarm can carry (a FIFO, a socket, a device), and what
+cannot be read, is told beside what was found. Where clients of the same run put their files is not shared.
 """
 
 from __future__ import annotations
@@ -11,14 +12,21 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
+from mpi_core.protocol.entries import ROOT, Entry, folders_above
 from mpi_core.protocol.errors import reason
-from mpi_core.protocol.patterns import Parts, glob_regex, has_magic, pattern_parts
-from tui_torrent.scenario.plan import Share, quoted
+from mpi_core.protocol.patterns import Parts, glob_regex, has_magic, is_deep, means_all, pattern_parts
+from mpi_core.runtime.disk import TEMPORARY, name_on_disk, path_of
+from tui_torrent.scenario.plan import Found, Share, quoted
 
-#: Whether the system can be asked who we are, not who we were.
-_EFFECTIVE = os.access in os.supports_effective_ids
+#: What no swarm can carry.
+_UNTRAVELLED = {
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
 
 
 class ShareError(Exception):
@@ -27,125 +35,208 @@ class ShareError(Exception):
     entry = ""
 
 
-def shares_of(root: str, entry: str, known: Container[str] = ()) -> dict[str, Share]:
-    """The shares that ``entry`` means below the folder ``root``, those already ``known`` left out.
+def all_shares(root: str, entries: Iterable[str], apart: Collection[str] = ()) -> Found:
+    """What all of ``entries`` mean below the folder ``root``, each thing once, sorted by name.
 
-    Raises ShareError where it means none, or one that cannot be read.
+    ``apart`` are folders that are left out, by their real paths. Raises ShareError where an entry means
+    nothing.
     """
-    parts = pattern_parts(entry)
-    if parts is None:
-        raise ShareError(f"expected share to name files below root, found {quoted(entry)}")
-    names = dict.fromkeys(_names(root, parts, folder_only=entry.endswith("/")))
-    if not names:
-        raise ShareError(f"share {quoted(entry)}: expected at least one file below {root!r}, found none")
-    return {name: _share(root, name) for name in names if name not in known}
-
-
-def all_shares(root: str, entries: Iterable[str]) -> tuple[Share, ...]:
-    """The shares that all of ``entries`` mean, each once, sorted by name; raises ShareError."""
-    found: dict[str, Share] = {}
+    walk = _Walk(root, apart)
     for entry in entries:
         try:
-            found.update(shares_of(root, entry, known=found))
+            walk.take(entry)
         except ShareError as error:
             error.entry = entry
             raise
-    return tuple(found[name] for name in sorted(found))
+    return walk.found(means_root=any(map(means_all, entries)))
 
 
-def _names(root: str, parts: Parts, folder_only: bool) -> Iterator[str]:
-    name = "/".join(parts)
+class _Walk:
+    """One pass over a root. Names are the swarm's."""
+
+    def __init__(self, root: str, apart: Collection[str]) -> None:
+        self._root = root
+        real = os.path.join(os.path.realpath(root), "")
+        #: Names of folders that are left out.
+        self._apart = frozenset(name_on_disk(p[len(real) :]) for p in apart if p.startswith(real))
+        #: Their real paths, for whoever comes through a link.
+        self._real_apart = tuple(apart) if self._apart else ()
+        #: Files and links, by name.
+        self._stats: dict[str, os.stat_result] = {}
+        #: Folders that are shared, beside those that files are in.
+        self._folders: dict[str, None] = {}
+        self._untravelled: dict[str, str] = {}
+        self._unreadable: dict[str, str] = {}
+
+    def take(self, entry: str) -> None:
+        """Find what ``entry`` means. Raises ShareError where that is nothing."""
+        parts = pattern_parts(entry)
+        if parts is None:
+            raise ShareError(f"expected share to name files below root, found {quoted(entry)}")
+        before = self._count
+        if not self._take_plain(parts, folder_only=entry.endswith("/")) and self._count == before:
+            left_out = " (where this run writes is never shared)" if self._apart else ""
+            problem = f"expected at least one file below {self._root!r}, found none{left_out}"
+            raise ShareError(f"share {quoted(entry)}: {problem}")
+
+    @property
+    def _count(self) -> int:
+        return len(self._stats) + len(self._folders) + len(self._untravelled) + len(self._unreadable)
+
+    def _take_plain(self, parts: Parts, folder_only: bool) -> bool:
+        """Take what an entry means as it is written, or as a glob; whether that is something."""
+        name = "/".join(parts)
+        path = self._path(name)
+        try:
+            status = os.lstat(path)
+            if stat.S_ISLNK(status.st_mode) and (folder_only or not name):
+                status = os.stat(path)
+        except OSError as error:
+            # The text of a pattern may be too long, or lead through a file, and match all the same.
+            if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):
+                self._unreadable[name] = reason(error)
+                return True
+            return has_magic(name) and not folder_only and self._glob("", parts)
+        if stat.S_ISDIR(status.st_mode):
+            if self._is_apart(name):
+                return False
+            self._take_all_below(name)
+            return True
+        if folder_only:
+            return False
+        self._take_one(name, status)
+        return True
+
+    def _glob(self, folder: str, parts: Parts) -> bool:
+        """Take what ``parts`` mean below ``folder``; whether that is something."""
+        part, rest = parts[0], parts[1:]
+        if is_deep(parts) and set(parts[:-1]) <= {"**"}:
+            return self._take_all_below(folder)
+        if part == "**":
+            while rest[0] == "**":
+                rest = rest[1:]
+            # Every folder counts, and not only the first that has something.
+            return sum(self._glob(below, rest) for below in self._folders_below(folder)) > 0
+        matches = glob_regex((part,)).fullmatch if has_magic(part) else part.__eq__
+        found = False
+        for name, entry in self._entries(folder):
+            last = name.rpartition("/")[2]
+            if not matches(last):
+                continue
+            if not rest:
+                if not entry.is_dir(follow_symlinks=False):
+                    self._take_entry(name, entry)
+                    found = True
+            elif _is_folder(entry, follow=not has_magic(part)) and not self._is_apart(name):
+                found |= self._glob(name, rest)
+        return found
+
+    def _take_all_below(self, folder: str) -> bool:
+        """Take a folder with all that is in it; whether it has anything in it."""
+        if folder:
+            self._folders[folder] = None
+        found = False
+        waiting = [folder]
+        while waiting:
+            for name, entry in self._entries(waiting.pop()):
+                found = True
+                if entry.is_dir(follow_symlinks=False):
+                    self._folders[name] = None
+                    waiting.append(name)
+                else:
+                    self._take_entry(name, entry)
+        return found
+
+    def _folders_below(self, folder: str) -> Iterator[str]:
+        """``folder`` and all folders below it."""
+        waiting = [folder]
+        while waiting:
+            folder = waiting.pop()
+            yield folder
+            waiting += [name for name, entry in self._entries(folder) if entry.is_dir(follow_symlinks=False)]
+
+    def _entries(self, folder: str) -> Sequence[tuple[str, os.DirEntry[str]]]:
+        """What is in a folder, with the names; that it cannot be read is noted."""
+        above = folder + "/" if folder else ""
+        try:
+            with os.scandir(self._path(folder)) as entries:
+                found = [(above + name_on_disk(entry.name), entry) for entry in entries]
+        except OSError as error:
+            self._unreadable[folder or "."] = reason(error)
+            return ()
+        apart = self._apart
+        return [
+            (name, entry)
+            for name, entry in found
+            if name not in apart and not entry.name.startswith(TEMPORARY)
+        ]
+
+    def _take_entry(self, name: str, entry: os.DirEntry[str]) -> None:
+        if name not in self._stats:
+            try:
+                self._take_one(name, entry.stat(follow_symlinks=False))
+            except OSError as error:
+                self._unreadable[name] = reason(error)
+
+    def _take_one(self, name: str, status: os.stat_result) -> None:
+        if stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode):
+            self._stats[name] = status
+        else:
+            self._untravelled[name] = _UNTRAVELLED.get(stat.S_IFMT(status.st_mode), "of an unknown kind")
+
+    def _is_apart(self, name: str) -> bool:
+        """Whether a folder that is written out is one that is left out, or below it."""
+        if not self._real_apart:
+            return False
+        path = os.path.join(os.path.realpath(self._path(name)), "")
+        return any(path.startswith(os.path.join(apart, "")) for apart in self._real_apart)
+
+    def _path(self, name: str) -> str:
+        return os.path.join(self._root, path_of(name)) if name else self._root
+
+    def found(self, means_root: bool) -> Found:
+        """All of it, with the folders that it is in; ``means_root``: the root as well."""
+        names = sorted(self._stats)
+        shares: list[Share] = []
+        links: list[Entry] = []
+        same: dict[tuple[int, int], list[str]] = {}
+        for name in names:
+            status = self._stats[name]
+            if stat.S_ISREG(status.st_mode):
+                shares.append(Share(name, self._path(name), status.st_size))
+            else:
+                links += self._link(name, status)
+            if status.st_nlink > 1 and name not in self._unreadable:
+                same.setdefault((status.st_dev, status.st_ino), []).append(name)
+        folders = dict.fromkeys((*self._folders, *folders_above((*names, *self._folders))))
+        if means_root:
+            folders[ROOT] = None
+        entries = [entry for folder in sorted(folders) for entry in self._folder(folder)]
+        return Found(
+            shares=tuple(shares),
+            entries=(*entries, *links),
+            twins=tuple(tuple(group) for group in same.values() if len(group) > 1),
+            untravelled=tuple(sorted(self._untravelled.items())),
+            unreadable=tuple(sorted(self._unreadable.items())),
+        )
+
+    def _link(self, name: str, status: os.stat_result) -> Iterator[Entry]:
+        try:
+            yield Entry(name, 0o777, status.st_mtime_ns, name_on_disk(os.readlink(self._path(name))))
+        except OSError as error:
+            self._unreadable[name] = reason(error)
+
+    def _folder(self, name: str) -> Iterator[Entry]:
+        try:
+            status = os.stat(self._path(name))
+            yield Entry(name, stat.S_IMODE(status.st_mode), status.st_mtime_ns)
+        except OSError as error:
+            self._unreadable.setdefault(name or ".", reason(error))
+
+
+def _is_folder(entry: os.DirEntry[str], follow: bool) -> bool:
+    """Whether it is one, or a link to one that may be followed; a link that leads in a circle is none."""
     try:
-        mode = os.lstat(_join(root, name)).st_mode
-        if stat.S_ISLNK(mode) and os.path.exists(_join(root, name)):
-            mode = os.stat(_join(root, name)).st_mode
-    except OSError as error:
-        # The text of a pattern may be too long, or lead through a file, and match all the same.
-        if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):
-            raise ShareError(f"{quoted(name)}: expected a file that can be read: {reason(error)}") from None
-        if has_magic(name) and not folder_only:
-            yield from _glob(root, "", parts)
-        return
-    if stat.S_ISDIR(mode):
-        yield from (file for folder in _folders(root, name) for file in _files(root, folder))
-    elif not folder_only:
-        yield name
-
-
-def _glob(root: str, folder: str, parts: Parts) -> Iterator[str]:
-    """The files that ``parts`` mean below ``folder``; one may come twice where there are two ``**``."""
-    part, rest = parts[0], parts[1:]
-    if part == "**":
-        while rest and rest[0] == "**":
-            rest = rest[1:]
-        for below in _folders(root, folder):
-            yield from _glob(root, below, rest) if rest else _files(root, below)
-        return
-    matches = glob_regex((part,)).fullmatch if has_magic(part) else part.__eq__
-    for entry in _entries(root, folder):
-        if matches(entry.name):
-            name = f"{folder}/{entry.name}" if folder else entry.name
-            if not _is_folder(entry):
-                if not rest:
-                    yield name
-            elif rest:
-                yield from _glob(root, name, rest)
-
-
-def _folders(root: str, folder: str) -> Iterator[str]:
-    """``folder`` and all folders below it, links left out."""
-    waiting = [folder]
-    while waiting:
-        folder = waiting.pop()
-        yield folder
-        for entry in _entries(root, folder):
-            if entry.is_dir(follow_symlinks=False):
-                waiting.append(f"{folder}/{entry.name}" if folder else entry.name)
-
-
-def _files(root: str, folder: str) -> Iterator[str]:
-    """All that stands in ``folder`` and is no folder."""
-    for entry in _entries(root, folder):
-        if not _is_folder(entry):
-            yield f"{folder}/{entry.name}" if folder else entry.name
-
-
-def _entries(root: str, folder: str) -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(_join(root, folder)) as entries:
-            return list(entries)
-    except OSError as error:
-        problem = f"{_join(root, folder)!r}: expected a folder that can be read: {reason(error)}"
-        raise ShareError(problem) from None
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    """Whether it is one or a link to one; a link that leads in a circle is none."""
-    try:
-        return entry.is_dir()
+        return entry.is_dir(follow_symlinks=follow)
     except OSError:
         return False
-
-
-def _share(root: str, name: str) -> Share:
-    path = _join(root, name)
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        raise ShareError(f"{path!r}: expected a name in UTF-8") from None
-    try:
-        status = os.stat(path)
-        if not stat.S_ISREG(status.st_mode):
-            raise ShareError(f"{path!r}: expected a regular file, found a device, pipe or socket")
-        if not os.access(path, os.R_OK, effective_ids=_EFFECTIVE):
-            # Said by the error that it gives.
-            os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC))
-    except FileNotFoundError:
-        raise ShareError(f"{path!r}: expected a file, found a link that leads nowhere") from None
-    except OSError as error:
-        raise ShareError(f"{path!r}: expected a file that can be read: {reason(error)}") from None
-    return Share(name, path, status.st_size, stat.S_IMODE(status.st_mode) & 0o777)
-
-
-def _join(root: str, name: str) -> str:
-    return os.path.join(root, name) if name else root

@@ -13,7 +13,7 @@
 
 The file's shape is checked as a whole; a root is touched by its own client alone. TOML's parser tells
 no lines for what it has read, so the line in an error is the one where the text of that table, key or
-string is found, and is left out where it is not.
+string is found, and is left out where it is not. ``~`` and ``$VARIABLES`` in root and out are the client's.
 """
 
 from __future__ import annotations
@@ -21,12 +21,24 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from mpi_core.protocol.errors import ScenarioError
 from mpi_core.protocol.patterns import pattern_problem
-from tui_torrent.scenario.plan import QUOTED, ClientPlan, Scenario, Share, complaint, quoted, read_text
+from tui_torrent.scenario.plan import (
+    QUOTED,
+    ClientPlan,
+    Found,
+    Scenario,
+    complaint,
+    expanded,
+    quoted,
+    read_text,
+)
 
 _KEYS = ("root", "share", "want", "rate", "out", "times")
 #: Clients of one table at the most.
@@ -73,29 +85,51 @@ class TomlScenario(Scenario):
             self._clients += [self._checked(table)] * self._times(table)
         self.client_count = len(self._clients)
 
-    def client(self, rank: int) -> ClientPlan:
+    def client(self, rank: int, out: Path | None = None) -> ClientPlan:
         if not 1 <= rank <= self.client_count:
             raise self._wrong(None, f"expected a [[client]] for client {rank}")
         client = self._clients[rank - 1]
-        shares = self._shares(rank, client)
-        return ClientPlan(shares=shares, patterns=client.want, rate=client.rate, out=client.out)
+        found = self._found(rank, client, self._places(out or self.default_out) if client.share else ())
+        place = None if client.out is None else self._expanded(rank, client, "out", client.out)
+        return ClientPlan(found=found, patterns=client.want, rate=client.rate, out=place)
 
     def shares(self, rank: int) -> bool:
         return bool(self._clients[rank - 1].share)
 
-    def _shares(self, rank: int, client: _Client) -> tuple[Share, ...]:
+    def _places(self, out: Path) -> set[str]:
+        """Where clients put their files, as real paths."""
+        places = set()
+        for rank, client in enumerate(self._clients, 1):
+            if client.want:
+                # Another client's variables are not ours to judge.
+                with suppress(ValueError):
+                    place = f"client{rank}" if client.out is None else expanded(client.out)
+                    places.add(os.path.realpath(out / place))
+        return places
+
+    def _expanded(self, rank: int, client: _Client, key: str, path: str) -> str:
+        try:
+            return expanded(path)
+        except ValueError as error:
+            line = self._line(client.table, key, path)
+            problem = f"client {rank}: expected {key} to be the path of a folder, found {quoted(path)}"
+            raise self._wrong(line, f"{problem}: {error}") from None
+
+    def _found(self, rank: int, client: _Client, apart: Collection[str]) -> Found:
         folder = os.path.dirname(self.description)
-        root = os.path.join(folder, os.path.expanduser(client.root)) if client.root != "." else folder or "."
+        root = folder or "."
+        if client.root != ".":
+            root = os.path.join(folder, self._expanded(rank, client, "root", client.root))
         if not os.path.isdir(root):
             line = self._line(client.table, "root", client.root)
             raise self._wrong(line, f"client {rank}: expected root to be a folder, found none at {root!r}")
         if not client.share:
-            return ()
+            return Found()
         # Imported here: only the ranks that share anything walk a disk.
         from tui_torrent.scenario.shares import ShareError, all_shares
 
         try:
-            return all_shares(root, client.share)
+            return all_shares(root, client.share, apart)
         except ShareError as error:
             line = self._line(client.table, "share", error.entry)
             raise self._wrong(line, f"client {rank}: {error}") from None
@@ -142,7 +176,7 @@ class TomlScenario(Scenario):
                 )
         root = self._folder(table, "root")
         names = self._names(table, "share"), self._names(table, "want")
-        out = None if "out" not in table.values else os.path.expanduser(self._folder(table, "out"))
+        out = None if "out" not in table.values else self._folder(table, "out")
         return _Client(table.number, root, *names, self._rate(table), out)
 
     def _folder(self, table: _Table, key: str) -> str:

@@ -23,7 +23,7 @@ REFUSAL_GRACE = 1.0
 UPLOADER = frozenset((ev.SegmentSent, ev.SegmentRefused, ev.ServingEnded))
 
 #: Told before a client takes its first step in the protocol.
-BEFORE_INIT = frozenset((ev.ShareHashed, ev.InitSent))
+BEFORE_INIT = frozenset((ev.ShareHashed, ev.NotKept, ev.InitSent))
 
 #: Steps that only an INIT_ACK allows.
 DOWNLOADING = frozenset(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Literal
 
+from mpi_core.protocol.events import NotKept
 from mpi_core.protocol.units import Rank
 from tui_torrent.view.client_detail import Detail
 from tui_torrent.view.rates import Rate
@@ -57,6 +58,8 @@ class ClientView:
     held: dict[str, bytearray] = field(default_factory=dict)
     completed: dict[str, float] = field(default_factory=dict)
     unavailable: dict[str, str] = field(default_factory=dict)
+    #: What of its share or of its results is not as it should be.
+    not_kept: list[NotKept] = field(default_factory=list)
     #: The wanted files that it has not owned from the start, each once: what it has to fetch.
     fetches: tuple[str, ...] = ()
     #: Segments and bytes of those files, as far as their manifests have come.

@@ -12,9 +12,11 @@ from typing import Any, Literal
 
 import msgspec
 
+from mpi_core.protocol.events import Loss
 from tui_torrent.view.health import verdicts
 from tui_torrent.view.hosts import split
 from tui_torrent.view.ledger import Finding, Rule
+from tui_torrent.view.losses import MISSING, sentence
 from tui_torrent.view.swarm_view import ClientView, SwarmView
 
 SCHEMA = "tui_torrent.report/2"
@@ -36,6 +38,16 @@ class FileReport(msgspec.Struct, frozen=True):
     complete: bool
     #: Why the file could not be had, where it could not.
     unavailable: str | None
+
+
+class LossReport(msgspec.Struct, frozen=True):
+    """What a client could not share, make or keep, all of one kind."""
+
+    #: untravelled, unreadable, unmade or attributes.
+    what: Loss
+    #: [name, why]; the first thousand of ``count``.
+    files: list[tuple[str, str]]
+    count: int
 
 
 class ClientReport(msgspec.Struct, frozen=True):
@@ -66,6 +78,8 @@ class ClientReport(msgspec.Struct, frozen=True):
     lost: str | None
     #: Where it ran; None where that was not told.
     host: str | None
+    #: What of its share, or of its results, is not as it should be.
+    not_kept: list[LossReport]
 
 
 class TrackerReport(msgspec.Struct, frozen=True):
@@ -191,6 +205,8 @@ def problems(report: Report) -> list[str]:
     for client in report.clients:
         if client.lost is not None:
             sentences.append(f"client {client.rank} was lost: {client.lost}")
+        for loss in client.not_kept:
+            sentences.append(sentence(client.rank, loss))
         for file in client.files:
             who = f"client {client.rank}: {file.name!r}"
             if file.unavailable is not None:
@@ -250,6 +266,7 @@ def _client(view: SwarmView, client: ClientView) -> ClientReport:
         finished_at_s=None if client.finished_at is None else round(client.finished_at, 6),
         lost=(client.lost_reason or "no reason was told") if client.lost else None,
         host=view.hosts.get(client.rank),
+        not_kept=[LossReport(loss.what, list(loss.files), loss.count) for loss in client.not_kept],
     )
 
 
@@ -297,6 +314,7 @@ def _outcome(view: SwarmView, clients: list[ClientReport], findings: Sequence[Fi
         for client in clients
         for file in client.files
     )
+    missing |= any(loss.what in MISSING for client in clients for loss in client.not_kept)
     lost = any(client.lost is not None and client.finished_at_s is None for client in clients)
     return "incomplete" if view.outcome == "incomplete" or missing or lost else "complete"
 

@@ -198,6 +198,10 @@ def _share_hashed(view: SwarmView, rank: Rank, t: float, event: ev.ShareHashed) 
     client.hashed_bytes, client.share_bytes = event.done, event.total
 
 
+def _not_kept(view: SwarmView, rank: Rank, t: float, event: ev.NotKept) -> None:
+    view.client(rank).not_kept.append(event)
+
+
 def _init_sent(view: SwarmView, rank: Rank, t: float, event: ev.InitSent) -> None:
     client = view.client(rank)
     client.state = "ready"
@@ -357,6 +361,7 @@ _HANDLERS: dict[type[Event], Callable[..., None]] = {
     ev.TrackerLoad: _tracker_load,
     ev.RankPlaced: _rank_placed,
     ev.ShareHashed: _share_hashed,
+    ev.NotKept: _not_kept,
     ev.InitSent: _init_sent,
     ev.InitAckReceived: _init_ack_received,
     ev.DownloadStarted: _download_started,

@@ -1,0 +1,113 @@
+"""The folders, links and twins of all owners, as the tracker joins them, and which of them a client gets.
+
+The first owner of a name, by rank, says what it is. No two names may stand in each other's way in one folder:
+least of all may a link be a folder of somebody else's file, for then writing that file would write elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from mpi_core.protocol.entries import ROOT, Entry, Twins, folders_above
+from mpi_core.protocol.messages import Init
+from mpi_core.protocol.patterns import match_folders, means_all
+from mpi_core.protocol.units import Rank
+
+
+class Part(NamedTuple):
+    """What one client gets beside files."""
+
+    entries: tuple[Entry, ...]
+    twins: tuple[Twins, ...]
+    #: Files that it makes as hard links, and need not fetch.
+    linked: frozenset[str]
+
+
+class Forest:
+    """All that is no file."""
+
+    def __init__(self) -> None:
+        self.links: dict[str, Entry] = {}
+        self._folders: dict[str, Entry] = {}
+        #: Who said so first.
+        self._owners: dict[str, Rank] = {}
+        self._twins: list[Twins] = []
+
+    def register(self, owner: Rank, init: Init, owner_of: Mapping[str, Rank]) -> str | None:
+        """Take in what an owner has, whose files are registered; the sentence that says why not, or None.
+
+        ``owner_of`` is the first owner of each file.
+        """
+        for entry in init.entries:
+            if not entry.is_link:
+                self._folders.setdefault(entry.name, entry)
+            else:
+                known = self.links.setdefault(entry.name, entry)
+                if known.target != entry.target:
+                    first = self._owners[entry.name]
+                    return (
+                        f"clients {first} and {owner} both share the link {entry.name!r}, but to "
+                        f"{known.target!r} and {entry.target!r}: expected the same from every owner"
+                    )
+            self._owners.setdefault(entry.name, owner)
+        for twins in init.twins:
+            # What another said of a name before counts.
+            ours = tuple(n for n in twins if (self._owners if n in self.links else owner_of).get(n) == owner)
+            if len(ours) > 1:
+                self._twins.append(ours)
+        return None
+
+    def clash(self, owner_of: Mapping[str, Rank]) -> str | None:
+        """Why names cannot stand in one folder, or None: what is no folder has something below it, or two
+        owners say different things of one name."""
+        fits = "expected names that fit into one folder"
+        #: Every folder that something is in, and the first such thing.
+        below: dict[str, str] = {}
+        for name in (*owner_of, *self.links, *self._folders):
+            folder = name.rpartition("/")[0]
+            while folder and folder not in below:
+                below[folder] = name
+                folder = folder.rpartition("/")[0]
+        for name, under in below.items():
+            if name in owner_of or name in self.links:
+                what = "a file" if name in owner_of else "a link"
+                above = owner_of.get(name) or self._owners[name]
+                other = owner_of.get(under) or self._owners[under]
+                return (
+                    f"client {above} shares {name!r} as {what} and client {other} {under!r} below it: {fits}"
+                )
+        for name in (*self.links, *self._folders):
+            if name in owner_of:
+                what = "a link" if name in self.links else "a folder"
+                return (
+                    f"client {self._owners[name]} shares {name!r} as {what} and client {owner_of[name]} "
+                    f"as a file: {fits}"
+                )
+        both = next((name for name in self._folders if name in self.links), None)
+        return None if both is None else f"{both!r} is shared as a folder and as a link: {fits}"
+
+    @property
+    def second_twins(self) -> frozenset[str]:
+        """The names that are another's file as well."""
+        return frozenset(name for twins in self._twins for name in twins[1:])
+
+    def part_of(self, patterns: Sequence[str], matched: Iterable[str], named: Iterable[str] = ()) -> Part:
+        """What belongs to the files and links that a client gets: those that its patterns have ``matched``,
+        and those that it wants as they are ``named``."""
+        names = dict.fromkeys(matched)
+        everything = tuple(self._folders)
+        folders = {name for pattern in patterns for name in match_folders(pattern, everything)}
+        folders.update(folders_above((*names, *named, *folders)))
+        folders.discard(ROOT)
+        if any(map(means_all, patterns)):
+            folders.add(ROOT)
+        twins = []
+        for group in self._twins:
+            ours = tuple(name for name in group if name in names)
+            if len(ours) > 1:
+                twins.append(ours)
+        linked = frozenset(name for group in twins for name in group[1:])
+        entries = [self._folders[name] for name in sorted(folders) if name in self._folders]
+        entries += [self.links[name] for name in names if name in self.links and name not in linked]
+        return Part(tuple(entries), tuple(twins), linked)
