@@ -1,16 +1,22 @@
-"""Waiting without a spinning core: sleeps that grow while nothing happens."""
+"""Waiting without a spinning core: sleeps that grow while nothing happens, and that a bell ends.
+
+From a rank of another host nothing rings, and what MPI moves in steps does not ring at each: there a test
+must find it, and the pauses between tests are a part of the quiet time so far. So a wait costs few tests,
+however long it is, and ends at most that part too late.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 
+from mpi_core.runtime.bell import Bell
 from mpi_core.runtime.launcher import leave_if_orphaned
 
 #: Seconds between two tests: the first; after that this part of the quiet time so far, up to the longest
-#: while there is traffic. So a wait of any length costs a few tests. Two ranks that wait for one another each
-#: see the other's pause as quiet time: with c seconds of work between, a part q lets their pauses settle at
-#: q·c / (1 − q); from q = 1 on they would drive each other up to the longest.
+#: while there is traffic. Two ranks that wait for one another each see the other's pause as quiet time: with
+#: c seconds of work between, a part q lets their pauses settle at q·c / (1 − q); from q = 1 on they would
+#: drive each other up to the longest.
 FIRST_PAUSE = 50e-6
 QUIET_PART = 0.5
 BUSY_PAUSE = 3e-3
@@ -18,24 +24,46 @@ BUSY_PAUSE = 3e-3
 IDLE_AFTER = 0.1
 IDLE_PART = 0.04
 IDLE_PAUSE = 8e-3
+#: Where all that can come rings, the first pause and the longest are these: shorter ones would only take the
+#: core from the rank that is waited for. They bound what a lost ring costs.
+RUNG_PAUSE = 1e-3
+LONGEST_PAUSE = 0.1
+#: After so many rings in vain the naps are IDLE_PAUSE long.
+MOST_VAIN = 8
 #: The longest where ranks wait for one another.
 MEETING_PAUSE = 1e-3
 
 
 class Backoff:
-    """A sleep that grows while nothing happens."""
+    """A sleep that grows while nothing happens, and ends when the bell rings."""
 
-    def __init__(self) -> None:
+    def __init__(self, bell: Bell) -> None:
+        self._bell = bell
         self._quiet_since = time.monotonic()
+        #: Rings in a row that brought nothing, up to MOST_VAIN.
+        self._vain = 0
 
     def reset(self) -> None:
+        """Something has come."""
         self._quiet_since = time.monotonic()
+        self._vain = 0
 
-    def sleep(self, now: float, at_most: float) -> None:
-        """Sleep a little, and a little longer the next time."""
+    def sleep(self, now: float, at_most: float, in_steps: bool = False) -> None:
+        """Sleep a little, and a little longer the next time. ``in_steps``: what comes may take some tests."""
+        if self._vain > 1:
+            # One ring is in vain where its message was found before. More may be a stranger's: whoever rings
+            # without end costs a test in each IDLE_PAUSE and no more.
+            time.sleep(min(FIRST_PAUSE * 2**self._vain, IDLE_PAUSE, at_most))
+        rung = self._bell.all_ring
         quiet = now - self._quiet_since
-        longest = min(IDLE_PART * quiet, IDLE_PAUSE) if quiet > IDLE_AFTER else BUSY_PAUSE
-        time.sleep(min(_pause(quiet, longest), at_most))
+        idle = LONGEST_PAUSE if rung else IDLE_PAUSE
+        longest = min(IDLE_PART * quiet, idle) if quiet > IDLE_AFTER else BUSY_PAUSE
+        pause = _pause(quiet, longest)
+        if rung and not in_steps:
+            pause = max(RUNG_PAUSE, pause)
+        if self._bell.sleep(min(pause, at_most)):
+            self._vain = min(self._vain + 1, MOST_VAIN)
+            self._quiet_since = time.monotonic()
 
 
 def _pause(quiet: float, longest: float) -> float:

@@ -37,10 +37,9 @@ def view_of_files() -> bytes:
     return boot + array("Q", [*spaces, root.st_dev, root.st_ino, os.geteuid()]).tobytes()
 
 
-def ranks_beside(rank: Rank, views: bytes | bytearray) -> frozenset[Rank]:
+def ranks_beside(rank: Rank, views: Sequence[bytes]) -> frozenset[Rank]:
     """The others whose view is that of ``rank``; ``views`` are those of all ranks, in their order."""
-    each = [bytes(views[at : at + VIEW]) for at in range(0, len(views), VIEW)]
-    return frozenset(Rank(other) for other, view in enumerate(each) if view == each[rank] and other != rank)
+    return frozenset(Rank(other) for other, view in enumerate(views) if view == views[rank] and other != rank)
 
 
 class Reader:

@@ -2,7 +2,8 @@
 
 Each port of a rank has a communicator of its own, so that no two threads wait for the same message, and
 payloads have one more. Nothing here blocks inside MPI, which would spin on a core: every wait is a test
-followed by a sleep that grows from 50 µs (measured: faster than blocking calls where ranks share cores).
+followed by a sleep, which a sender on the same host ends (measured: faster than blocking calls where ranks
+share cores).
 """
 
 from mpi_core.runtime.mpi.endpoint import MpiEndpoint

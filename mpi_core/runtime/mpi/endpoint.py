@@ -19,11 +19,14 @@ from mpi_core.protocol.codec import decode, encode
 from mpi_core.protocol.errors import RemoteProtocolError
 from mpi_core.protocol.units import Rank, Ticket
 from mpi_core.runtime.backoff import Backoff
+from mpi_core.runtime.bell import Bells
 from mpi_core.runtime.buffers import Buffer, Buffers
 from mpi_core.runtime.launcher import ranks_may_die
 from mpi_core.runtime.transport import Delivery
 
 T = TypeVar("T")
+#: Bytes of a payload that any MPI sends at once; a larger one moves in steps, at tests on both sides.
+EAGER = 1024
 #: What says that a rank has died where the others live on (ULFM).
 DEATHS = (MPI.ERR_PROC_FAILED, MPI.ERR_PROC_FAILED_PENDING) if ranks_may_die() else ()
 
@@ -41,7 +44,8 @@ def unless_dead(call: Callable[[], T], otherwise: T) -> T:
 def probe(comm: MPI.Comm, status: MPI.Status, died: Callable[[int], Any] = int) -> MPI.Message | None:
     """What has come from anyone. After a death it fails until that is acknowledged, on each communicator."""
     try:
-        return comm.Improbe(status=status)
+        # The first looks at what is known and then lets MPI take in what has come; the second sees that.
+        return comm.Improbe(status=status) or comm.Improbe(status=status)
     except MPI.Exception as error:
         if error.Get_error_class() not in DEATHS:
             raise
@@ -97,6 +101,7 @@ class MpiEndpoint:
         comms: dict[msg.Port, MPI.Comm],
         payloads: MPI.Comm,
         local: dict[msg.Port, queue.SimpleQueue[Delivery]],
+        bells: Bells,
     ) -> None:
         self._rank = rank
         self._comms = comms
@@ -115,12 +120,19 @@ class MpiEndpoint:
         #: The buffer of the payload delivered last; ours again at the next call.
         self._lent: Buffer | None = None
         self._status = MPI.Status()
-        self._backoff = Backoff()
+        self._bells = bells
+        self._backoff = Backoff(bells.bell(port))
         self._messages_first = False
+        #: Bytes of the largest payload that was asked for.
+        self._largest = 0
 
     # Sending ----------------------------------------------------------------------------------
 
     def send(self, to: Rank, message: msg.Stimulus) -> None:
+        self._begin(to, message)
+        self._bells.ring(self._rank if isinstance(message, msg.Local) else to, message.port)
+
+    def _begin(self, to: Rank, message: msg.Stimulus) -> None:
         if isinstance(message, msg.Local):
             self._local[message.port].put((self._rank, message))
             return
@@ -133,6 +145,7 @@ class MpiEndpoint:
         self._outbox.send(self._comms[message.port], to, message.tag, encode(message))
 
     def _post(self, to: Rank, request: msg.RequestSegment) -> None:
+        self._largest = max(self._largest, request.length)
         buffer = self._buffers.take(request.length)
         room = [memoryview(buffer)[: request.length], MPI.BYTE]
         receive = self._payloads.Irecv(room, source=to, tag=request.ticket)
@@ -153,7 +166,7 @@ class MpiEndpoint:
                 return delivery
             if now >= deadline:
                 return None
-            self._backoff.sleep(now, deadline - now)
+            self._backoff.sleep(now, deadline - now, self._largest > EAGER or bool(self._leaving))
             now = time.monotonic()
 
     def _poll(self) -> Delivery | None:

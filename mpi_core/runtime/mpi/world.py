@@ -13,7 +13,8 @@ from mpi4py import MPI
 from mpi_core.protocol import messages as msg
 from mpi_core.protocol.errors import MpiError
 from mpi_core.protocol.units import Rank
-from mpi_core.runtime.backoff import IDLE_PAUSE, MEETING_PAUSE, Backoff, wait_until
+from mpi_core.runtime.backoff import LONGEST_PAUSE, MEETING_PAUSE, Backoff, wait_until
+from mpi_core.runtime.bell import Bells
 from mpi_core.runtime.beside import VIEW, ranks_beside, view_of_files
 from mpi_core.runtime.launcher import find_launcher, ranks_may_die
 from mpi_core.runtime.mpi.endpoint import MpiEndpoint, Outbox, done, probe
@@ -37,10 +38,11 @@ class World:
         self.host = MPI.Get_processor_name()
         self._check()
         # All ranks meet asleep, not spinning: those still importing need the cores.
-        mine, views = view_of_files(), bytearray(VIEW * self.size)
-        wait_until(self._comm.Iallgather([mine, MPI.BYTE], [views, MPI.BYTE]).Test, timeout=None)
+        self._bells = Bells(self.rank)
+        told = self._told_by_all(view_of_files() + self._bells.name)
         #: Ranks that can open this one's files, and it theirs, by the same names.
-        self.beside = ranks_beside(self.rank, views)
+        self.beside = ranks_beside(self.rank, [each[:VIEW] for each in told])
+        self._bells.know([each[VIEW:] for each in told], self.beside)
         self._comms: dict[msg.Port, MPI.Comm] = {port: self._comm.Dup() for port in _PORTS}
         self._payloads = self._comm.Dup()
         self._shake_hands()
@@ -53,6 +55,12 @@ class World:
         """The world of a call from another program: on a copy of its communicator (None: all ranks'). To be
         closed, and not left."""
         return cls((MPI.COMM_WORLD if comm is None else comm).Dup())
+
+    def _told_by_all(self, mine: bytes) -> list[bytes]:
+        """What each rank tells, in their order; all tell equally much."""
+        every = bytearray(len(mine) * self.size)
+        wait_until(self._comm.Iallgather([mine, MPI.BYTE], [every, MPI.BYTE]).Test, timeout=None)
+        return [bytes(every[at : at + len(mine)]) for at in range(0, len(every), len(mine))]
 
     def _check(self) -> None:
         launcher = find_launcher()
@@ -75,7 +83,7 @@ class World:
 
     def endpoint(self, port: msg.Port) -> MpiEndpoint:
         """The endpoint of one of this rank's ports."""
-        endpoint = MpiEndpoint(self.rank, port, self._comms, self._payloads, self._local)
+        endpoint = MpiEndpoint(self.rank, port, self._comms, self._payloads, self._local, self._bells)
         self._endpoints.append(endpoint)
         return endpoint
 
@@ -85,7 +93,12 @@ class World:
         """A function, for one thread, that sends buffers (STATUS, KEYS) to the observer port of ``to``."""
         outbox, comm = Outbox(), self._comms["observer"]
         self._outboxes.append(outbox)
-        return lambda buffer: outbox.send(comm, to, tag, buffer)
+
+        def send(buffer: bytes) -> None:
+            outbox.send(comm, to, tag, buffer)
+            self._bells.ring(to, "observer")
+
+        return send
 
     def listen(self, deliver: Callable[[Rank, int, bytearray], None], stop: threading.Event) -> None:
         """Hand what comes to this rank's observer port (sender, tag, buffer) to ``deliver`` until ``stop``.
@@ -93,11 +106,11 @@ class World:
         For a thread of its own: MPI moves little between two tests, so a few of them at each frame of a
         screen would fall behind.
         """
-        status, backoff = MPI.Status(), Backoff()
+        status, backoff = MPI.Status(), Backoff(self._bells.bell("observer"))
         while not stop.is_set():
             message = probe(self._comms["observer"], status)
             if message is None:
-                backoff.sleep(time.monotonic(), IDLE_PAUSE)
+                backoff.sleep(time.monotonic(), LONGEST_PAUSE)
                 continue
             backoff.reset()
             buffer = bytearray(status.Get_count(MPI.BYTE))
@@ -162,6 +175,7 @@ class World:
 
     def close(self) -> None:
         """Give back what was made, when all have agreed; the program goes on."""
+        self._bells.close()
         if not ranks_may_die():
             for comm in (*self._comms.values(), self._payloads, self._comm):
                 comm.Free()
