@@ -254,6 +254,17 @@ def test_folders_are_private_until_they_get_their_mode(tmp_path: Path, tree: Pat
         assert stat.S_IMODE((grove.out(2) / "a").stat().st_mode) == mode
 
 
+def test_the_current_folder_keeps_its_mode_whatever_tree_comes_into_it(
+    tmp_path: Path, tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "client2" / "here").mkdir(parents=True)
+    (tmp_path / "client2").chmod(0o751)
+    monkeypatch.chdir(tmp_path / "client2" / "here")
+    grove = moved(tmp_path, tree)
+    assert stat.S_IMODE(grove.out(2).stat().st_mode) == 0o751
+    assert looks(grove.out(2))[b"a"] == looks(tree)[b"a"]
+
+
 # What cannot be shared, made or kept -----------------------------------------------------------
 
 
