@@ -17,6 +17,7 @@ from mpi_core.runtime.clock import Clock
 from mpi_core.runtime.reporter import Reporter
 from tests.helpers.mpirun import needs_mpirun, needs_proc, started
 from tui_torrent.feed import LAST_WORDS, LAST_WORDS_OF_THE_LOST, Feed
+from tui_torrent.view.report import exit_code
 
 TRACKER, FIRST, SECOND, MONITOR = (Rank(rank) for rank in range(4))
 HEADER = ev.RunStarted(ev.JOURNAL_VERSION, 2, "test", "swarm", 0, 10, 8)
@@ -47,6 +48,14 @@ class Listening:
 
     def over_after(self, seconds: float) -> bool:
         """Whether the run is over after so long a silence."""
+        end = self.clock.t + seconds
+        while self.clock.t < end - 0.5:
+            self.clock.t += 0.5
+            self.feed.poll()
+        return self.over_when_it_goes_on_after(end - self.clock.t)
+
+    def over_when_it_goes_on_after(self, seconds: float) -> bool:
+        """Whether the run is over when this rank was stopped for so long."""
         self.clock.t += seconds
         self.feed.poll()
         return self.feed.over
@@ -58,6 +67,35 @@ def test_a_run_of_which_nobody_has_ended_may_be_silent_for_any_time(monitored: b
     assert not run.over_after(AGES)
     run.hears(FIRST, ev.RankPlaced("host"))
     assert not run.over_after(AGES)
+
+
+def test_while_this_rank_is_stopped_nobody_is_silent() -> None:
+    run = Listening(monitored=True)
+    run.hears(TRACKER)
+    run.hears(FIRST)
+    assert not run.over_when_it_goes_on_after(AGES)
+    assert not run.over_after(LAST_WORDS - 0.5)
+    run.hears(SECOND)
+    assert run.feed.over
+
+
+def test_a_rank_that_is_lost_is_not_waited_for_long() -> None:
+    run = Listening(monitored=True)
+    run.feed.lost = {SECOND}
+    run.hears(TRACKER)
+    run.hears(FIRST)
+    assert not run.over_after(LAST_WORDS_OF_THE_LOST)
+    assert run.over_after(0.1)
+
+
+def test_where_the_tracker_is_lost_the_run_has_failed() -> None:
+    run = Listening(monitored=True)
+    run.feed.lost = {TRACKER}
+    run.hears(FIRST)
+    run.hears(SECOND)
+    assert run.over_after(LAST_WORDS_OF_THE_LOST + 0.1)
+    assert run.feed.report is not None
+    assert (run.feed.report.outcome, exit_code(run.feed.report)) == ("failed", 3)
 
 
 @pytest.mark.parametrize("monitored", [False, True])

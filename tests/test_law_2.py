@@ -125,7 +125,7 @@ def machines() -> list[Machine]:
         Tracker(3, config, Random(0)),
         Downloader(Rank(1), 3, store, ["file2"], config, Random(0), ["file*"]),
         Uploader(Rank(1), 3, store, config),
-        Bystander(msg.Abort(2, "no input")),
+        Bystander(Rank(2), msg.Abort(2, "no input")),
     ]
 
 

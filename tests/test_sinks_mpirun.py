@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import os
 import signal
-import time
 from pathlib import Path
 
 import pytest
 
 from mpi_core.protocol import events as ev
 from mpi_core.runtime.journal import read_journal
-from tests.helpers.mpirun import REPOSITORY, mpirun, needs_mpirun, needs_proc, started
+from tests.helpers.mpirun import REPOSITORY, flavour, mpirun, needs_mpirun, needs_proc, started
+from tests.helpers.pty_screen import eventually
 from tests.helpers.scenarios import folder_of
 
 pytestmark = [pytest.mark.mpirun, pytest.mark.alike, needs_mpirun, pytest.mark.timeout(60)]
@@ -136,21 +136,26 @@ def test_no_folder_is_left_of_the_output_path(tmp_path: Path) -> None:
 
 
 @needs_proc
-def test_a_run_that_is_interrupted_leaves_the_earlier_report_and_what_it_has_journalled(
-    tmp_path: Path,
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_no_earlier_report_is_left_to_be_taken_for_that_of_a_run_that_was_ended(
+    how: signal.Signals, tmp_path: Path
 ) -> None:
     (tmp_path / "r").write_text("old report")
     (tmp_path / "j").write_text("old journal")
     with started(4, "--report", "r", "--journal", "j", cwd=tmp_path) as job:
-        deadline = time.monotonic() + 20
-        while "swarm" not in job.said():
-            assert time.monotonic() < deadline, job.complained()
-            time.sleep(0.05)
-        os.kill(job.process.pid, signal.SIGINT)
-        job.wait(15)
+        eventually(lambda: "segments" in job.said(), "the first segments")
+        os.kill(job.process.pid, how)
+        run = job.wait(15)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["j", "r"]
-    assert (tmp_path / "r").read_text() == "old report"
-    assert sum(1 for _ in read_journal(tmp_path / "j")) > 10
+    report = json.loads((tmp_path / "r").read_bytes())
+    assert report["outcome"] == "interrupted"
+    told = [stamped.event for stamped in read_journal(tmp_path / "j")]
+    assert len(told) > 10
+    if flavour() == "mpich" and how != signal.SIGKILL:
+        assert run.code == 128 + how
+        assert run.complaints == [f"tui_torrent: interrupted by {how.name}"]
+        assert report["aborted"]["code"] == 128 + how
+        assert told[-1] == ev.RunEnded("interrupted")
 
 
 def test_a_report_to_stdout_is_a_line_of_its_own(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from mpi_core.protocol.digest import Algorithm, segment_hasher
 from mpi_core.protocol.entries import OwnTree
 from mpi_core.protocol.errors import ScenarioError
 from mpi_core.protocol.manifest import Manifest
-from mpi_core.protocol.messages import Abort, Alive, Stop, Tag
+from mpi_core.protocol.messages import Abort, Alive, Lost, Stop, Tag
 from mpi_core.protocol.roles import TRACKER, Roles
 from mpi_core.protocol.units import Rank
 from mpi_core.runtime.clock import Clock
@@ -77,7 +77,7 @@ def run_client(
             tree = OwnTree(plan.found.entries, plan.found.twins, unreadable)
             machines = _machines(world, roles, options, scenario, plan, owned, tree, backing)
         except (ScenarioError, OSError) as error:
-            machines = {"download": Bystander(Abort(2, str(error)))}
+            machines = {"download": Bystander(Rank(world.rank), Abort(2, str(error)))}
         except HashingStopped:
             machines = {}
         crew = _crew(world, machines, downloads, uploads, clock, reporter)
@@ -89,7 +89,9 @@ def run_client(
         remove_folders(made)
         if scenario is not None:
             scenario.cleanup()
-    return crew.exit_code
+    machine = machines.get("download")
+    own = machine.exit_code if isinstance(machine, (Downloader, Bystander)) else 1
+    return max(crew.exit_code, own)
 
 
 def _load(scenario: Scenario, rank: int, digest: Algorithm) -> None:
@@ -249,7 +251,8 @@ class _Shares:
     def _stopped(self) -> bool:
         self._tell_alive()
         delivery = self._endpoint.receive(0.0)
-        return delivery is not None and isinstance(delivery[1], Stop)
+        word = delivery[1] if delivery is not None else None
+        return isinstance(word, Stop) or (isinstance(word, Lost) and word.rank == TRACKER)
 
     def _tell_alive(self) -> None:
         now = self._clock.now()

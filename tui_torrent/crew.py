@@ -8,7 +8,7 @@ from types import TracebackType
 
 from mpi_core.protocol.codec import encode_batch
 from mpi_core.runtime.driver import Driver
-from mpi_core.runtime.launcher import leave_if_orphaned
+from mpi_core.runtime.interrupt import leave_if_asked
 from mpi_core.runtime.reporter import BATCH_INTERVAL, Reporter
 
 #: Seconds that an interrupted rank waits for each of its threads, which may still write.
@@ -73,7 +73,7 @@ class Crew:
     def report(self, reporter: Reporter, tell: Callable[[bytes], None]) -> None:
         """Send the rank's events to the observer until all threads have ended, and then the last."""
         while not self.ended.wait(BATCH_INTERVAL):
-            leave_if_orphaned()
+            leave_if_asked()
             reporter.drain(lambda batch: tell(encode_batch(batch)))
         reporter.drain(lambda batch: tell(encode_batch(batch)))
         tell(b"")

@@ -8,18 +8,20 @@ the journal closed.
 from __future__ import annotations
 
 import queue
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from typing import Protocol
 
 from mpi_core.protocol.codec import decode_batch
-from mpi_core.protocol.events import RunEnded, RunStarted, Stamped
+from mpi_core.protocol.events import RunAborted, RunEnded, RunStarted, Stamped
 from mpi_core.protocol.messages import Tag
+from mpi_core.protocol.roles import TRACKER
 from mpi_core.protocol.units import Rank
+from mpi_core.runtime.awake import Awake
 from mpi_core.runtime.clock import Clock
 from mpi_core.runtime.reporter import Reporter
 from tui_torrent.view.conformance import Conformance
 from tui_torrent.view.ledger import Finding
-from tui_torrent.view.report import Report, broken, build
+from tui_torrent.view.report import FAILURE, Report, broken, build, is_interruption
 from tui_torrent.view.story import Tail
 from tui_torrent.view.swarm_view import SwarmView
 
@@ -60,7 +62,10 @@ class Feed:
         self._ending = False
         self._recorders = recorders
         self._checker = Conformance()
+        self._awake = Awake(clock.now)
         self._heard_at = 0.0
+        #: Ranks that will not be heard of any more; it grows.
+        self.lost: Set[int] = frozenset()
         self._inbox: queue.SimpleQueue[tuple[Rank, bytearray]] = queue.SimpleQueue()
         #: Keys that rank 0 has read for the monitor.
         self.keys: queue.SimpleQueue[bytes] = queue.SimpleQueue()
@@ -105,17 +110,26 @@ class Feed:
         self._own.drain(self._fold)
         while not self._inbox.empty():
             sender, buffer = self._inbox.get_nowait()
-            self._heard_at = self._clock.now()
+            self._heard_at = self._awake.now()
             if buffer:
                 self._fold(decode_batch(buffer))
             else:
                 self._speaking.discard(sender)
                 self._ending = True
-        silent = self._clock.now() - self._heard_at
-        patience = (
-            LAST_WORDS_OF_THE_LOST if all(map(self.view.client_is_lost, self._speaking)) else LAST_WORDS
-        )
+        silent = self._awake.now() - self._heard_at
+        patience = LAST_WORDS_OF_THE_LOST if all(map(self._is_lost, self._speaking)) else LAST_WORDS
         if not own_spoke and (not self._speaking or (self._ending and silent > patience)):
+            if TRACKER in self.lost and self.view.aborted is None:
+                self._own.tell(RunAborted(TRACKER, FAILURE, "the tracker was lost"))
+            self._end()
+
+    def _is_lost(self, rank: Rank) -> bool:
+        return rank in self.lost or self.view.client_is_lost(rank)
+
+    def cut_short(self, culprit: Rank, code: int, reason: str) -> None:
+        """The run ends here for whoever observes it: this rank must leave."""
+        if not self.over:
+            self._own.tell(RunAborted(culprit, code, reason))
             self._end()
 
     def _fold(self, batch: list[Stamped]) -> None:
@@ -127,6 +141,7 @@ class Feed:
             self.tail.add(stamped)
 
     def _end(self) -> None:
+        self._own.drain(self._fold)
         self._own.tell(RunEnded(self._outcome()))
         self._own.drain(self._fold)
         for recorder in self._recorders:
@@ -137,6 +152,8 @@ class Feed:
 
     def _outcome(self) -> str:
         """The last event's word; the report looks once more, with that event in."""
+        if self.view.aborted and is_interruption(self.view.aborted.code):
+            return "interrupted"
         if self.view.aborted or broken(self._checker.result()):
             return "failed"
         clients = self.view.clients.values()

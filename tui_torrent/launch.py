@@ -10,15 +10,15 @@ from __future__ import annotations
 import gc
 import os
 import signal
-import sys
-import threading
 import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from mpi_core.protocol.errors import MpiError, ScenarioError
 from mpi_core.protocol.roles import TRACKER, Roles
-from mpi_core.runtime.launcher import find_launcher, ranks_may_die
+from mpi_core.runtime import watchdog
+from mpi_core.runtime.interrupt import Interrupted, ignore_signals, note_signals
+from mpi_core.runtime.launcher import find_launcher
 from mpi_core.runtime.room import lack_of_room
 from tui_torrent.complaints import complain, complain_of_failure
 from tui_torrent.config import Options
@@ -27,15 +27,15 @@ from tui_torrent.scenario import Scenario, open_scenario, wrong_size
 if TYPE_CHECKING:
     from mpi_core.runtime.mpi import World
 
+#: Seconds that MPI's start and the first meeting of all ranks may take, and so many more for each rank.
+STARTING, STARTING_EACH = 30.0, 0.1
+
 #: Seconds that all ranks may take to come together at the end; a monitored run has no such bound, since
 #: its last screen stays until a key is pressed.
 AGREEMENT = 60.0
 
-#: Seconds for the agreement, and for MPI's end, where ranks may die: MPI may wait for a dead one.
-LEAVING = 10.0
-
 #: Seconds that a rank that was interrupted leaves the others to remove what they made.
-GRACE = 0.3
+LAST_MOMENT = 0.3
 
 
 def launch(options: Options) -> int:
@@ -44,62 +44,48 @@ def launch(options: Options) -> int:
     if world is None:
         return 2
     roles, failed = Roles(world.size, options.monitor), 3
+    world.needed |= {roles.observer}
     try:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        # Open MPI passes ctrl+c on as a SIGTERM.
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        note_signals(world.interrupted)
         with ExitStack() as stack:
             if roles.monitored and roles.client_count > 0:
                 from tui_torrent.monitor import beside_a_monitor
 
                 stack.enter_context(beside_a_monitor(world, roles))
             code = _run(world, roles, options)
-            # Where something could not be had, a client may be lost: the tracker does not wait for it long.
-            lost = world.rank == TRACKER and code == 1
-            bound = LEAVING if lost or ranks_may_die() else AGREEMENT
-            agreed = world.agree(code, None if options.monitor else bound)
+            agreed = world.agree(code, None if options.monitor else AGREEMENT)
         if agreed is not None:
-            if ranks_may_die():
-                _leave_within(LEAVING, agreed)
-            world.leave()
+            world.leave(agreed)
             # Launchers end all ranks when the first is gone; Python's own end is not to be interrupted.
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            ignore_signals()
             return agreed
-        if ranks_may_die():
-            _leave_within(0.0, code)
-            time.sleep(LEAVING)
-        complain(f"rank {world.rank}: the other ranks did not come to the end in {bound:g} s")
+        complain(f"rank {world.rank}: the other ranks did not come to the end in {AGREEMENT:g} s")
         failed = code or failed
-    except KeyboardInterrupt:
+    except Interrupted as interrupted:
         # Launchers kill all ranks when the first is gone; the others may still be tidying up.
-        time.sleep(GRACE)
-        os._exit(130)
+        time.sleep(LAST_MOMENT)
+        os._exit(interrupted.code)
     except Exception as error:
         complain_of_failure(error, f"rank {world.rank}: ")
     world.abort(failed)
     return failed
 
 
-def _leave_within(seconds: float, code: int) -> None:
-    """End this process with that code then, unless it has ended by itself."""
-    sys.stdout.flush()
-    timer = threading.Timer(seconds, os._exit, (code,))
-    timer.daemon = True
-    timer.start()
-
-
 def leave_together(code: int) -> None:
     """Where nothing is to be run: meet the other ranks, so that all leave with the same exit code."""
     world = _open_world()
     if world is not None:
-        world.agree(code, AGREEMENT)
-        world.leave()
+        world.leave(world.agree(code, AGREEMENT) or code)
 
 
 def _open_world() -> World | None:
     """Start MPI; None, and one line on the launcher's first rank, where it cannot carry a run."""
     launcher = find_launcher()
+    rank, size = (launcher.rank, launcher.size) if launcher else (0, 1)
+    limit = STARTING + STARTING_EACH * size
+    # MPI may wait for a rank that has died, or never comes. Rank 1 tells of rank 0.
+    late = f"rank {rank}: not all ranks were there after {limit:g} s"
+    watchdog.end_in(limit, 3, late if rank <= 1 else "")
     # MPI's start is C, during which Python would not hear of a ctrl+c; and it waits for ranks that did.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     problem = lack_of_room(os.environ)
@@ -117,7 +103,7 @@ def _open_world() -> World | None:
         complain(problem)
     else:
         # Launchers kill all ranks when one is gone; the first may still be printing.
-        time.sleep(GRACE)
+        time.sleep(LAST_MOMENT)
     return None
 
 

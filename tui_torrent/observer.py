@@ -6,29 +6,31 @@ terminal to draw on, or no longer one.
 
 from __future__ import annotations
 
+import signal
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from mpi_core.protocol.errors import ScenarioError, one_line
-from mpi_core.protocol.events import JOURNAL_VERSION, RunStarted
+from mpi_core.protocol.events import JOURNAL_VERSION, RunStarted, Stamped
 from mpi_core.protocol.roles import Roles
 from mpi_core.protocol.units import Rank
 from mpi_core.runtime.clock import Clock
-from mpi_core.runtime.launcher import leave_if_orphaned
+from mpi_core.runtime.interrupt import Interrupted, leave_if_asked
 from mpi_core.runtime.outputs import OutputFile, open_outputs
 from mpi_core.runtime.reporter import Reporter
 from tui_torrent.complaints import cannot_write, complain
 from tui_torrent.config import Options
-from tui_torrent.feed import Feed
+from tui_torrent.feed import Feed, Recorder
 from tui_torrent.headless import JsonLines, PlainLines
 from tui_torrent.scenario import Scenario
-from tui_torrent.sinks import BAD_INPUT, Guarded, JournalFile, scenario_files
-from tui_torrent.view.report import Report, exit_code, problems, to_json
+from tui_torrent.sinks import BAD_INPUT, AtBegin, Guarded, JournalFile, scenario_files
+from tui_torrent.view.report import INTERRUPTED, Report, exit_code, interim, problems, to_json
 
 if TYPE_CHECKING:
     from mpi_core.runtime.mpi import World
@@ -65,11 +67,13 @@ class Observer:
         self._server: Server | None = None
         #: Why --report, --journal or --serve cannot be had, in one line.
         self.problem: str | None = None
-        recorders: list[Guarded] = []
+        recorders: list[Recorder] = []
         try:
             asked = {"--report": options.report, "--journal": options.journal}
             files = open_outputs(asked, scenario_files(options.scenario, scenario))
             self._report_file = files.get("--report")
+            if self._report_file is not None and self._report_file.is_replaced:
+                recorders.append(AtBegin(self._begin_report))
             if "--journal" in files:
                 journal = files["--journal"]
                 self._journal = Guarded(JournalFile(journal), repr(journal.path))
@@ -94,8 +98,11 @@ class Observer:
             window=config.requests_in_flight,
         )
         others = [Rank(rank) for rank in range(roles.size) if rank != world.rank]
+        self._header = Stamped(0.0, world.rank, 0, header)
         self.feed = Feed(clock, reporter, others, header, recorders, own_speaks=not roles.monitored)
         self.feed.on_over = self._on_over
+        self.feed.lost = world.lost
+        self._rank = world.rank
         self._over = threading.Event()
         self._listener = threading.Thread(
             target=world.listen, args=(self.feed.deliver, self._over), name="listener", daemon=True
@@ -108,6 +115,11 @@ class Observer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if isinstance(error, Interrupted) and not self.feed.over:
+            by = signal.Signals(error.code - INTERRUPTED).name
+            self.feed.cut_short(self._rank, error.code, f"interrupted by {by}")
+            if self.feed.report is not None:
+                self.finish(self.feed.report)
         if self._server is not None:
             self._server.leave(at_once=kind is not None)
 
@@ -129,7 +141,7 @@ class Observer:
         while not self.feed.over:
             if ended is not None and ended.is_set():
                 self.feed.end_own()
-            leave_if_orphaned()
+            leave_if_asked()
             self.feed.poll()
             if not self.feed.over:
                 if self._told is None and self.feed.now >= FIRST_TOLD and self.feed.view.aborted is None:
@@ -153,6 +165,13 @@ class Observer:
                 complain(problem)
         if aborted is None or self._json:
             self.sink.finish(report)
+
+    def _begin_report(self) -> None:
+        """No report of an earlier run is to be taken for this one's, however this one ends."""
+        if self._report_file is not None:
+            # The one at the end says why it cannot be written.
+            with suppress(OSError):
+                self._report_file.write(to_json(interim(self._header)) + b"\n")
 
     def _on_over(self, report: Report) -> None:
         file = self._report_file

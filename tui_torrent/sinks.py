@@ -62,6 +62,21 @@ class JournalFile:
             raise
 
 
+class AtBegin:
+    """Does something once, when the swarm begins. Raises OSError where that does."""
+
+    def __init__(self, act: Callable[[], None]) -> None:
+        self._act: Callable[[], None] | None = act
+
+    def append(self, batch: Sequence[Stamped]) -> None:
+        if self._act is not None and any(isinstance(stamped.event, InitAckSent) for stamped in batch):
+            act, self._act = self._act, None
+            act()
+
+    def close(self) -> None:
+        """There is nothing to end."""
+
+
 def _refuses(stamped: Stamped) -> bool:
     return isinstance(stamped.event, RunAborted) and stamped.event.code == BAD_INPUT
 

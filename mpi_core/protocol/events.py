@@ -45,9 +45,9 @@ class RunStarted(Event, frozen=True):
 
 
 class RunEnded(Event, frozen=True):
-    """The outcome: the last line of a journal; an interrupted journal has none."""
+    """The outcome: the last line of a journal; one whose run was killed has none."""
 
-    #: complete, incomplete or failed.
+    #: complete, incomplete, failed or interrupted.
     outcome: str
 
 

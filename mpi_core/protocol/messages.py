@@ -296,12 +296,13 @@ class AllComplete(Message, frozen=True, array_like=True):
 
 
 class Abort(Message, frozen=True, array_like=True):
-    """Any rank → tracker: I cannot go on; end the run with that exit code and that line."""
+    """Any rank → tracker: I cannot go on; end the run with that exit code (2, 3, or 128 and the number of the
+    signal that interrupted it) and that line."""
 
     tag: ClassVar[Tag] = Tag.ABORT
     port: ClassVar[Port] = "tracker"
 
-    code: Literal[2, 3]
+    code: int
     reason: str
 
 
@@ -346,11 +347,12 @@ class Shutdown(Local, frozen=True):
 
 
 class Lost(Local, frozen=True):
-    """Endpoint → tracker: the MPI library reports that rank as failed."""
+    """To the tracker, and to downloaders: that rank will not be heard of any more."""
 
     port: ClassVar[Port] = "tracker"
 
     rank: Rank
+    reason: str = "its process ended"
 
 
 Stimulus = Message | Local

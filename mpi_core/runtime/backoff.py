@@ -10,8 +10,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from mpi_core.runtime.awake import Awake
 from mpi_core.runtime.bell import Bell
-from mpi_core.runtime.launcher import leave_if_orphaned
+from mpi_core.runtime.interrupt import leave_if_asked
 
 #: Seconds between two tests: the first; after that this part of the quiet time so far, up to the longest
 #: while there is traffic. Two ranks that wait for one another each see the other's pause as quiet time: with
@@ -72,11 +73,12 @@ def _pause(quiet: float, longest: float) -> float:
 
 
 def wait_until(done: Callable[[], bool], timeout: float | None, longest: float = MEETING_PAUSE) -> bool:
-    """Test until ``done``; False after ``timeout`` seconds (None: never)."""
-    began = time.monotonic()
+    """Test until ``done``; False after ``timeout`` seconds in which this process ran (None: never)."""
+    clock = Awake()
+    began = clock.now()
     while not done():
-        leave_if_orphaned()
-        waited = time.monotonic() - began
+        leave_if_asked()
+        waited = clock.now() - began
         if timeout is not None and waited > timeout:
             return False
         time.sleep(_pause(waited, longest))

@@ -16,6 +16,7 @@ from mpi_core.protocol.errors import RemoteProtocolError
 from mpi_core.protocol.messages import Abort
 from mpi_core.protocol.roles import TRACKER
 from mpi_core.protocol.units import Rank
+from mpi_core.runtime.awake import Awake
 from mpi_core.runtime.clock import Clock
 from mpi_core.runtime.disk import OutputError
 from mpi_core.runtime.load import Meter
@@ -41,7 +42,8 @@ class Driver:
         self._rank = rank
         self._machine = machine
         self._endpoint = endpoint
-        self._clock = clock
+        #: The machine's time: in which this process ran.
+        self._awake = Awake(clock.now)
         self._tell = tell
         self._abandoned = threading.Event()
         self._meter = meter
@@ -53,14 +55,14 @@ class Driver:
 
     def run(self) -> None:
         try:
-            self._perform(self._machine.start(self._clock.now()))
+            self._perform(self._machine.start(self._awake.now()))
             while not self.halted and not self._abandoned.is_set():
                 self._step()
         except Exception as error:
             self._fail(error)
         finally:
             if self._meter is not None:
-                self._meter.flush(self._clock.now())
+                self._meter.flush(self._awake.now())
 
     def abandon(self) -> None:
         """End soon, wherever the machine is; may be called in any thread."""
@@ -68,11 +70,11 @@ class Driver:
 
     def _step(self) -> None:
         wake_at = self._machine.wake_at
-        wait = LONGEST_WAIT if wake_at is None else min(wake_at - self._clock.now(), LONGEST_WAIT)
+        wait = LONGEST_WAIT if wake_at is None else min(wake_at - self._awake.now(), LONGEST_WAIT)
         sender = self._rank
         try:
             delivery = self._endpoint.receive(wait)
-            now = self._clock.now()
+            now = self._awake.now()
             if delivery is None:
                 effects = self._machine.wake(now)
             else:
@@ -87,7 +89,7 @@ class Driver:
         if delivery is not None and wake_at is not None and now >= wake_at and not self.halted:
             self._perform(self._machine.wake(now))
         if self._meter is not None:
-            ended = self._clock.now()
+            ended = self._awake.now()
             if delivery is not None:
                 self._meter.served(now, ended)
             self._meter.look(ended)

@@ -1,4 +1,4 @@
-"""The launcher: what its environment says before MPI is started, and whether it still lives."""
+"""The launcher: what its environment says before MPI is started."""
 
 from __future__ import annotations
 
@@ -36,21 +36,19 @@ _VARIABLES = (
 _LAUNCHERS = _OPEN_MPI | _HYDRA | _SLURM
 
 
-_PARENT = os.getppid()
-
-
-def leave_if_orphaned() -> None:
-    """Interrupt the main thread if the launcher's process has ended: Open MPI's ranks would else live on.
-
-    Raises KeyboardInterrupt, so that what was made for the run is removed as it is after ctrl+c.
-    """
-    if os.getppid() != _PARENT:
-        raise KeyboardInterrupt("the launcher's process has ended")
-
-
 def ranks_may_die() -> bool:
     """Whether this run lives on when a rank dies: under ``mpirun --with-ft ulfm`` of Open MPI."""
     return os.environ.get("OMPI_MCA_mpi_ft_enable") == "1"  # noqa: SIM112
+
+
+def ranks_leave_alone() -> bool:
+    """Whether one rank may leave while the others go on: so under ULFM, and where srun itself has started us.
+    The mpirun of MPICH, which may use srun for its own processes, ends all then, and so does Open MPI's."""
+    environment = os.environ
+    by_srun = "SLURM_PROCID" in environment and "PMI_HOSTNAME" not in environment
+    return ranks_may_die() or (
+        by_srun and environment.get("PMI_SIZE") == environment.get("SLURM_STEP_NUM_TASKS")
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,11 @@ class OutputFile:
             self._direct = open(self.path, "wb")  # noqa: SIM115
 
     @property
+    def is_replaced(self) -> bool:
+        """Whether what is written takes the place of what is there, and does not follow it."""
+        return self._direct is None
+
+    @property
     def holds_another(self) -> bool:
         """Whether something is there that writing would replace."""
         return self._direct is None and os.path.lexists(self._target)

@@ -1,4 +1,5 @@
-"""A client that cannot take part (its input is bad): it tells the tracker why, and waits for STOP."""
+"""A client that cannot take part (its input is bad): it tells the tracker why, and waits for STOP, or until
+the tracker is lost."""
 
 from __future__ import annotations
 
@@ -15,8 +16,11 @@ class Bystander:
 
     wake_at: float | None = None
 
-    def __init__(self, abort: msg.Abort) -> None:
+    def __init__(self, rank: Rank, abort: msg.Abort) -> None:
         self._abort = abort
+        self._rank = rank
+        #: What the client leaves with.
+        self.exit_code = abort.code
 
     def start(self, now: float) -> Effects:
         return [Send(TRACKER, self._abort)]
@@ -24,6 +28,8 @@ class Bystander:
     def receive(self, now: float, sender: Rank, message: msg.Stimulus) -> Effects:
         if isinstance(message, msg.Stop) and sender == TRACKER:
             return [Emit(ev.Stopped(message.aborted)), Halt()]
+        if isinstance(message, msg.Lost) and sender == self._rank:
+            return [Halt()] if message.rank == TRACKER else []
         raise RemoteProtocolError(f"{type(message).__name__} to a client that takes no part")
 
     def wake(self, now: float) -> Effects:

@@ -4,8 +4,10 @@ The steps, by their messages: INIT; then, at INIT_ACK, one SWARM_REQUEST that na
 REQUEST_SEGMENT to the sources, as many at a time as the window has room for, each answered by exactly one
 SEND_SEGMENT, SEGMENT_AT or REJECT; a swarm update after every tenth segment; FILE_COMPLETE for each whole
 file; ALL_COMPLETE once nothing is left to fetch; and, until STOP, answers to neighbours who ask what is here.
+Where the tracker is lost, all goes on without its part.
 
-What is asked of whom is decided in ``asking``; who hears what in ``neighbours``.
+What is asked of whom is decided in ``asking``; who hears what in ``neighbours``; what they tell is taken
+in by ``hearsay``.
 """
 
 from __future__ import annotations
@@ -23,11 +25,12 @@ from mpi_core.protocol.manifest import Manifest
 from mpi_core.protocol.roles import TRACKER
 from mpi_core.protocol.units import Rank, SegmentIndex
 from mpi_core.swarm.asking import Asking
-from mpi_core.swarm.checks import bundle_of, check_ack, check_response, gained, meaningless
+from mpi_core.swarm.checks import bundle_of, check_ack, check_response, meaningless
 from mpi_core.swarm.config import SwarmConfig
-from mpi_core.swarm.early import Early
+from mpi_core.swarm.hearsay import Hearsay
 from mpi_core.swarm.machine import Effects, Emit, Halt, Send
-from mpi_core.swarm.neighbours import Neighbours, unpack
+from mpi_core.swarm.neighbours import Neighbours
+from mpi_core.swarm.orphan import UNTOLD, Orphan
 from mpi_core.swarm.picker import Picker
 from mpi_core.swarm.placing import Placing
 from mpi_core.swarm.sources import Request, Sources
@@ -77,10 +80,11 @@ class Downloader:
         self._unfinished_bits = 0
         #: Segments still missing of each file that was begun.
         self._missing: dict[str, int] = {}
-        #: What neighbours told of files whose manifest is still on its way here.
-        self._early = Early(config.neighbours)
+        self._hearsay = Hearsay(rank, clients, store, self._picker, self._neighbours, config)
         self._unavailable: list[str] = []
         self._placing = Placing(store)
+        #: Once the tracker is lost.
+        self._orphan: Orphan | None = None
         #: Files of which a segment has no live holder → since when.
         self._hopeless: dict[str, float] = {}
         self._stored = 0
@@ -96,6 +100,7 @@ class Downloader:
             msg.BitfieldMessage: self._on_bitfield,
             msg.Announce: self._on_announce,
             msg.Stop: self._on_stop,
+            msg.Lost: self._on_lost,
         }
 
     # The machine ------------------------------------------------------------------------------
@@ -123,7 +128,8 @@ class Downloader:
     def wake_at(self) -> float | None:
         flush_at = self._neighbours.flush_at
         if self._phase != "downloading":
-            return flush_at
+            at = self._orphan.look_at if self._orphan and self._phase == "serving" else None
+            return at if flush_at is None else flush_at if at is None else min(at, flush_at)
         if self._placing.wake_at is not None:
             return self._placing.wake_at
         at, asked = min(self._refresh_at, self._check_at), self._requests.wake_at
@@ -140,9 +146,11 @@ class Downloader:
                 self._check_at = now + CHECK_INTERVAL
                 self._give_up(now)
             if not self._unfinished and self._placing.wake_at is None:
-                self._all_complete()
+                self._all_complete(now)
             elif now >= self._refresh_at:
                 self._refresh(now)
+        if self._orphan is not None and self._phase == "serving" and self._orphan.may_leave(now):
+            self._halt()
         if self._phase != "stopped":
             self._effects += self._neighbours.flush(now)
         return self._take()
@@ -152,7 +160,8 @@ class Downloader:
         return effects
 
     def _send(self, to: Rank, message: msg.Stimulus) -> None:
-        self._effects.append(Send(to, message))
+        if to != TRACKER or self._orphan is None:
+            self._effects.append(Send(to, message))
 
     def _emit(self, event: ev.Event) -> None:
         self._effects.append(Emit(event))
@@ -185,6 +194,7 @@ class Downloader:
         self._names = {name: place for place, name in enumerate(missing)}
         self._unfinished = dict(self._names)
         self._unfinished_bits = (1 << len(self._names)) - 1
+        self._hearsay.expect(self._names, self._unfinished)
         if self._names:
             self._send(TRACKER, msg.SwarmRequest(tuple(self._names)))
             self._requested_swarms(now)
@@ -231,8 +241,7 @@ class Downloader:
         for manifest in message.manifests:
             if not manifest.segments:
                 self._file_complete(manifest.name)
-            for rank, fact in self._early.take(manifest.name):
-                self._learn(rank, fact, manifest, now)
+            self._effects += self._hearsay.begun(manifest, now)
 
     def _begin(self, manifest: Manifest) -> None:
         if manifest.name not in self._unfinished:
@@ -245,10 +254,33 @@ class Downloader:
 
     def _on_stop(self, now: float, sender: Rank, message: msg.Stop) -> None:
         self._from_tracker(sender, "STOP")
-        self._phase = "stopped"
         self._emit(ev.Stopped(message.aborted))
+        self._halt()
+
+    def _halt(self) -> None:
+        self._phase = "stopped"
         self._send(self._rank, msg.Shutdown())
         self._effects.append(Halt())
+
+    @property
+    def exit_code(self) -> int:
+        """1 where something wanted cannot be had, else 0."""
+        return 1 if self._unavailable else 0
+
+    def _on_lost(self, now: float, sender: Rank, message: msg.Lost) -> None:
+        if sender != self._rank:
+            raise RemoteProtocolError(f"rank {sender} says that {message.rank} is lost")
+        if message.rank != TRACKER:
+            self._neighbours.forget(message.rank, self._unfinished)
+            return
+        self._orphan = self._orphan or Orphan(self._store, self._config)
+        if self._phase == "waiting":
+            self._unfinished = dict.fromkeys((*self._wants, *self._patterns), 0)
+        for name in [name for name in self._unfinished if name not in self._missing]:
+            self._make_unavailable(name, UNTOLD)
+        if self._phase != "downloading":
+            self._orphan.done(now, served=self._phase == "serving")
+            self._phase = "serving"
 
     # With uploaders ---------------------------------------------------------------------------
 
@@ -303,58 +335,11 @@ class Downloader:
 
     # With other downloaders -------------------------------------------------------------------
 
-    def _known(self, sender: Rank, name: str, length: int | None) -> Manifest | None:
-        """The manifest of a file of which a client speaks to us, if it has come; raises RemoteProtocolError
-        unless the client may."""
-        if not 1 <= sender <= self._clients or sender == self._rank:
-            raise RemoteProtocolError(f"rank {sender} speaks of segments")
-        manifest = self._store.manifest(name)
-        if manifest is None and name not in self._names and self._phase != "waiting":
-            raise RemoteProtocolError(f"a bitfield of {name!r}, which is neither wanted nor owned here")
-        if manifest is not None and length is not None and length != manifest.segments:
-            raise RemoteProtocolError(f"a bitfield of {length} segments for {manifest.segments}")
-        return manifest
-
     def _on_bitfield(self, now: float, sender: Rank, message: msg.BitfieldMessage) -> None:
-        for holding in message.holdings:
-            self._known(sender, holding.name, holding.length)
-            unpack(holding)
-        known = [holding for holding in message.holdings if self._store.manifest(holding.name)]
-        for holding in message.holdings if len(known) < len(message.holdings) else ():
-            if self._store.manifest(holding.name) is None:
-                self._early.keep(sender, holding)
-        self._effects += self._neighbours.met(sender, known, now)
-
-    def _learn(self, rank: Rank, fact: msg.Holding | msg.Gain, manifest: Manifest, now: float) -> None:
-        """A neighbour told a fact of a file whose manifest is here."""
-        if isinstance(fact, msg.Holding):
-            if fact.length == manifest.segments:
-                self._effects += self._neighbours.met(rank, [fact], now)
-            return
-        bits, segments = 0, manifest.segments
-        for index in fact.indices:
-            if 0 <= index < segments:
-                bits |= 1 << index
-        self._has_gained(rank, fact.name, bits, now)
-
-    def _has_gained(self, rank: Rank, name: str, bits: int, now: float) -> None:
-        if name in self._unfinished:
-            file = self._picker.file(name)
-            if file is not None:
-                self._neighbours.holds(rank, file, bits << file.base, now)
+        self._effects += self._hearsay.bitfield(now, sender, message)
 
     def _on_announce(self, now: float, sender: Rank, message: msg.Announce) -> None:
-        # Most messages of a swarm are this one: all is checked before any is believed, in one go.
-        told: list[tuple[msg.Gain, int | None]] = []
-        for gain in message.gains:
-            manifest = self._known(sender, gain.name, None)
-            told.append((gain, None if manifest is None else gained(gain, len(manifest.digests))))
-        for gain, bits in told:
-            if bits is None:
-                self._early.keep(sender, gain)
-            else:
-                self._has_gained(sender, gain.name, bits, now)
-        self._neighbours.loaded(sender, message.load, now)
+        self._hearsay.announce(now, sender, message)
 
     # Ends -------------------------------------------------------------------------------------
 
@@ -389,9 +374,11 @@ class Downloader:
         self._effects += self._requests.abandon(name)
         self._emit(ev.FileUnavailable(name, reason))
 
-    def _all_complete(self) -> None:
+    def _all_complete(self, now: float) -> None:
         self._phase = "serving"
         self._effects += self._requests.cancel_all()
+        if self._orphan is not None:
+            self._orphan.done(now)
         losses = self._store.settle()
         self._effects += map(Emit, losses)
         self._unavailable += [name for loss in losses if loss.what == "unmade" for name, _ in loss.files]

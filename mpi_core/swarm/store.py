@@ -108,8 +108,9 @@ class SegmentStore:
         #: Requests that wait at the uploader; 0: who asks now is served at once. Its word to the downloader,
         #: who tells the neighbours.
         self.load = 0
-        #: Whether it has a payload on the way.
+        #: Whether it has a payload on the way; when it last had that, or a request.
         self.sending = False
+        self.asked_at = float("-inf")
         #: Whether more fetch than hear of each gain at once: the downloader's word to the uploader.
         self.in_crowd = False
         #: Whether answers take so long that a payload does: the same's word to the same.

@@ -105,9 +105,11 @@ class Tracker:
         if isinstance(message, msg.Abort):
             return self._on_abort(sender, message)
         if isinstance(message, msg.Lost):
-            if sender != TRACKER or message.rank not in self._members:
+            if sender != TRACKER:
                 raise RemoteProtocolError(f"rank {sender} says that {message.rank} is lost")
-            self._lose(self._members[message.rank], "its process ended")
+            if message.rank not in self._members:
+                return []  # The monitor's.
+            self._lose(self._members[message.rank], message.reason)
             return self._go_on(now)
         member = self._members.get(sender)
         handler = self._handlers.get(type(message))

@@ -248,6 +248,8 @@ class Uploader:
 
     def _serve(self, now: float) -> Effects:
         effects: Effects = []
+        if self._queued or self._on_the_way:
+            self._store.asked_at = now
         if self._early and not self._store.may_be_bundled:
             effects += self._take_early(now)
         opens_at = self._opens_at()

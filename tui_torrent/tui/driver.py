@@ -40,6 +40,7 @@ from textual.drivers.linux_driver import (
 from textual.geometry import Size
 from textual.message import Message
 
+from mpi_core.runtime.interrupt import noted
 from tui_torrent.tui.terminal import (
     POLL,
     Terminal,
@@ -284,6 +285,8 @@ class TerminalDriver(LinuxDriver):
                 if os.getppid() != self._parent:
                     # Open MPI's ranks outlive a killed mpirun. The shell has the terminal back by then.
                     raise OSError("the launcher is gone")
+                if noted() is not None:
+                    raise OSError("a signal has ended the run")
                 typed.feed(self._next_chunk())
         except OSError:
             # Nobody will see or type anything again. Reading on would only burn a core.

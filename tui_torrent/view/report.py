@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from mpi_core.protocol.events import Loss
+from mpi_core.protocol.events import Loss, Stamped
 from tui_torrent.view.health import verdicts
 from tui_torrent.view.hosts import split
 from tui_torrent.view.ledger import Finding, Rule
@@ -21,7 +21,11 @@ from tui_torrent.view.swarm_view import ClientView, SwarmView
 
 SCHEMA = "tui_torrent.report/2"
 
-Outcome = Literal["complete", "incomplete", "failed"]
+Outcome = Literal["complete", "incomplete", "failed", "interrupted"]
+
+#: The exit code of an internal failure; above the last, a signal's number is added.
+FAILURE = 3
+INTERRUPTED = 128
 
 #: A loss of events is no fault of the swarm's: it breaks the journal, not the run.
 NOT_OF_THE_PROTOCOL = Rule.JOURNAL.value
@@ -175,6 +179,13 @@ def build(view: SwarmView, findings: Sequence[Finding], *, traffic: bool = True)
     )
 
 
+def interim(header: Stamped) -> Report:
+    """What stands for the report until the run has ended: whatever kills it, nothing else remains."""
+    view = SwarmView()
+    view.apply(header)
+    return msgspec.structs.replace(build(view, []), outcome="interrupted")
+
+
 def to_json(report: Report) -> bytes:
     """The report as one line of JSON, without its newline."""
     return msgspec.json.encode(report)
@@ -188,10 +199,19 @@ def to_mapping(report: Report) -> dict[str, Any]:
 
 
 def exit_code(report: Report) -> int:
-    """0 all is there; 1 something wanted could not be had; 2 bad input; 3 an internal failure."""
+    """0 all is there; 1 something wanted could not be had; 2 bad input; 3 an internal failure; 128 and the
+    number of the signal that interrupted it."""
+    aborted = report.aborted
+    if report.outcome == "interrupted":
+        return aborted.code if aborted is not None else INTERRUPTED
     if report.outcome == "failed":
-        return 2 if report.aborted is not None and report.aborted.code == 2 else 3
+        return 2 if aborted is not None and aborted.code == 2 else FAILURE
     return 0 if report.outcome == "complete" else 1
+
+
+def is_interruption(code: int) -> bool:
+    """Whether a run was aborted with that code because it was to end: no fault of its own."""
+    return code > INTERRUPTED
 
 
 def broken(findings: Iterable[Finding]) -> list[Finding]:
@@ -305,6 +325,8 @@ def _file(view: SwarmView, client: ClientView, name: str) -> FileReport:
 
 
 def _outcome(view: SwarmView, clients: list[ClientReport], findings: Sequence[Finding]) -> Outcome:
+    if view.aborted is not None and is_interruption(view.aborted.code):
+        return "interrupted"
     ended = view.outcome in ("complete", "incomplete")
     if view.aborted is not None or not ended or broken(findings):
         return "failed"

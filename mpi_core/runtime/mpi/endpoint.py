@@ -9,7 +9,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from typing import Any, TypeVar
 
 from mpi4py import MPI
@@ -69,26 +69,28 @@ def done(request: MPI.Request) -> bool:
 class Outbox:
     """Sends that have begun and may not have left yet; their buffers are kept until they have."""
 
-    def __init__(self) -> None:
-        self._sends: list[tuple[MPI.Request, Any]] = []
+    def __init__(self, lost: Set[int]) -> None:
+        """``lost`` are the ranks that no send is waited for to."""
+        self._lost = lost
+        self._sends: list[tuple[int, MPI.Request, Any]] = []
         #: At the end, the main thread waits for what another thread may still be sending.
         self._lock = threading.Lock()
 
     def send(self, comm: MPI.Comm, to: int, tag: int, buffer: bytes) -> None:
         with self._lock:
-            self.keep(_send(comm, to, tag, buffer), buffer)
+            self.keep(to, _send(comm, to, tag, buffer), buffer)
         if len(self._sends) >= 64:
             self.reap()
 
-    def keep(self, request: MPI.Request, buffer: Any) -> None:
-        self._sends.append((request, buffer))
+    def keep(self, to: int, request: MPI.Request, buffer: Any) -> None:
+        self._sends.append((to, request, buffer))
 
     def reap(self) -> bool:
         """Forget the sends that have left; whether none is waiting."""
         if self._sends:
             with self._lock:
-                self._sends = [send for send in self._sends if not done(send[0])]
-        return not self._sends
+                self._sends = [send for send in self._sends if not done(send[1])]
+        return all(to in self._lost for to, _, _ in self._sends)
 
 
 class MpiEndpoint:
@@ -102,16 +104,18 @@ class MpiEndpoint:
         payloads: MPI.Comm,
         local: dict[msg.Port, queue.SimpleQueue[Delivery]],
         bells: Bells,
+        lost: Set[int],
+        died: Callable[[int], None],
     ) -> None:
+        """``lost`` are the ranks that are known to be lost; ``died`` is told whom MPI reports as failed."""
         self._rank = rank
         self._comms = comms
         self._inbox = comms[port]
-        #: Ranks that have died; only the tracker is told.
-        self._dead: set[int] | None = set() if port == "tracker" else None
+        self._lost, self._died = lost, died
         self._payloads = payloads
         self._local = local
         self._own = local[port]
-        self._outbox = Outbox()
+        self._outbox = Outbox(lost)
         #: Payloads on the way out: whom for, the request's ticket, the send, its buffer.
         self._leaving: list[tuple[Rank, Ticket, MPI.Request, Any]] = []
         #: Posted buffers by ticket: from whom, the receive, the memory.
@@ -179,7 +183,7 @@ class MpiEndpoint:
         return self._poll_payloads() or self._poll_leaving() or self._poll_messages()
 
     def _poll_messages(self) -> Delivery | None:
-        message = probe(self._inbox, self._status, self._has_died)
+        message = probe(self._inbox, self._status, self._died)
         if message is None:
             self._outbox.reap()
             return None
@@ -197,18 +201,13 @@ class MpiEndpoint:
             return self._rank, msg.Sent(sender, decoded.ticket)
         return sender, decoded
 
-    def _has_died(self, rank: int) -> None:
-        if self._dead is not None and rank not in self._dead:
-            self._dead.add(rank)
-            self._own.put((self._rank, msg.Lost(Rank(rank))))
-
     def _has_arrived(self, to: Rank, ticket: Ticket) -> bool:
         """Whether a payload of that ticket is on the way to a rank that uses the ticket again: then it is
         there, though MPI does not say so yet, and the machine must hear that first."""
         for place, (receiver, used, request, payload) in enumerate(self._leaving):
             if (receiver, used) == (to, ticket):
                 del self._leaving[place]
-                self._outbox.keep(request, payload)
+                self._outbox.keep(to, request, payload)
                 return True
         return False
 
@@ -244,9 +243,10 @@ class MpiEndpoint:
         return source, msg.SendSegment(ticket, memoryview(self._lent)[:size])
 
     def _poll_leaving(self) -> Delivery | None:
-        for place, (to, ticket, request, _) in enumerate(self._leaving):
-            if done(request):
+        for place, (to, ticket, request, payload) in enumerate(self._leaving):
+            if done(request) or to in self._lost:
                 del self._leaving[place]
+                self._outbox.keep(to, request, payload)
                 return self._rank, msg.Sent(to, ticket)
         return None
 
@@ -260,7 +260,7 @@ class MpiEndpoint:
     def reap(self) -> bool:
         """Whether everything that this endpoint sent has left."""
         self._leaving = [send for send in self._leaving if not done(send[2])]
-        return self._outbox.reap() and not self._leaving
+        return self._outbox.reap() and all(to in self._lost for to, _, _, _ in self._leaving)
 
     def close(self) -> None:
         """Take back the buffers that nothing came for."""

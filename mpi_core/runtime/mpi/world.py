@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 import queue
+import signal
+import sys
 import threading
 import time
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Set
 
 from mpi4py import MPI
 
 from mpi_core.protocol import messages as msg
 from mpi_core.protocol.errors import MpiError
+from mpi_core.protocol.roles import TRACKER
 from mpi_core.protocol.units import Rank
+from mpi_core.runtime import watchdog
 from mpi_core.runtime.backoff import LONGEST_PAUSE, MEETING_PAUSE, Backoff, wait_until
 from mpi_core.runtime.bell import Bells
 from mpi_core.runtime.beside import VIEW, ranks_beside, view_of_files
-from mpi_core.runtime.launcher import find_launcher, ranks_may_die
+from mpi_core.runtime.launcher import find_launcher, ranks_leave_alone, ranks_may_die
 from mpi_core.runtime.mpi.endpoint import MpiEndpoint, Outbox, done, probe
+from mpi_core.runtime.mpi.pulse import PROCESS_ENDED, Pulse
 from mpi_core.runtime.transport import Delivery
 
 #: So many ranks before and after this one are connected to at the start.
 HANDSHAKES = 16
 _PORTS: tuple[msg.Port, ...] = ("tracker", "downloader", "uploader", "observer")
+
+#: Seconds for MPI's end, where all ranks have come to it, and where some are lost: MPI may wait for those.
+LEAVING, LEAVING_THE_LOST = 10.0, 2.0
 
 #: mpi4py's communicator, for those who may not import it.
 Intracomm = MPI.Intracomm
@@ -45,8 +53,12 @@ class World:
         self._bells.know([each[VIEW:] for each in told], self.beside)
         self._comms: dict[msg.Port, MPI.Comm] = {port: self._comm.Dup() for port in _PORTS}
         self._payloads = self._comm.Dup()
-        self._shake_hands()
+        #: Ranks without which there is no run.
+        self.needed = {TRACKER}
         self._local: dict[msg.Port, queue.SimpleQueue[Delivery]] = {p: queue.SimpleQueue() for p in _PORTS}
+        self._pulse = Pulse(self._comm.Dup(), self._lost, self._asked_to_leave)
+        self._pulse.start()
+        self._shake_hands()
         self._endpoints: list[MpiEndpoint] = []
         self._outboxes: list[Outbox] = []
 
@@ -83,15 +95,54 @@ class World:
 
     def endpoint(self, port: msg.Port) -> MpiEndpoint:
         """The endpoint of one of this rank's ports."""
-        endpoint = MpiEndpoint(self.rank, port, self._comms, self._payloads, self._local, self._bells)
+        endpoint = MpiEndpoint(
+            self.rank, port, self._comms, self._payloads, self._local, self._bells, self.lost, self._died
+        )
         self._endpoints.append(endpoint)
         return endpoint
+
+    # Who lives -------------------------------------------------------------------------------
+
+    @property
+    def lost(self) -> Set[int]:
+        """The ranks that are lost; it grows."""
+        return self._pulse.lost
+
+    def _died(self, rank: int) -> None:
+        self._pulse.lose(rank, PROCESS_ENDED)
+
+    def _lost(self, rank: int, why: str) -> None:
+        """Tell this rank's machines; each knows whom it has to do with."""
+        self._tell_own(
+            "tracker" if self.rank == TRACKER else "downloader", self.rank, msg.Lost(Rank(rank), why)
+        )
+
+    def interrupted(self, by: signal.Signals) -> None:
+        """A signal has asked this rank to leave. Rank 0 hears of it by the pulse; its own ends the run."""
+        if self.rank == TRACKER:
+            self._abort(TRACKER, by, "")
+
+    def _asked_to_leave(self, rank: int, by: signal.Signals) -> None:
+        """A signal has asked that rank to leave. Where the others can go on without it they do; where the
+        run needs it, or the launcher ends all ranks when one has left, the run is over."""
+        if rank not in self.needed and ranks_leave_alone():
+            self._pulse.lose(rank, f"left on {by.name}")
+        else:
+            self._abort(rank, by, f"rank {rank}: ")
+
+    def _abort(self, rank: int, by: signal.Signals, who: str) -> None:
+        self._tell_own("tracker", Rank(rank), msg.Abort(128 + by, f"{who}interrupted by {by.name}"))
+
+    def _tell_own(self, port: msg.Port, sender: Rank, message: msg.Stimulus) -> None:
+        """Tell a machine of this rank; from any thread, and from a signal's handler."""
+        self._local[port].put((sender, message))
+        self._bells.ring(self.rank, port)
 
     # Beside the machines ----------------------------------------------------------------------
 
     def sender(self, to: Rank, tag: msg.Tag) -> Callable[[bytes], None]:
         """A function, for one thread, that sends buffers (STATUS, KEYS) to the observer port of ``to``."""
-        outbox, comm = Outbox(), self._comms["observer"]
+        outbox, comm = Outbox(self.lost), self._comms["observer"]
         self._outboxes.append(outbox)
 
         def send(buffer: bytes) -> None:
@@ -108,7 +159,7 @@ class World:
         """
         status, backoff = MPI.Status(), Backoff(self._bells.bell("observer"))
         while not stop.is_set():
-            message = probe(self._comms["observer"], status)
+            message = probe(self._comms["observer"], status, self._died)
             if message is None:
                 backoff.sleep(time.monotonic(), LONGEST_PAUSE)
                 continue
@@ -122,25 +173,16 @@ class World:
     def meet(self) -> None:
         """Wait, asleep, until every rank has come here."""
         wait_until(self._all_here(), timeout=None)
+        watchdog.call_off()
 
     def _all_here(self) -> Callable[[], bool]:
         flag = array("i", [1])
         request = self._comm.Iagree(flag) if ranks_may_die() else self._comm.Ibarrier()
         return lambda: done(request) and bool(flag)
 
-    def _highest(self, code: int) -> tuple[MPI.Request, Callable[[], int]]:
-        """The highest code of all ranks; where some may have died, of those that live. Whoever tells it holds
-        the arrays, which must live as long as the request."""
-        if ranks_may_die():
-            # An agreement gives the bits that all flags have: each code takes one out.
-            flag = array("i", [~(1 << code)])
-            return self._comm.Iagree(flag), lambda: max(bit for bit in range(31) if not flag[0] >> bit & 1)
-        mine, highest = array("i", [code]), array("i", [0])
-        request = self._comm.Iallreduce([mine, MPI.INT], [highest, MPI.INT], op=MPI.MAX)
-        return request, lambda: max(*mine, *highest)
-
     def agree(self, code: int, timeout: float | None) -> int | None:
-        """The highest of all ranks' codes; None where not all came in time.
+        """The highest code of all ranks that are not lost; this rank's own where rank 0 is lost; None where
+        not all came in time.
 
         What was sent to a machine that has halted is received and dropped, so that every send ends.
         """
@@ -151,22 +193,24 @@ class World:
             sends: list[Outbox | MpiEndpoint] = [*self._outboxes, *self._endpoints]
             return all(sender.reap() for sender in sends)
 
+        def agreed() -> bool:
+            left = drained()
+            self._pulse.step()
+            return left and self._pulse.agreed is not None
+
         if not wait_until(drained, timeout):
             return None
-        request, highest = self._highest(code)
-
-        def agreed() -> bool:
-            drained()
-            return done(request)
-
+        self._pulse.arrive(code)
         if not wait_until(agreed, timeout, longest=20e-3 if timeout is None else MEETING_PAUSE):
             return None
         for endpoint in self._endpoints:
             endpoint.close()
-        return highest()
+        return self._pulse.agreed
 
     def tell_all(self, text: str) -> str:
-        """The text of rank 0, on every rank."""
+        """The text of rank 0, on every rank; each rank's own where some are lost."""
+        if self.lost:
+            return text
         size = array("q", [len(text.encode())])
         wait_until(self._comm.Ibcast([size, MPI.INT64_T]).Test, timeout=None)
         buffer = bytearray(text.encode() if self.rank == 0 else size[0])
@@ -175,16 +219,29 @@ class World:
 
     def close(self) -> None:
         """Give back what was made, when all have agreed; the program goes on."""
+        self._pulse.stop()
         self._bells.close()
-        if not ranks_may_die():
-            for comm in (*self._comms.values(), self._payloads, self._comm):
+        if not ranks_may_die() and not self.lost:
+            for comm in (*self._comms.values(), self._payloads, self._pulse.comm, self._comm):
                 comm.Free()
 
-    def leave(self) -> None:
-        """Wait for the others (one of them may show a report until a key is pressed), then finalize."""
-        wait_until(self._all_here(), timeout=None, longest=20e-3)
+    def leave(self, code: int) -> None:
+        """Meet those who are not lost once more, and finalize: what still comes is then received. Where MPI
+        waits for a lost rank all the same, this process ends with that code."""
+        sys.stdout.flush()
+        watchdog.end_in(LEAVING_THE_LOST if self.lost else LEAVING, code)
+        self._pulse.stop()
+        if not self.lost:
+            here = self._all_here()
+
+            def met() -> bool:
+                self._pulse.drain()
+                return here()
+
+            wait_until(met, timeout=None)
         MPI.Finalize()
 
     def abort(self, code: int) -> None:
         """End every rank at once: the last resort."""
+        watchdog.end_in(LEAVING_THE_LOST, code)
         self._comm.Abort(code)
