@@ -64,7 +64,7 @@ FITS = "expected names that fit into one folder"
             f"client 1 shares 'd' as a link and client 2 'd/f' below it: {FITS}",
         ),
         (
-            msg.Init((file("d/e/f"),)),
+            msg.Init((file("d/e/f"),), entries=(folder("d"), folder("d/e"))),
             msg.Init((), entries=(link("d", "/tmp"),)),
             f"client 2 shares 'd' as a link and client 1 'd/e/f' below it: {FITS}",
         ),
@@ -76,17 +76,17 @@ FITS = "expected names that fit into one folder"
         (
             msg.Init((), entries=(link("d"),)),
             msg.Init((file("d"),)),
-            f"client 1 shares 'd' as a link and client 2 as a file: {FITS}",
+            f"client 2 shares 'd' as a file and client 1 as a link: {FITS}",
         ),
         (
             msg.Init((file("d"),)),
             msg.Init((), entries=(folder("d"),)),
-            f"client 2 shares 'd' as a folder and client 1 as a file: {FITS}",
+            f"client 1 shares 'd' as a file and client 2 as a folder: {FITS}",
         ),
         (
             msg.Init((), entries=(link("d"),)),
             msg.Init((), entries=(folder("d"),)),
-            f"'d' is shared as a folder and as a link: {FITS}",
+            f"client 1 shares 'd' as a link and client 2 as a folder: {FITS}",
         ),
         (
             msg.Init((), entries=(link("d", "a"),)),

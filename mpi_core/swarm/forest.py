@@ -7,6 +7,7 @@ least of all may a link be a folder of somebody else's file, for then writing th
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import combinations
 from typing import NamedTuple
 
 from mpi_core.protocol.entries import ROOT, Entry, Twins, folders_above
@@ -30,8 +31,9 @@ class Forest:
     def __init__(self) -> None:
         self.links: dict[str, Entry] = {}
         self._folders: dict[str, Entry] = {}
-        #: Who said so first.
-        self._owners: dict[str, Rank] = {}
+        #: Who told of a link first, and of a folder.
+        self._link_owners: dict[str, Rank] = {}
+        self._folder_owners: dict[str, Rank] = {}
         self._twins: list[Twins] = []
 
     def register(self, owner: Rank, init: Init, owner_of: Mapping[str, Rank]) -> str | None:
@@ -42,18 +44,20 @@ class Forest:
         for entry in init.entries:
             if not entry.is_link:
                 self._folders.setdefault(entry.name, entry)
-            else:
-                known = self.links.setdefault(entry.name, entry)
-                if known.target != entry.target:
-                    first = self._owners[entry.name]
-                    return (
-                        f"clients {first} and {owner} both share the link {entry.name!r}, but to "
-                        f"{known.target!r} and {entry.target!r}: expected the same from every owner"
-                    )
-            self._owners.setdefault(entry.name, owner)
+                self._folder_owners.setdefault(entry.name, owner)
+                continue
+            known = self.links.setdefault(entry.name, entry)
+            first = self._link_owners.setdefault(entry.name, owner)
+            if known.target != entry.target:
+                return (
+                    f"clients {first} and {owner} both share the link {entry.name!r}, but to "
+                    f"{known.target!r} and {entry.target!r}: expected the same from every owner"
+                )
         for twins in init.twins:
             # What another said of a name before counts.
-            ours = tuple(n for n in twins if (self._owners if n in self.links else owner_of).get(n) == owner)
+            ours = tuple(
+                n for n in twins if (self._link_owners if n in self.links else owner_of).get(n) == owner
+            )
             if len(ours) > 1:
                 self._twins.append(ours)
         return None
@@ -69,23 +73,23 @@ class Forest:
             while folder and folder not in below:
                 below[folder] = name
                 folder = folder.rpartition("/")[0]
+        kinds: tuple[tuple[str, Mapping[str, Rank]], ...] = (
+            ("a file", owner_of),
+            ("a link", self._link_owners),
+            ("a folder", self._folder_owners),
+        )
         for name, under in below.items():
-            if name in owner_of or name in self.links:
-                what = "a file" if name in owner_of else "a link"
-                above = owner_of.get(name) or self._owners[name]
-                other = owner_of.get(under) or self._owners[under]
-                return (
-                    f"client {above} shares {name!r} as {what} and client {other} {under!r} below it: {fits}"
-                )
-        for name in (*self.links, *self._folders):
-            if name in owner_of:
-                what = "a link" if name in self.links else "a folder"
-                return (
-                    f"client {self._owners[name]} shares {name!r} as {what} and client {owner_of[name]} "
-                    f"as a file: {fits}"
-                )
-        both = next((name for name in self._folders if name in self.links), None)
-        return None if both is None else f"{both!r} is shared as a folder and as a link: {fits}"
+            for what, owners in kinds[:2]:
+                if name in owners:
+                    other = next(of[under] for _, of in kinds if under in of)
+                    first = f"client {owners[name]} shares {name!r} as {what}"
+                    return f"{first} and client {other} {under!r} below it: {fits}"
+        for (what, owners), (other_kind, others) in combinations(kinds, 2):
+            for name in others:
+                if name in owners:
+                    first = f"client {owners[name]} shares {name!r} as {what}"
+                    return f"{first} and client {others[name]} as {other_kind}: {fits}"
+        return None
 
     @property
     def second_twins(self) -> frozenset[str]:
