@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,20 +14,10 @@ from hypothesis import strategies as st
 
 from mpi_core.protocol import events as ev
 from mpi_core.protocol.errors import ScenarioError
-from mpi_core.sim.simulation import Key
-from mpi_core.swarm.machine import Machine
-from tests.helpers.forest import MIB, differences, looks, plant
-from tests.helpers.grove import Grove
+from tests.helpers.forest import MIB, differences, looks, plant, small_tree
+from tests.helpers.grove import Grove, moved
 from tests.helpers.runs import judged
 from tui_torrent.scenario.plan import expanded
-from tui_torrent.scenario.shares import all_shares
-
-
-def moved(folder: Path, tree: Path, want: Sequence[str] = ("**/*",)) -> Grove:
-    """Client 1 has shared ``tree``; client 2 has what it wants of it."""
-    grove = Grove(folder, [(tree, ["**/*"])], [(), want])
-    grove.run()
-    return grove
 
 
 def test_a_tree_with_all_there_is_arrives_as_it_is(tmp_path: Path) -> None:
@@ -134,18 +124,7 @@ def test_any_tree_arrives_as_it_is(grow: Callable[[Path], Path]) -> None:
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    root = tmp_path / "tree"
-    for folder in ("a/deep", "b/empty", "c"):
-        (root / folder).mkdir(parents=True)
-    (root / "a" / "deep" / "x").write_bytes(b"x")
-    (root / "a" / "to x").symlink_to("deep/x")
-    (root / "c" / "first").write_bytes(b"twins")
-    os.link(root / "c" / "first", root / "c" / "second")
-    os.link(root / "c" / "first", root / "b" / "third")
-    (root / "a").chmod(0o700)
-    for folder in ("a/deep", "b/empty", "a", "b", "c", "."):
-        os.utime(root / folder, ns=(0, 10**18))
-    return root
+    return small_tree(tmp_path / "tree")
 
 
 @pytest.mark.parametrize(
@@ -263,75 +242,6 @@ def test_the_current_folder_keeps_its_mode_whatever_tree_comes_into_it(
     grove = moved(tmp_path, tree)
     assert stat.S_IMODE(grove.out(2).stat().st_mode) == 0o751
     assert looks(grove.out(2))[b"a"] == looks(tree)[b"a"]
-
-
-# What cannot be shared, made or kept -----------------------------------------------------------
-
-
-def test_what_no_swarm_carries_is_named_and_the_rest_arrives(tmp_path: Path, tree: Path) -> None:
-    os.mkfifo(tree / "a" / "fifo")
-    os.mknod(tree / "socket", stat.S_IFSOCK | 0o600)
-    for folder in ("a", "."):
-        os.utime(tree / folder, ns=(0, 10**18))
-    grove = moved(tmp_path, tree)
-    assert grove.told == [ev.NotKept("untravelled", (("a/fifo", "a FIFO"), ("socket", "a socket")), 2)]
-    assert grove.tracker.exit_code == 0
-    assert differences(tree, grove.out(2), but=[b"a/fifo", b"socket"]) == []
-
-
-def test_what_vanishes_or_changes_before_it_is_hashed_is_named_and_the_rest_arrives(
-    tmp_path: Path, tree: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tree / "grows").write_bytes(b"1")
-    (tree / "goes").write_bytes(b"1")
-    before = looks(tree)
-    real = Grove.fresh_machines
-
-    def meddling(grove: Grove) -> dict[Key, Machine]:
-        def found(root: str, entries: Sequence[str]) -> object:
-            all_of_it = all_shares(root, entries)
-            (tree / "goes").unlink()
-            (tree / "grows").write_bytes(b"12")
-            return all_of_it
-
-        monkeypatch.setattr("tests.helpers.grove.all_shares", found)
-        return real(grove)
-
-    monkeypatch.setattr(Grove, "fresh_machines", meddling)
-    grove = moved(tmp_path, tree)
-    losses = (("goes", "vanished before it was hashed"), ("grows", "changed while it was hashed"))
-    assert grove.told == [ev.NotKept("unreadable", losses, 2)]
-    assert grove.tracker.exit_code == 1
-    after = looks(grove.out(2))
-    assert after.keys() == before.keys() - {b"goes", b"grows"}
-
-
-def test_a_place_of_a_link_that_is_taken_is_named_and_the_rest_arrives(tmp_path: Path, tree: Path) -> None:
-    taken = tmp_path / "client2" / "a" / "to x"
-    taken.mkdir(parents=True)
-    grove = moved(tmp_path, tree)
-    problem = f"cannot write '{taken}': a folder is there"
-    assert grove.losses(2) == [ev.NotKept("unmade", (("a/to x", problem),), 1)]
-    assert grove.tracker.exit_code == 1
-    assert (grove.out(2) / "a" / "deep" / "x").read_bytes() == b"x"
-
-
-@pytest.mark.parametrize("refused", ["fchmod", "utime", "link"])
-def test_a_file_system_that_refuses_costs_one_remark(
-    tmp_path: Path, tree: Path, monkeypatch: pytest.MonkeyPatch, refused: str
-) -> None:
-    def refuse(*_: object, **__: object) -> None:
-        raise PermissionError(1, "Operation not permitted")
-
-    monkeypatch.setattr(os, refused, refuse)
-    grove = moved(tmp_path, tree)
-    monkeypatch.undo()
-    (loss,) = grove.losses(2)
-    assert (loss.what, grove.tracker.exit_code) == ("attributes", 0)
-    what = {"fchmod": "mode", "utime": "time", "link": "hard link"}[refused]
-    assert {why for _, why in loss.files} == {f"{what}: Operation not permitted"}
-    contents = {name: (seen.kind, seen.content) for name, seen in looks(tree).items()}
-    assert {name: (seen.kind, seen.content) for name, seen in looks(grove.out(2)).items()} == contents
 
 
 # Paths ----------------------------------------------------------------------------------------

@@ -81,6 +81,21 @@ def plant(root: Path, entries: int, seed: int = 1) -> Path:
     return root
 
 
+def small_tree(root: Path) -> Path:
+    """A few folders, one of them empty and one private, a link, and a file of three names."""
+    for folder in ("a/deep", "b/empty", "c"):
+        (root / folder).mkdir(parents=True)
+    (root / "a" / "deep" / "x").write_bytes(b"x")
+    (root / "a" / "to x").symlink_to("deep/x")
+    (root / "c" / "first").write_bytes(b"twins")
+    os.link(root / "c" / "first", root / "c" / "second")
+    os.link(root / "c" / "first", root / "b" / "third")
+    (root / "a").chmod(0o700)
+    for folder in ("a/deep", "b/empty", "a", "b", "c", "."):
+        os.utime(root / folder, ns=(0, 10**18))
+    return root
+
+
 def _sparse(top: bytes) -> list[bytes]:
     """Files with holes: nothing else in them; at either end; in the middle; small; and zeros on the disk."""
     wholes = {b"hole": 1024 * MIB, b"ends": 8 * MIB, b"middle": 8 * MIB, b"small hole": 70_000, b"zeros": MIB}

@@ -76,3 +76,10 @@ class Grove(VirtualSwarm):
 
     def losses(self, rank: int) -> list[ev.NotKept]:
         return [event for event in self.events(ev.NotKept, rank) if isinstance(event, ev.NotKept)]
+
+
+def moved(folder: Path, tree: Path, want: Sequence[str] = ("**/*",)) -> Grove:
+    """Client 1 has shared ``tree``; client 2 has what it wants of it."""
+    grove = Grove(folder, [(tree, ["**/*"])], [(), want])
+    grove.run()
+    return grove

@@ -23,6 +23,7 @@ from tui_torrent.tui.panels.lines import (
 )
 from tui_torrent.tui.panels.text import definition, wrapped
 from tui_torrent.view.ledger import Finding
+from tui_torrent.view.losses import MISSING, sentence
 from tui_torrent.view.report import ClientReport, Report, tally
 from tui_torrent.view.swarm_view import SwarmView
 from tui_torrent.view.words import counted
@@ -67,14 +68,17 @@ def report_lines(
     if cut_off:
         mark, style, text = "✗", "trouble", f"No more events come, and the run had not ended. {_so_far(view)}"
     lines += wrapped(f"{mark} {text}", width, 1, style)
-    wrong = [*_lost(report), *_missing(report, so_far)]
+    losses = [(client.rank, loss) for client in report.clients for loss in client.not_kept]
+    not_there = [sentence(rank, loss) for rank, loss in losses if loss.what in MISSING]
+    wrong = [*_lost(report), *not_there, *_missing(report, so_far)]
     if wrong:
         lines += [EMPTY, rule("what went wrong", "", width)]
         for text in wrong:
             lines += definition("✗", "trouble", text, 1, width)
-    if report.remarks:
+    remarks = [*report.remarks, *(sentence(rank, loss) for rank, loss in losses if loss.what not in MISSING)]
+    if remarks:
         lines += [EMPTY, rule("the slowest, and what else stands out", "", width)]
-        for text in report.remarks:
+        for text in remarks:
             lines += definition("!", "rare", f"{clean(text[:1].upper() + text[1:])}.", 1, width)
     lines += [EMPTY, rule("clients", _totals(report, view), width), *_table(report, view, width, so_far)]
     lines += [EMPTY, rule("balance", "", width), *_balance(report, view, width)]
