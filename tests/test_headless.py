@@ -21,20 +21,20 @@ from tui_torrent.headless import (
     SHARE,
     JsonLines,
     PlainLines,
-    human_bytes,
-    percent,
 )
 from tui_torrent.view.conformance import Conformance
 from tui_torrent.view.report import build, to_json
 from tui_torrent.view.swarm_view import SwarmView
 
-LINE = re.compile(r"\[ *(\d+\.\d)s\] (\S.*)\n")
+LINE = re.compile(r"\[ *(\d+\.\d) s\] (\S.*)\n")
 
 
 class Scene:
     """A view that a test moves on, and what is written about it."""
 
-    def __init__(self, clients: int = 2, segments: int = 100, algorithm: str = "declared") -> None:
+    def __init__(
+        self, clients: int = 2, segments: int = 100, algorithm: str = "declared", rate: float = 0.0
+    ) -> None:
         self.lines: list[str] = []
         self.flushes = 0
         self.plain = PlainLines(self.lines.append, self._flush)
@@ -43,7 +43,8 @@ class Scene:
         self.segments = segments
         self.algorithm = algorithm
         self.now = 0.0
-        self.tell(0, ev.RunStarted(1, clients, "demo", "swarm", 7, 10, 8))
+        links = (ev.Links(Rank(1), Rank(clients), up=rate),) if rate else ()
+        self.tell(0, ev.RunStarted(1, clients, "demo", "swarm", 7, 10, 8, links))
 
     def _flush(self) -> None:
         self.flushes += 1
@@ -77,48 +78,74 @@ class Scene:
 
 def test_the_lines_of_a_run() -> None:
     scene = Scene()
-    assert scene.at(0.0) == "[   0.0s] starting | 0/2 clients ready | demo | strategy swarm, seed 7"
+    assert scene.at(0.0) == "[   0.0 s] starting  0/2 clients ready  demo  strategy swarm, seed 7"
     scene.begin()
-    assert scene.at(0.2) == "[   0.2s] swarm 0.0% | done 0/2 | 0/100 segments"
+    assert scene.at(0.2) == "[   0.2 s] 0 %  0 of 100 segments  0/1 done, 1 seed  0 segments/s"
     scene.store(*range(63))
-    assert scene.at(12.3) == "[  12.3s] swarm 63.0% | done 0/2 | 63/100 segments"
+    line = "[  12.3 s] 63 %  63 of 100 segments  0/1 done, 1 seed  0 segments/s"
+    assert scene.at(12.3).startswith(line)
+
+
+def test_a_line_says_when_all_are_done_and_how_near_to_the_best_that_is() -> None:
+    """100 segments of 100 bytes come over a link that the scenario bounds at 1000 bytes a second."""
+    scene = Scene(algorithm="blake3", rate=1000.0)
+    scene.begin()
+    bound = "(limit: the uplink of client 1, the only seed of f)"
+    assert scene.at(0.0).endswith("  0 of 10 kB  0/1 done, 1 seed  0 B/s"), "nothing has come: no forecast"
+    for second in range(6):
+        scene.now = second + 0.4
+        scene.store(*range(8 * second, 8 * second + 8))
+    line = "[   6.0 s] 48 %  4 of 10 kB  0/1 done, 1 seed  800 B/s  "
+    assert scene.at(6.0) == f"{line}finish ≈ 12 s, 80 % of the best possible {bound}"
+    scene.now = 12.0
+    scene.store(*range(48, 100))
+    scene.tell(2, ev.FileCompleted("f"), ev.AllCompleted())
+    line = "[  12.0 s] 100 %  10 of 10 kB  1/1 done, 1 seed  833 B/s on average  "
+    assert scene.at(12.0) == f"{line}finished at 12.0 s, 83 % of the best possible {bound}"
 
 
 def test_no_share_is_told_before_it_is_known_what_all_want() -> None:
     scene = Scene(clients=3)
     scene.begin()
     scene.store(*range(100))
-    assert scene.at(0.2) == "[   0.2s] starting | 0/3 clients ready | demo | strategy swarm, seed 7"
+    assert scene.at(0.2) == "[   0.2 s] starting  2/3 clients ready  demo  strategy swarm, seed 7"
     scene.tell(3, ev.InitAckReceived(("f",)))
     assert scene.at(0.3) == ""
     scene.tell(3, ev.DownloadStarted("f", 100, 100 * SIZE))
-    assert scene.at(0.4) == "[   0.4s] swarm 50.0% | done 0/3 | 100/200 segments"
+    assert scene.at(0.4).startswith("[   0.4 s] 50 %  100 of 200 segments  0/2 done, 1 seed")
 
 
 def test_who_comes_later_is_not_waited_for() -> None:
     scene = Scene(clients=3)
     scene.begin()
     scene.store(*range(50))
-    assert scene.at(1.5) == "[   1.5s] swarm 50.0% | done 0/3 | 50/100 segments"
+    assert scene.at(1.5).startswith("[   1.5 s] 50 %  50 of 100 segments  0/1 done, 1 seed")
+
+
+def test_what_a_client_owns_is_no_progress() -> None:
+    scene = Scene(clients=3)
+    scene.begin()
+    scene.tell(3, ev.InitSent((ev.OwnedFile("f", 100),)), ev.InitAckReceived(("f",)), ev.AllCompleted())
+    assert scene.at(1.5).startswith("[   1.5 s] 0 %  0 of 100 segments  0/1 done, 2 seeds")
 
 
 def test_hashing_is_told_in_bytes() -> None:
     scene = Scene()
-    scene.tell(1, ev.ShareHashed(43 << 20, 100 << 20))
+    scene.tell(1, ev.ShareHashed(43 * 10**6, 10**8))
     scene.tell(2, ev.InitSent(()))
-    assert scene.at(2.1) == "[   2.1s] hashing 43.0% | 43.0 MiB of 100.0 MiB | 1/2 clients ready"
+    assert scene.at(2.1) == "[   2.1 s] hashing 43 %  43 of 100 MB  1/2 clients ready"
 
 
-def test_real_bytes_have_a_rate_and_declared_ones_have_none() -> None:
+def test_real_bytes_have_a_rate_and_declared_ones_are_segments() -> None:
     said = {}
     for algorithm in ("declared", "blake3"):
         scene = Scene(algorithm=algorithm)
         scene.begin()
         scene.now = 2.9
         scene.store(*range(90))
-        said[algorithm] = scene.at(3.0)
-    assert said["declared"] == "[   3.0s] swarm 90.0% | done 0/2 | 90/100 segments"
-    assert said["blake3"] == "[   3.0s] swarm 90.0% | done 0/2 | 2.9 KiB/s | 90/100 segments"
+        said[algorithm] = scene.at(3.0).split("] ")[1].split("  ")
+    assert said["declared"][1:4] == ["90 of 100 segments", "0/1 done, 1 seed", "30 segments/s"]
+    assert said["blake3"][1:4] == ["9 of 10 kB", "0/1 done, 1 seed", "3.0 kB/s"]
 
 
 def test_trouble_is_told_where_there_is_some() -> None:
@@ -126,9 +153,11 @@ def test_trouble_is_told_where_there_is_some() -> None:
     scene.begin()
     scene.tell(1, ev.SegmentRefused(Rank(2), "f", SegmentIndex(0), "busy"))
     scene.tell(2, ev.SegmentDropped(Rank(1), "f", SegmentIndex(0), SIZE, "corrupt"))
+    scene.tell(2, ev.SegmentDropped(Rank(1), "f", SegmentIndex(0), SIZE, "duplicate"))
+    scene.tell(2, ev.SegmentDropped(Rank(1), "f", SegmentIndex(0), SIZE, "duplicate"))
     scene.tell(2, ev.FileUnavailable("g", "nobody owns it"))
     scene.tell(0, ev.ClientLost(Rank(1), "silent"))
-    expected = "0/100 segments | rejects 1 | corrupt 1 | unavailable 1 | lost clients 1"
+    expected = "  1 reject  1 corrupt segment  2 duplicates  1 unavailable file  1 lost client"
     assert scene.at(1.0).endswith(expected)
 
 
@@ -136,7 +165,7 @@ def test_an_abort_is_told_at_once() -> None:
     scene = Scene()
     scene.at(0.0)
     scene.tell(0, ev.RunAborted(Rank(1), 2, "in1.txt:3: expected a hash"))
-    assert scene.at(1.0) == "[   1.0s] ending: aborted by rank 1: in1.txt:3: expected a hash"
+    assert scene.at(1.0) == "[   1.0 s] ending: aborted by client 1: in1.txt:3: expected a hash"
 
 
 def test_nothing_is_said_before_the_header() -> None:
@@ -144,16 +173,6 @@ def test_nothing_is_said_before_the_header() -> None:
     PlainLines(said.append).update(SwarmView(), 1.0)
     JsonLines(said.append).update(SwarmView(), 1.0)
     assert said == []
-
-
-def test_a_hundred_percent_is_said_of_the_whole_alone() -> None:
-    assert [percent(share) for share in (0.0, 0.6315, 0.9999, 1.0)] == ["0.0%", "63.1%", "99.9%", "100.0%"]
-
-
-def test_bytes_in_units() -> None:
-    sizes = [0, 1023, 1024, 12_900_000, 3 << 30, 5 << 40, 5 << 50]
-    said = ["0 B", "1023 B", "1.0 KiB", "12.3 MiB", "3.0 GiB", "5.0 TiB", "5120.0 TiB"]
-    assert [human_bytes(size) for size in sizes] == said
 
 
 # Pace ------------------------------------------------------------------------------------------
@@ -177,7 +196,7 @@ def test_a_fast_run_says_a_line_every_ten_percent() -> None:
     for index in range(100):
         scene.store(index)
         scene.at(0.1 + index / 50)
-    shares = [float(match[1]) for line in scene.lines if (match := re.search(r"swarm (\S+)%", line))]
+    shares = [float(match[1]) for line in scene.lines if (match := re.search(r"\] (\d+) %", line))]
     assert all(later - earlier > 0 for earlier, later in pairwise(shares))
     assert 10 <= len(shares) <= 13
 
@@ -230,16 +249,14 @@ GHOST = Plan(files={"f": 8}, owns=(("f",), ()), wants=((), ("f", "ghost")), ever
 
 def test_the_last_lines_name_what_is_missing_and_sum_up() -> None:
     said, _ = ended(GHOST)
-    assert said[-2].endswith("s] client 2: 'ghost' unavailable: nobody owns it\n")
-    summary = (
-        r"s\] incomplete in \d+\.\d s \| 8 segments moved \| fairness 1.00, 100.0% from the first owners"
-    )
-    assert re.search(summary + r" \| 11/11 rules hold\n$", said[-1])
+    assert said[-2].endswith(" s] client 2: 'ghost' unavailable: nobody owns it\n")
+    summary = r" s\] incomplete in \d+\.\d s  8 segments moved  fairness 1.00, 100 % from the first owners"
+    assert re.search(summary + r"  11/11 rules hold\n$", said[-1])
 
 
 def test_a_run_that_moved_nothing_says_nothing_of_fairness() -> None:
     said, _ = ended(Plan(files={}, owns=((),), wants=((),)))
-    assert said[-1].endswith("s | 0 segments moved | 11/11 rules hold\n")
+    assert said[-1].endswith("s  0 segments moved  11/11 rules hold\n")
 
 
 @given(plans())
@@ -266,7 +283,10 @@ def test_json_lines_are_progress_and_then_the_report(plan: Plan) -> None:
     assert times == sorted(times)
 
 
-@pytest.mark.parametrize("field", ["phase", "share", "done", "clients", "segments", "segments_wanted"])
+FIELDS = ("phase", "share", "done", "fetching", "seeds", "clients", "segments", "segments_wanted", "finish_s")
+
+
+@pytest.mark.parametrize("field", FIELDS)
 def test_a_progress_object_has_the_counts(field: str) -> None:
     said, _ = ended(GHOST, json_lines=True)
     assert all(field in json.loads(line) for line in said[:-1])

@@ -49,7 +49,10 @@ def swarm(
         told += [(1.0, rank, ev.InitAckReceived(())), (1.0, rank, ev.AllCompleted())]
     for rank in fetching:
         told += [(0.0, rank, ev.InitSent(()))]
-        told += [(1.0, rank, ev.InitAckReceived(("a",))), (1.0, rank, ev.DownloadStarted("a", segments, 40))]
+        told += [
+            (1.0, rank, ev.InitAckReceived(("a",))),
+            (1.0, rank, ev.DownloadStarted("a", segments, 10 * segments)),
+        ]
     return told
 
 

@@ -42,7 +42,7 @@ def uploads(seconds: int, *, of: tuple[int, ...] = (1,)) -> list[Told]:
 def test_the_tightest_bound_binds() -> None:
     """Clients fetch 80 bytes of client 1, which sends 20 a second."""
     told: list[Told] = [*swarm(fetching=(2, 3, 4), segments=8), *uploads(4)]
-    assert limit(view_of(*told), 6.0) == Limit(4.0, "the uplink of client 1, the only seed of a")
+    assert limit(view_of(*told), 6.0) == Limit(4.0, "the uplink of client 1, the only seed of a", (Rank(1),))
     assert limit(view_of(*told), 1.5) is None, "nothing is measured yet"
 
 
@@ -58,7 +58,7 @@ def test_all_uplinks_bind_once_all_are_known() -> None:
 def test_one_who_has_hardly_sent_counts_as_fast_as_the_fastest() -> None:
     told = [*swarm(fetching=(2, 3, 4, 5), segments=8), *uploads(8), (5.0, 2, sent(3, 1))]
     bound = limit(view_of(*sorted(told, key=lambda event: event[0])), 9.0)
-    assert bound == Limit(4.0, "the uplink of client 1, the only seed of a")
+    assert bound == Limit(4.0, "the uplink of client 1, the only seed of a", (Rank(1),))
 
 
 def test_a_downlink_binds_where_it_is_plainly_slower_than_the_others() -> None:
@@ -112,7 +112,7 @@ def test_who_stands_still_has_no_end() -> None:
     told += [(1.5, 2, stored(1, 0)), (1.6, 3, stored(1, 0)), (8.0, 3, stored(1, 1))]
     found = forecast(view_of(*told), 9.0)
     assert found is not None
-    assert (found.client, found.at) == (2, inf)
+    assert (found.clients, found.at) == ((2,), inf)
 
 
 def sharing(up: int, slow: float) -> SwarmView:
@@ -130,7 +130,7 @@ def test_who_is_done_leaves_its_share_to_the_others() -> None:
     last = forecast(view, 5.0)
     missing, rate = 3 * 200 - 2 * 40 - 20, 25
     assert last is not None
-    assert (last.client, last.at) == (4, pytest.approx(5.0 + missing / rate, rel=0.02))
+    assert (last.clients, last.at) == ((4,), pytest.approx(5.0 + missing / rate, rel=0.02))
     view.clients[Rank(2)].finished_at = 4.9
     last = forecast(view, 5.0)
     assert last is not None

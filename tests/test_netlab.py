@@ -87,7 +87,7 @@ def test_files_arrive_across_five_hosts(everything: Path, tmp_path: Path) -> Non
     report = json.loads(report_file.read_bytes())
     assert all(finding["holds"] is True for finding in report["conformance"])
     # All of it crossed the wires: no host found another's memory.
-    assert sum(sent) >= sum(client["received_bytes"] for client in report["clients"]) > 24 * MIB
+    assert sum(sent) >= sum(client["bytes_down"] for client in report["clients"]) > 24 * MIB
 
 
 def test_the_monitor_is_on_the_launchers_host(three_hosts: Netlab, everything: Path, tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ def test_every_byte_and_mode_arrives(options: tuple[str, ...], everything: Path,
     assert {path.name for path in out.iterdir()} == {f"client{rank}" for rank in range(2, 7)}
     report = json.loads(report_file.read_bytes())
     assert all(finding["holds"] is True for finding in report["conformance"])
-    assert sum(client["corrupt"] for client in report["clients"]) == 0
+    assert sum(client["corrupt_received"] for client in report["clients"]) == 0
 
 
 def test_a_second_run_writes_over_the_first(tmp_path: Path) -> None:

@@ -78,13 +78,13 @@ def test_the_report_has_the_documented_schema() -> None:
     assert list(report["clients"][1])[:9] == [
         "rank",
         "files",
-        "to_fetch",
-        "to_fetch_bytes",
-        "received",
-        "received_bytes",
-        "corrupt",
-        "corrupt_bytes",
-        "duplicates",
+        "downloaded",
+        "uploaded",
+        "rejects_sent",
+        "rejects_received",
+        "bytes_down",
+        "bytes_up",
+        "finished_at_s",
     ]
     assert report["schema"] == "tui_torrent.report/2"
     assert (report["outcome"], report["strategy"], report["seed"]) == ("complete", "swarm", 7)
@@ -108,14 +108,14 @@ def test_the_numbers_agree_with_each_other(plan: Plan, seed: int, dies: int) -> 
     report = report_of(lawful(plan, seed, dies), seed)
     assert [client.rank for client in report.clients] == list(range(1, plan.clients + 1))
     assert sum(cell[2] for cell in report.traffic) == report.segments_moved
-    assert sum(cell[3] for cell in report.traffic) == sum(c.received_bytes for c in report.clients)
-    came = [client.received + client.corrupt + client.duplicates for client in report.clients]
-    assert sum(came) == sum(client.sent for client in report.clients)
+    assert sum(cell[3] for cell in report.traffic) == sum(c.bytes_down for c in report.clients)
+    came = [client.downloaded + client.corrupt_received + client.duplicates for client in report.clients]
+    assert sum(came) == sum(client.uploaded for client in report.clients)
     assert report.traffic == sorted(report.traffic)
     for client in report.clients:
         owned = plan.owns[client.rank - 1]
         fetched = sum(file.verified for file in client.files if file.name not in owned)
-        assert fetched == client.received == sum(c[2] for c in report.traffic if c[1] == client.rank)
+        assert fetched == client.downloaded == sum(c[2] for c in report.traffic if c[1] == client.rank)
         assert all(file.verified == file.segments for file in client.files if file.complete)
     for share in (report.fairness.jain, report.fairness.origin_share):
         assert (share is None) == (not report.traffic)
@@ -170,7 +170,7 @@ def test_an_aborted_run_leaves_with_its_code(code: int, exits: int) -> None:
     alter(told, place(told, ev.RunEnded), outcome="failed")
     report = report_of(told)
     assert (report.outcome, exit_code(report)) == ("failed", exits)
-    assert "aborted by rank 2: in2.txt:1: expected a number" in problems(report)
+    assert "aborted by client 2: in2.txt:1: expected a number" in problems(report)
 
 
 def test_an_interrupted_run_failed() -> None:
@@ -192,7 +192,7 @@ def test_lost_events_do_not_fail_the_run() -> None:
     told[rank][at] = Telling(told[rank][at].t, ev.EventsDropped(1))
     report = report_of(told)
     assert (report.outcome, exit_code(report), report.events_dropped) == ("complete", 0, 1)
-    assert "1 events were dropped: the numbers are too small by them" in problems(report)
+    assert "1 event got lost on the way here: the numbers may be too small by that" in problems(report)
 
 
 def test_the_outcome_may_know_more_than_the_events() -> None:
@@ -231,5 +231,5 @@ def test_who_had_nothing_that_others_want_does_not_count() -> None:
 
 def test_the_tally_counts_what_holds_and_what_is_open() -> None:
     findings = [Finding("a", True, ""), Finding("b", False, ""), Finding("c", None, "")]
-    assert tally(findings[:1]) == "1/1 rules hold"
+    assert tally(findings[:1]) == "1/1 rule holds"
     assert tally(findings) == "1/3 rules hold, 1 broken, 1 not judged"

@@ -55,7 +55,7 @@ class Outcome:
         assert len(self.report["conformance"]) >= 10
         assert self.report["outcome"] == ("incomplete" if self.scenario.unavailable else "complete")
         assert self.unavailable == self.scenario.unavailable
-        assert self.received == self.scenario.transfers
+        assert self.downloaded == self.scenario.transfers
         assert self.run.seconds < 10
 
     @property
@@ -69,7 +69,7 @@ class Outcome:
 
     @property
     def downloaded(self) -> int:
-        return sum(client["received"] for client in self.report["clients"])
+        return sum(client["downloaded"] for client in self.report["clients"])
 
 
 def folded(journal: Path) -> bytes:
@@ -103,7 +103,7 @@ def test_everybody_serves_where_one_has_what_all_want(tmp_path: Path) -> None:
     # One run may be unlucky; what the median must be, tests.bench.scenarios tells.
     assert outcome.report["fairness"]["origin_share"] < 0.5
     assert outcome.report["fairness"]["jain"] > 0.6
-    assert all(client["sent"] for client in outcome.report["clients"])
+    assert all(client["uploaded"] for client in outcome.report["clients"])
 
 
 def test_one_client_alone_with_its_own_file(tmp_path: Path) -> None:
@@ -145,8 +145,10 @@ def test_json_lines_end_with_the_report(tmp_path: Path) -> None:
     assert all(set(finding) == {"rule", "holds", "detail"} for finding in report["conformance"])
     assert all(type(row) is list and len(row) == 4 for row in report["traffic"])
     # Each number is there once more, from the other side.
-    assert sum(row[2] for row in report["traffic"]) == sum(c["sent"] for c in report["clients"])
-    assert sum(c["received_bytes"] for c in report["clients"]) == sum(row[3] for row in report["traffic"])
+    assert sum(row[2] for row in report["traffic"]) == sum(c["downloaded"] for c in report["clients"])
+    assert sum(row[3] for row in report["traffic"]) == sum(c["bytes_down"] for c in report["clients"])
+    came = [c["downloaded"] + c["corrupt_received"] + c["duplicates"] for c in report["clients"]]
+    assert sum(came) <= sum(c["uploaded"] for c in report["clients"])
     messages = report["tracker"]["messages"]
     assert messages["INIT"] == messages["INIT_ACK"] == messages["ALL_COMPLETE"] == messages["STOP"] == 4
     assert messages["FILE_COMPLETE"] == 3
@@ -157,10 +159,10 @@ def test_plain_lines_come_at_their_pace(tmp_path: Path) -> None:
     outcome = Outcome(one_seed(Random(1), downloaders=3), tmp_path, "--rate", "1600")
     outcome.must_be_right()
     lines = outcome.run.stdout.splitlines()
-    assert all(line.startswith("[") and "s] " in line for line in lines)
+    assert all(line.startswith("[") and " s] " in line for line in lines)
     # One at the start, one for each 10 % or second, the summary.
     assert len(lines) <= 2 + 10 + outcome.report["elapsed_s"]
-    assert any("swarm " in line and "done " in line for line in lines)
+    assert any("segments  " in line and " done, 1 seed" in line for line in lines)
     assert "complete in" in lines[-1]
 
 

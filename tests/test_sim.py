@@ -243,7 +243,7 @@ def test_a_run_tells_how_far_it_is_and_is_the_same() -> None:
     for tell in ([lines.append], []):
         assert run_simulate(options, {}, written.append, *tell) == 0
     assert lines[-1] == ""
-    shares = [int(line.partition("% of 450 transfers, ")[0]) for line in lines[:-1]]
+    shares = [int(line.partition(" % of 450 transfers, ")[0]) for line in lines[:-1]]
     assert len(shares) > 50
     assert shares == sorted(shares)
     told, untold = (text.partition("simulated")[0] for text in written)

@@ -29,7 +29,9 @@ def test_bytes_are_counted_in_powers_of_a_thousand(count: int, text: str) -> Non
 @pytest.mark.parametrize(
     ("part", "whole", "text"),
     [
-        (41_600_000, 92_000_000, "42 of 92 MB"),
+        (42_300_000, 92_000_000, "42 of 92 MB"),
+        (91_999_999, 92_000_000, "91 of 92 MB"),
+        (92_400_000, 92_400_000, "92 of 92 MB"),
         (400_000, 4_200_000, "0.4 of 4.2 MB"),
         (0, 0, "0 of 0 B"),
         (7, 512, "7 of 512 B"),
@@ -61,8 +63,8 @@ def test_times_have_one_form(seconds: float, time: str, stamp: str, about: str) 
 
 
 def test_short_moments_have_their_units() -> None:
-    said = [units.moment_text(s) for s in (4.2e-6, 42e-6, 0.0013, 0.125, 2.0, 83.0)]
-    assert said == ["4.2 µs", "42 µs", "1.3 ms", "125 ms", "2.0 s", "1:23"]
+    said = [units.moment_text(s) for s in (0, 4.2e-6, 42e-6, 0.0013, 0.125, 2.0, 83.0)]
+    assert said == ["0 s", "4.2 µs", "42 µs", "1.3 ms", "125 ms", "2.0 s", "1:23"]
 
 
 def test_a_hundred_percent_is_said_of_the_whole_alone() -> None:

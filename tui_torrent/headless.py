@@ -16,8 +16,11 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from mpi_core.protocol.errors import one_line
+from tui_torrent.view.headline import headline, parts
 from tui_torrent.view.report import Report, problems, tally, to_mapping
 from tui_torrent.view.swarm_view import SwarmView
+from tui_torrent.view.units import bytes_of_text, percent_text, stamp_text, time_text
+from tui_torrent.view.words import counted, who
 
 Phase = Literal["starting", "hashing", "swarm", "ending"]
 
@@ -32,27 +35,35 @@ LOOK = 0.1
 #: … or than every second, where the files of all clients are more than this: a look takes time.
 MANY_FILES = 10_000
 
+#: Between the parts of a line.
+BETWEEN = "  "
+
 
 class Progress(NamedTuple):
-    """What a progress line says: counts of the whole swarm."""
+    """Counts of the whole swarm: when they change, a line is worth saying."""
 
     phase: Phase
-    #: 0…1 of this phase, never rounded up to 1.
+    #: 0…1 of this phase, 1 only where it is over: hashed ÷ to be hashed, then received ÷ to be fetched.
     share: float
-    #: Clients that have INIT sent (while hashing) or nothing left to fetch.
+    #: Clients that have all they had to fetch; all that had something to fetch; those that only seed.
     done: int
+    fetching: int
+    seeds: int
+    #: Clients that have sent their INIT, and all of them.
+    ready: int
     clients: int
+    #: Verified segments, and all that all clients have to fetch.
     segments: int
     segments_wanted: int
     hashed_bytes: int
     share_bytes: int
     rejects: int
+    #: Payloads that came for nothing: those that failed their check, and those of segments that were there.
     corrupt: int
+    duplicates: int
     lost: int
     #: Files that some client wants and cannot have.
     unavailable: int
-    #: Real bytes a second; 0 where every segment is declared, which has none worth telling.
-    rate: float
 
 
 def progress(view: SwarmView, now: float) -> Progress:
@@ -61,17 +72,19 @@ def progress(view: SwarmView, now: float) -> Progress:
     hashed = sum(client.hashed_bytes for client in clients)
     to_hash = sum(client.share_bytes for client in clients)
     phase: Phase = "swarm"
-    share, done = view.share_done, view.done
+    share = view.share_done
     if not _is_known(view, now):
         phase = "hashing" if to_hash else "starting"
         share = hashed / to_hash if to_hash else 0.0
-        done = sum(client.state == "ready" for client in clients)
     if view.aborted is not None:
         phase = "ending"
     return Progress(
         phase=phase,
         share=share,
-        done=done,
+        done=view.done,
+        fetching=view.fetching,
+        seeds=view.seeds,
+        ready=sum(client.state not in ("starting", "hashing") for client in clients),
         clients=len(clients),
         segments=view.received,
         segments_wanted=view.to_fetch,
@@ -79,9 +92,9 @@ def progress(view: SwarmView, now: float) -> Progress:
         share_bytes=to_hash,
         rejects=sum(client.rejects_sent for client in clients),
         corrupt=sum(client.corrupt for client in clients),
+        duplicates=sum(client.duplicates for client in clients),
         lost=sum(client.lost for client in clients),
         unavailable=sum(len(client.unavailable) for client in clients),
-        rate=sum(client.down_rate.at(now) for client in clients) if view.real_bytes else 0.0,
     )
 
 
@@ -116,7 +129,7 @@ class Pace:
         """Whether ``what`` is to be said at ``now``; then it counts as said."""
         last = self.said
         if last is not None:
-            changed = what._replace(rate=0.0) != last._replace(rate=0.0)
+            changed = what != last
             grown = what.phase != last.phase or what.share >= last.share + SHARE
             wait = 0.0 if grown else SECONDS if changed else HEARTBEAT
             if now < self.at + wait or not (changed or wait):
@@ -157,7 +170,7 @@ class PlainLines(Sink):
     """Lines of plain text; at the end each problem, then the outcome."""
 
     def _say(self, what: Progress, view: SwarmView, now: float) -> None:
-        self._sentence(now, _sentence(what, view))
+        self._sentence(now, _sentence(what, view, now))
 
     def finish(self, report: Report) -> None:
         for problem in problems(report):
@@ -165,14 +178,29 @@ class PlainLines(Sink):
         self._sentence(report.elapsed_s, summary(report))
 
     def _sentence(self, now: float, text: str) -> None:
-        self._line(f"[{now:6.1f}s] {one_line(text)}")
+        self._line(f"[{stamp_text(now):>8}] {one_line(text)}")
 
 
 class JsonLines(Sink):
     """One JSON object a line: ``progress`` objects, at the pace of plain lines; the report is the last."""
 
     def _say(self, what: Progress, view: SwarmView, now: float) -> None:
-        self._object({"type": "progress", "t": round(now, 3), **what._asdict()})
+        line = headline(view, now)
+        rates = [client.down_rate for client in view.clients.values()]
+        self._object(
+            {
+                "type": "progress",
+                "t": round(now, 3),
+                **what._asdict(),
+                "bytes": line.received_bytes,
+                "bytes_wanted": line.to_fetch_bytes,
+                "rate": sum(rate.at(now) for rate in rates) if line.real else 0.0,
+                "segments_rate": sum(rate.at(now, of_bytes=False) for rate in rates),
+                "finish_s": None if line.finish == math.inf else line.finish,
+                "best_possible_s": line.best,
+                "limited_by": line.binds,
+            }
+        )
 
     def finish(self, report: Report) -> None:
         self._object({"type": "report", **to_mapping(report)})
@@ -184,50 +212,36 @@ class JsonLines(Sink):
 def summary(report: Report) -> str:
     """The outcome in one line."""
     fairness = report.fairness
-    parts = [
-        f"{report.outcome} in {report.elapsed_s:.1f} s",
-        f"{report.segments_moved} segments moved",
+    told = [
+        f"{report.outcome} in {time_text(report.elapsed_s)}",
+        f"{counted(report.segments_moved, 'segment')} moved",
         tally(report.conformance),
     ]
     if fairness.jain is not None and fairness.origin_share is not None:
-        shared = f"fairness {fairness.jain:.2f}, {100 * fairness.origin_share:.1f}% from the first owners"
-        parts.insert(2, shared)
-    return " | ".join(parts)
+        share = percent_text(fairness.origin_share)
+        told.insert(2, f"fairness {fairness.jain:.2f}, {share} from the first owners")
+    return BETWEEN.join(told)
 
 
-def human_bytes(size: float) -> str:
-    """``12.3 MiB``: a size in bytes, in the unit that leaves one to four digits before the point."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if size < 1024:
-            return f"{size:.0f} B" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1024
-    return f"{size:.1f} TiB"
-
-
-def percent(share: float) -> str:
-    """``63.1%``, rounded down: 100.0% is said of the whole alone."""
-    return f"{math.floor(share * 1000) / 10:.1f}%"
-
-
-def _sentence(what: Progress, view: SwarmView) -> str:
+def _sentence(what: Progress, view: SwarmView, now: float) -> str:
     if view.aborted is not None:
-        return f"ending: aborted by rank {view.aborted.culprit}: {view.aborted.reason}"
+        return f"ending: aborted by {who(view.aborted.culprit)}: {view.aborted.reason}"
     if what.phase == "starting":
         header = view.header
-        how = f" | {header.scenario} | strategy {header.strategy}, seed {header.seed}" if header else ""
-        return f"starting | {what.done}/{what.clients} clients ready{how}"
+        told = ["starting", f"{what.ready}/{what.clients} clients ready"]
+        if header is not None:
+            told += [header.scenario, f"strategy {header.strategy}, seed {header.seed}"]
+        return BETWEEN.join(told)
     if what.phase == "hashing":
-        sizes = f"{human_bytes(what.hashed_bytes)} of {human_bytes(what.share_bytes)}"
-        return f"hashing {percent(what.share)} | {sizes} | {what.done}/{what.clients} clients ready"
-    parts = [f"swarm {percent(what.share)}", f"done {what.done}/{what.clients}"]
-    if view.real_bytes:
-        parts.append(f"{human_bytes(what.rate)}/s")
-    parts.append(f"{what.segments}/{what.segments_wanted} segments")
+        sizes = bytes_of_text(what.hashed_bytes, what.share_bytes)
+        ready = f"{what.ready}/{what.clients} clients ready"
+        return BETWEEN.join([f"hashing {percent_text(what.share)}", sizes, ready])
     troubles = (
-        ("rejects", what.rejects),
-        ("corrupt", what.corrupt),
-        ("unavailable", what.unavailable),
-        ("lost clients", what.lost),
+        (what.rejects, "reject"),
+        (what.corrupt, "corrupt segment"),
+        (what.duplicates, "duplicate"),
+        (what.unavailable, "unavailable file"),
+        (what.lost, "lost client"),
     )
-    parts += [f"{name} {number}" for name, number in troubles if number]
-    return " | ".join(parts)
+    told = [counted(number, noun) for number, noun in troubles if number]
+    return BETWEEN.join([*parts(headline(view, now)), *told])

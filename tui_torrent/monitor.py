@@ -32,6 +32,7 @@ from tui_torrent.tui.terminal import (
     must_forward,
     redirect_output,
 )
+from tui_torrent.view.units import stamp_text
 
 if TYPE_CHECKING:
     from mpi_core.runtime.mpi import World
@@ -64,7 +65,7 @@ def _observe(
     if isinstance(terminal, str):
         to_rank_0(MONITOR_READS)
         if (problem or observer.problem) is None:
-            print(f"[{0:6.1f}s] no live monitor: {terminal}", flush=True)
+            print(f"[{stamp_text(0):>8}] no live monitor: {terminal}", flush=True)
     else:
         to_rank_0(LAUNCHER_READS if terminal.launcher_reads else MONITOR_READS)
         observer.fold_what_comes_first()

@@ -13,11 +13,12 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import groupby
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from mpi_core.protocol.errors import ScenarioError, one_line
-from mpi_core.protocol.events import JOURNAL_VERSION, RunStarted, Stamped
+from mpi_core.protocol.events import JOURNAL_VERSION, Links, RunStarted, Stamped
 from mpi_core.protocol.roles import Roles
 from mpi_core.protocol.units import Rank
 from mpi_core.runtime.clock import Clock
@@ -31,6 +32,7 @@ from tui_torrent.headless import JsonLines, PlainLines
 from tui_torrent.scenario import Scenario
 from tui_torrent.sinks import BAD_INPUT, AtBegin, Guarded, JournalFile, scenario_files
 from tui_torrent.view.report import INTERRUPTED, Report, exit_code, interim, problems, to_json
+from tui_torrent.view.units import stamp_text
 
 if TYPE_CHECKING:
     from mpi_core.runtime.mpi import World
@@ -40,6 +42,23 @@ if TYPE_CHECKING:
 POLL = 0.01
 #: Nothing is told of a run before this many seconds: bad input shows in less, and is told in one line.
 FIRST_TOLD = 0.25
+
+
+def _links(options: Options, scenario: Scenario | None) -> tuple[Links, ...]:
+    """What bounds the clients' uploads, as far as this rank knows."""
+    if scenario is None:
+        return ()
+    common = options.rate or scenario.rate
+    rates = {
+        Rank(rank): min((rate for rate in (common, scenario.rate_of(rank)) if rate), default=None)
+        for rank in range(1, scenario.client_count + 1)
+    }
+    return tuple(
+        Links(ranks[0], ranks[-1], up=rate)
+        for rate, group in groupby(rates, rates.__getitem__)
+        if rate is not None
+        for ranks in [list(group)]
+    )
 
 
 class Observer:
@@ -84,7 +103,11 @@ class Observer:
                 self._server = server = Server(options.serve)
                 recorders.append(Guarded(server, f"for viewers in {tempfile.gettempdir()!r}"))
                 token = f" (token in {server.token_file})" if server.token_file else ""
-                print(f"[{0:6.1f}s] serving viewers at {server.address}{token}", file=sys.stderr, flush=True)
+                print(
+                    f"[{stamp_text(0):>8}] serving viewers at {server.address}{token}",
+                    file=sys.stderr,
+                    flush=True,
+                )
         except ScenarioError as error:
             self.problem = one_line(str(error))
         config = options.swarm_config(None)
@@ -96,6 +119,7 @@ class Observer:
             seed=options.seed,
             swarm_update=options.swarm_update,
             window=config.requests_in_flight,
+            links=_links(options, scenario),
         )
         others = [Rank(rank) for rank in range(roles.size) if rank != world.rank]
         self._header = Stamped(0.0, world.rank, 0, header)

@@ -10,7 +10,7 @@ import resource
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from itertools import count
+from itertools import count, groupby
 from math import floor
 from random import Random
 from typing import Any
@@ -29,6 +29,8 @@ from tui_torrent.config import SLOW_RATE, SimulateOptions
 from tui_torrent.curves import Curves, draw
 from tui_torrent.large_pages import use_large_pages
 from tui_torrent.sinks import BAD_INPUT, Guarded, JournalFile
+from tui_torrent.view.units import bytes_text, moment_text, percent, rate_text, time_text
+from tui_torrent.view.words import counted
 
 SCHEMA = "tui_torrent.simulation/1"
 
@@ -61,12 +63,13 @@ def run_simulate(
 ) -> int:
     """Run and report; the exit code: 0 where everybody who lives has everything, else 1. ``files`` are those
     of ``--journal`` and ``--plot``; ``tell`` hears how far it is, and an empty line when it is over."""
-    journal = _Journal(options, files["--journal"]) if "--journal" in files else None
+    members = members_of(options)
+    journal = _Journal(options, members, files["--journal"]) if "--journal" in files else None
     collecting = gc.isenabled()
     # Ten thousand clients are millions of objects that live to the end; none of them is in a cycle that ends.
     gc.disable()
     try:
-        crowd = _crowd(options, journal)
+        crowd = _crowd(options, members, journal)
         for share in GROWING:
             crowd.simulation.agenda.put(share * options.bound, _grown)
         began = time.process_time()
@@ -92,7 +95,7 @@ def _run(options: SimulateOptions, crowd: Crowd, tell: Callable[[str], object]) 
     crowd.start()
     while crowd.run(until=agenda.next_at + STEP * options.bound):
         done = len(crowd.stored_at) / max(1, wanted)
-        tell(f"{done:.0%} of {wanted} transfers, {agenda.now:.3f} s simulated")
+        tell(f"{percent(done)} % of {counted(wanted, 'transfer')}, {agenda.now:.3f} s simulated")
     tell("")
 
 
@@ -131,8 +134,8 @@ def _share(share: float, clients: int) -> int:
     return floor(share * clients + 1e-9)
 
 
-def _crowd(options: SimulateOptions, journal: _Journal | None) -> Crowd:
-    members, config = members_of(options), options.swarm_config
+def _crowd(options: SimulateOptions, members: list[Member], journal: _Journal | None) -> Crowd:
+    config = options.swarm_config
     # Whoever comes later says nothing before.
     last = max(member.comes_at for member in members)
     return Crowd(
@@ -146,10 +149,20 @@ def _crowd(options: SimulateOptions, journal: _Journal | None) -> Crowd:
     )
 
 
+def _links(members: list[Member]) -> tuple[ev.Links, ...]:
+    """The links of all, those of neighbours that are alike as one."""
+    links, first = list[ev.Links](), 1
+    for (up, down), group in groupby(members, lambda member: (member.up, member.down)):
+        size = len(list(group))
+        links.append(ev.Links(Rank(first), Rank(first + size - 1), up, down))
+        first += size
+    return tuple(links)
+
+
 class _Journal:
     """The simulated run as a journal, so that it can be checked and replayed."""
 
-    def __init__(self, options: SimulateOptions, file: OutputFile) -> None:
+    def __init__(self, options: SimulateOptions, members: list[Member], file: OutputFile) -> None:
         self._writer = Guarded(JournalFile(file), repr(file.path))
         self._seqs = {Rank(rank): count() for rank in range(options.seeds + options.clients + 1)}
         self._batch: list[ev.Stamped] = []
@@ -166,6 +179,8 @@ class _Journal:
                 seed=options.seed,
                 swarm_update=config.swarm_update,
                 window=config.requests_in_flight,
+                links=_links(members),
+                segment_bytes=options.segment_size,
             ),
         )
 
@@ -261,28 +276,25 @@ def plain(options: SimulateOptions, result: dict[str, Any]) -> str:
     largest = r["largest_bytes"]
     return "\n".join(
         (
-            f"{_many(options.clients, 'client')} and {_many(options.seeds, 'seed')}, "
-            f"{_many(options.segments, 'segment')} of {options.segment_size} bytes, "
-            f"{options.rate:g} bytes/s, latency {1000 * options.latency:g} ms, "
+            f"{counted(options.clients, 'client')} and {counted(options.seeds, 'seed')}, "
+            f"{counted(options.segments, 'segment')} of {bytes_text(options.segment_size)}, "
+            f"{rate_text(options.rate)}, latency {moment_text(options.latency)}, "
             f"{options.arrivals} arrivals, seed {options.seed}",
             *_ends(r),
             f"bytes        seeds sent {r['seeds_sent']:.3f} × the file, all together {r['all_sent']:.3f} × "
             f"clients × file; messages beside payloads {100 * r['other_bytes_share']:.2f} % of all bytes",
             "messages     a transfer: " + ", ".join(f"{n} {per[n]:.2f}" for n in swarm if n in per),
-            f"tracker      {tracker['messages_per_client']:.1f} messages a client, {tracker['bytes']} bytes; "
+            f"tracker      {tracker['messages_per_client']:.1f} messages a client, "
+            f"{bytes_text(tracker['bytes'])}; "
             f"{tracker['sent_in_busiest_tenth']} sent in the busiest tenth of the run",
-            f"largest      SWARM_RESPONSE {largest.get('SWARM_RESPONSE', 0)} bytes, "
-            f"ANNOUNCE {largest.get('ANNOUNCE', 0)} bytes",
-            f"simulated    {r['transfers']} transfers, {r['events']} events in {r['cpu_s']:.1f} s of one "
-            f"core: {r['cpu_us_per_transfer']:.0f} µs a transfer{', compiled' * r['compiled']}; "
-            f"{r['peak_mib']:.0f} MiB",
+            f"largest      SWARM_RESPONSE {bytes_text(largest.get('SWARM_RESPONSE', 0))}, "
+            f"ANNOUNCE {bytes_text(largest.get('ANNOUNCE', 0))}",
+            f"simulated    {counted(r['transfers'], 'transfer')}, {counted(r['events'], 'event')} in "
+            f"{time_text(r['cpu_s'])} of one core: {r['cpu_us_per_transfer']:.0f} µs a "
+            f"transfer{', compiled' * r['compiled']}; {bytes_text(r['peak_mib'] * 2**20)} of memory",
             "",
         )
     )
-
-
-def _many(number: int, what: str) -> str:
-    return f"{number} {what}{'s' * (number != 1)}"
 
 
 def _ends(r: dict[str, Any]) -> Iterator[str]:
@@ -293,7 +305,7 @@ def _ends(r: dict[str, Any]) -> Iterator[str]:
         clients += f": the first at {r['first_s']:.3f} s, the median at {r['median_s']:.3f} s"
     yield clients
     if r["lost"]:
-        yield f"lost         {_many(r['lost'], 'living client')}, silent for too long to the tracker"
+        yield f"lost         {counted(r['lost'], 'living client')}, silent for too long to the tracker"
 
 
 def _curves(options: SimulateOptions, crowd: Crowd, bound: float) -> Curves:

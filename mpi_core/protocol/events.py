@@ -32,6 +32,15 @@ class Event(msgspec.Struct, frozen=True, tag_field="kind"):
 # Told by the observer -------------------------------------------------------------------------
 
 
+class Links(msgspec.Struct, frozen=True):
+    """What bounds the links of clients with ranks in a row, in bytes a second; None: nothing known."""
+
+    first: Rank
+    last: Rank
+    up: float | None = None
+    down: float | None = None
+
+
 class RunStarted(Event, frozen=True):
     """The header: the first line of a journal."""
 
@@ -42,6 +51,10 @@ class RunStarted(Event, frozen=True):
     seed: int
     swarm_update: int
     window: int
+    #: The rates that are known beforehand, in order of rank.
+    links: tuple[Links, ...] = ()
+    #: Bytes that each segment takes of a simulated link, whose segments have none of their own.
+    segment_bytes: int = 0
 
 
 class RunEnded(Event, frozen=True):

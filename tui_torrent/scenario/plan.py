@@ -92,6 +92,10 @@ class Scenario(ABC):
         ``out`` is the folder below which results go: they are not shared.
         """
 
+    def rate_of(self, rank: int) -> float | None:
+        """What bounds the uploads of client ``rank`` beside ``rate``; None where nothing is known here."""
+        return None
+
     def shares(self, rank: int) -> bool:
         """Whether client ``rank`` owns real files; told without a look at them."""
         return False

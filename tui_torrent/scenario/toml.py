@@ -93,6 +93,9 @@ class TomlScenario(Scenario):
         place = None if client.out is None else self._expanded(rank, client, "out", client.out)
         return ClientPlan(found=found, patterns=client.want, rate=client.rate, out=place)
 
+    def rate_of(self, rank: int) -> float | None:
+        return self._clients[rank - 1].rate
+
     def shares(self, rank: int) -> bool:
         return bool(self._clients[rank - 1].share)
 

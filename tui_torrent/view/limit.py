@@ -1,11 +1,11 @@
 """How near to the limit a job is: what no schedule can beat, and when the last client will be done.
 
 The bound is Kumar and Ross's, max{ F/u(seeds), F/d_min, demand/Σu }, file by file where owners differ. The
-links are not in the events. What stands for a link is the most that was seen on it, so the bound is an
-estimate: a link that never had to give its all is taken for slower than it is. Where too little is known it
-errs on the low side: an uplink that has hardly been used counts as fast as the fastest, and a downlink counts
-only where it is plainly slower than the others. In a run that has ended the bound is never above the time
-that the run took.
+rate of a link is the scenario's where the header tells it; such a bound is known from the start. For another
+link stands the most that was seen on it, so the bound is an estimate: a link that never had to give its all
+is taken for slower than it is. Where too little is known the bound errs on the low side: an uplink that has
+hardly been used counts as fast as the fastest, and a downlink counts only where it is plainly slower than the
+others. In a run that has ended the bound is never above the time that the run took.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ MEASURED = 1.5
 SLOW_LINK = 0.25
 #: Uplinks that carry this share of their best are all at work. Between windows rates differ by a tenth.
 AT_WORK = 0.85
+#: Clients that end within this share of the whole time are done together: none of them is the last one.
+TIE = 0.05
 
 
 class Limit(NamedTuple):
@@ -33,94 +35,125 @@ class Limit(NamedTuple):
     seconds: float
     #: What binds: a clause such as "the uplink of client 2, the only seed of model.bin".
     binds: str
+    #: The clients whose links bind; none where all do together.
+    ranks: tuple[Rank, ...] = ()
 
 
 class Forecast(NamedTuple):
     """When the last client will be done, or was."""
 
-    client: Rank
-    #: Seconds since the run began; infinite where that client stands still.
+    #: The clients that will be done last, or stand still: more than one where they are done together.
+    clients: tuple[Rank, ...]
+    #: Seconds since the run began; infinite where those clients stand still.
     at: float
-    #: It is done already.
+    #: They are done already.
     certain: bool
 
 
+class _Rates(NamedTuple):
+    """Bytes a second, or infinite where nothing is known."""
+
+    up: dict[Rank, float]
+    #: Only of those that may bind.
+    down: dict[Rank, float]
+
+
 def limit(view: SwarmView, now: float) -> Limit | None:
-    """The tightest bound that the events allow; None where they tell too little."""
-    if view.began is None or now - view.began < MEASURED:
+    """The tightest bound that scenario and events allow; None where they tell too little."""
+    if view.began is None:
         return None
-    to_fetch = {client.rank: _to_fetch(view, client) for client in view.clients.values()}
-    uplinks = _uplinks(view)
-    bounds = [*_of_seeds(view, uplinks), *_of_downlinks(view, to_fetch), *_of_all(to_fetch, uplinks)]
-    tightest = max(bounds, default=None)
+    rates = _rates(view, now - view.began >= MEASURED)
+    bounds = [*_of_seeds(view, rates.up), *_of_downlinks(view, rates.down), *_of_all(view, rates.up)]
+    tightest = max((bound for bound in bounds if bound.seconds), default=None)
     took = _took(view)
     if tightest is not None and took is not None and tightest.seconds > took:
         # Some link gave more than it seemed to.
-        tightest = Limit(took, tightest.binds)
+        tightest = tightest._replace(seconds=took)
     return tightest
+
+
+def _told(view: SwarmView) -> tuple[dict[Rank, float], dict[Rank, float]]:
+    """What the scenario says of up- and downlinks, in the bytes of the run's segments."""
+    header = view.header
+    if header is None or not header.links:
+        return {}, {}
+    scale = 1.0
+    if header.segment_bytes:
+        # A simulated link carries whole segments, whatever few bytes stand for them.
+        segments = sum(file.segments for file in view.files.values())
+        scale = sum(file.size for file in view.files.values()) / max(1, segments * header.segment_bytes)
+    up, down = dict[Rank, float](), dict[Rank, float]()
+    for links in header.links:
+        for rank in range(links.first, min(links.last, header.clients) + 1):
+            for rates, rate in ((up, links.up), (down, links.down)):
+                if rate is not None:
+                    rates[Rank(rank)] = rate * scale
+    return up, down
+
+
+def _rates(view: SwarmView, measured: bool) -> _Rates:
+    """What each living client's links can carry: as told, else as seen once rates are measured."""
+    up, down = _told(view)
+    clients = [client for _, client in sorted(view.clients.items()) if not client.lost]
+    fastest = max((client.up_rate.steady for client in clients), default=0.0)
+    uplinks = {}
+    for client in clients:
+        if not client.owned and not client.wanted:
+            continue
+        seen = client.up_rate.steady or max(client.up_rate.burst, fastest) if measured else inf
+        uplinks[client.rank] = up.get(client.rank, seen)
+    downlinks = {client.rank: down[client.rank] for client in clients if client.rank in down}
+    if measured:
+        unknown = [client.rank for client in clients if client.to_fetch_bytes and client.rank not in down]
+        downlinks |= _slow_downlinks(view, unknown)
+    return _Rates(uplinks, downlinks)
 
 
 def _took(view: SwarmView) -> float | None:
     """Seconds from the first download to the last, once all are done."""
-    ends = [client.finished_at for client in view.clients.values() if client.wanted and not client.lost]
+    ends = [client.finished_at for client in view.clients.values() if client.fetches and not client.lost]
     known = [end for end in ends if end is not None]
     if view.began is None or not known or len(known) < len(ends):
         return None
     return max(known) - view.began
 
 
-def _uplinks(view: SwarmView) -> dict[Rank, float]:
-    """Bytes a second that each client's uplink can carry."""
-    clients = [client for client in view.clients.values() if client.owned or client.wanted]
-    fastest = max((client.up_rate.steady for client in clients), default=0.0)
-    return {
-        client.rank: client.up_rate.steady or max(client.up_rate.burst, fastest)
-        for client in clients
-        if not client.lost
-    }
-
-
-def _to_fetch(view: SwarmView, client: ClientView) -> dict[str, int]:
-    """The bytes of each file that it must fetch; a file without its bytes known is left out."""
-    return {
-        name: view.files[name].size
-        for name in client.fetches
-        if name not in client.unavailable and name in view.files
-    }
-
-
 def _of_seeds(view: SwarmView, uplinks: dict[Rank, float]) -> list[Limit]:
     """Everything that must be fetched leaves its owners at least once."""
-    wanted = {name for client in view.clients.values() for name in _to_fetch(view, client)}
     bounds, everybody, total = [], set[Rank](), 0
     #: The sizes of the files that have one owner, by owner.
     alone: dict[Rank, list[int]] = {}
-    for name in sorted(wanted):
-        file = view.files[name]
-        rate = sum(uplinks.get(rank, 0.0) for rank in file.owners)
-        if rate and file.size:
-            bounds.append(Limit(file.size / rate, _the_uplink(file.owners, f"of {name}")))
+    for name in sorted(view.fetchers):
+        file = view.files.get(name)
+        if file is None or not file.size or not file.owners:
+            continue
+        rate = sum(uplinks.get(rank, 0.0) for rank in sorted(file.owners))
+        if rate:
+            bounds.append(_uplink(file.size / rate, file.owners, f"of {name}"))
             everybody |= file.owners
             total += file.size
             if len(file.owners) == 1:
                 alone.setdefault(min(file.owners), []).append(file.size)
     if len(bounds) > 1:
-        rate = sum(uplinks.get(rank, 0.0) for rank in everybody)
-        bounds.append(Limit(total / rate, _the_uplink(everybody, "of the files")))
+        rate = sum(uplinks.get(rank, 0.0) for rank in sorted(everybody))
+        bounds.append(_uplink(total / rate, everybody, "of the files"))
     for rank, sizes in sorted(alone.items()):
         if len(sizes) > 1 and len(alone) > 1:
-            what = f"the uplink of client {rank}, the only seed of {len(sizes)} files"
-            bounds.append(Limit(sum(sizes) / uplinks[rank], what))
+            bounds.append(_uplink(sum(sizes) / uplinks[rank], {rank}, f"of {len(sizes)} files"))
     return bounds
 
 
-def _of_downlinks(view: SwarmView, to_fetch: dict[Rank, dict[str, int]]) -> list[Limit]:
-    """Each client takes in all that it wants."""
-    ranks = [rank for rank, files in to_fetch.items() if files]
-    return [
-        Limit(sum(to_fetch[rank].values()) / rate, f"the downlink of client {rank}")
-        for rank, rate in _slow_downlinks(view, ranks).items()
-    ]
+def _of_downlinks(view: SwarmView, downlinks: dict[Rank, float]) -> list[Limit]:
+    """Each client takes in all that it has to fetch."""
+    needs = {rank: view.clients[rank].to_fetch_bytes / rate for rank, rate in downlinks.items()}
+    longest = max(needs.values(), default=0.0)
+    ranks = tuple(sorted(rank for rank, seconds in needs.items() if seconds >= (1 - TIE) * longest))
+    if not longest:
+        return []
+    whose = (
+        f"the downlink of client {ranks[0]}" if len(ranks) == 1 else f"the downlinks of {len(ranks)} clients"
+    )
+    return [Limit(longest, whose, ranks if len(ranks) == 1 else ())]
 
 
 def _slow_downlinks(view: SwarmView, ranks: list[Rank]) -> dict[Rank, float]:
@@ -131,39 +164,49 @@ def _slow_downlinks(view: SwarmView, ranks: list[Rank]) -> dict[Rank, float]:
     return {rank: rate for rank, rate in rates.items() if 0 < rate < SLOW_LINK * usual}
 
 
-def _of_all(to_fetch: dict[Rank, dict[str, int]], uplinks: dict[Rank, float]) -> list[Limit]:
-    """All together send all that all want."""
-    size, rate = sum(sum(files.values()) for files in to_fetch.values()), sum(uplinks.values())
-    return [Limit(size / rate, "all uplinks together")] if size and rate else []
+def _of_all(view: SwarmView, uplinks: dict[Rank, float]) -> list[Limit]:
+    """All together send all that all have to fetch."""
+    rate = sum(uplinks.values())
+    return [Limit(view.to_fetch_bytes / rate, "all uplinks together")] if rate else []
 
 
-def _the_uplink(owners: set[Rank], of_what: str) -> str:
-    if len(owners) == 1:
-        return f"the uplink of client {min(owners)}, the only seed {of_what}"
-    return f"the uplinks of the {len(owners)} seeds {of_what}"
+def _uplink(seconds: float, owners: set[Rank], of_what: str) -> Limit:
+    ranks = tuple(sorted(owners))
+    if len(ranks) == 1:
+        return Limit(seconds, f"the uplink of client {ranks[0]}, the only seed {of_what}", ranks)
+    return Limit(seconds, f"the uplinks of the {len(ranks)} seeds {of_what}", ranks)
 
 
 def forecast(view: SwarmView, now: float) -> Forecast | None:
-    """The client that will be done last; None where one has too little to judge by, or none wants any.
+    """Who will be done last, and when; None where one has too little to judge by, or none fetches anything.
 
     What bounds a whole job tells when the rest of it will be done: all that is missing, at the rate that all
     together lately had (who is done leaves its share to the others); each client's part of it, at the best
     that its downlink has taken; and what a single client holds, over its uplink.
     """
-    fetching = [client for _, client in sorted(view.clients.items()) if client.wanted and not client.lost]
+    fetching = [client for _, client in sorted(view.clients.items()) if client.fetches and not client.lost]
     still = [client for client in fetching if client.finished_at is None]
+    began = view.began or 0.0
     if not still:
-        done = [Forecast(client.rank, client.finished_at or 0.0, True) for client in fetching]
-        return max(done, key=lambda end: end.at, default=None)
+        ends = {client.rank: client.finished_at or 0.0 for client in fetching}
+        return Forecast(_last_of(ends, began), max(ends.values()), True) if ends else None
     left = {client.rank: seconds_left(client, now) for client in still}
     known = {rank: seconds for rank, seconds in left.items() if seconds is not None}
     if len(known) < len(left):
         return None
-    last = max(known, key=known.__getitem__)
-    if known[last] == inf:
+    last = _last_of({rank: now + seconds for rank, seconds in known.items()}, began)
+    if known[last[0]] == inf:
         return Forecast(last, inf, False)
     together = sum(map(_missing, still)) / sum(client.down_rate.lately(now) for client in fetching)
     return Forecast(last, now + max(together, _own_links(view, still, now), _first_copies(view)), False)
+
+
+def _last_of(ends: dict[Rank, float], began: float) -> tuple[Rank, ...]:
+    """Those that end last, and all that tie with them."""
+    longest = max(ends.values()) - began
+    if longest == inf:
+        return tuple(rank for rank, end in ends.items() if end == inf)
+    return tuple(rank for rank, end in ends.items() if end - began >= (1 - TIE) * longest)
 
 
 def _own_links(view: SwarmView, clients: list[ClientView], now: float) -> float:

@@ -83,11 +83,17 @@ class ClientView:
     up_rate: Rate = field(default_factory=Rate)
     #: When nothing was left to fetch, seconds since the start.
     finished_at: float | None = None
+    #: When STOP came.
+    stopped_at: float | None = None
     #: Grows with every event that concerns this client: a row drawn at the same number is the same.
     version: int = 0
 
     #: The names of ``wanted``, each once.
     wanting: frozenset[str] = frozenset()
+    #: When it was allowed to download, seconds since the start.
+    began: float | None = None
+    #: The run has files of bytes (the view's ``real_bytes``): its amounts are bytes, and not segments.
+    real: bool = False
     #: Whence its segments came, its requests in flight, its waits.
     detail: Detail = field(default_factory=Detail)
 
@@ -108,9 +114,9 @@ class ClientView:
 
     @property
     def share_done(self) -> float:
-        """0…1 of what it has to fetch; 1 where that is nothing."""
+        """0…1: received ÷ to be fetched; 1 where that is nothing."""
         if self.to_fetch:
-            return min(1.0, self.received / self.to_fetch)
+            return share(self.real, self.received, self.to_fetch, self.received_bytes, self.to_fetch_bytes)
         return 0.0 if self.finished_at is None and self.state != "stopped" else 1.0
 
     def doing(self, now: float) -> Doing:
@@ -122,3 +128,23 @@ class ClientView:
         if self.state == "serving":
             return "seeding"
         return "downloading" if self.state == "downloading" and self.down_rate.at(now) else "waiting"
+
+    def down(self, now: float) -> float:
+        """What it receives lately, in bytes a second or segments a second; of one that has ended the mean."""
+        if self.finished_at is not None and self.began is not None and self.finished_at > self.began:
+            return (self.received_bytes if self.real else self.received) / (self.finished_at - self.began)
+        return self.down_rate.at(now, self.real)
+
+    def up(self, now: float) -> float:
+        """What it sends lately; of one that has stopped the mean since it began."""
+        if self.stopped_at is not None and self.began is not None and self.stopped_at > self.began:
+            return (self.sent_bytes if self.real else self.sent) / (self.stopped_at - self.began)
+        return self.up_rate.at(now, self.real)
+
+
+def share(real: bool, received: int, to_fetch: int, received_bytes: int, to_fetch_bytes: int) -> float:
+    """0…1: received ÷ to be fetched, in bytes where there are any; 1 means all and nothing less."""
+    if received >= to_fetch:
+        return 1.0
+    part = received_bytes / to_fetch_bytes if real and to_fetch_bytes else received / to_fetch
+    return min(part, 1 - 1e-9)

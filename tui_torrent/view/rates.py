@@ -65,10 +65,13 @@ class Rate:
                 break
             del buckets[oldest], counts[oldest]
 
-    def at(self, now: float) -> float:
-        """Bytes a second, as seen at ``now``: over whole buckets, since a partial one would make it saw."""
+    def at(self, now: float, of_bytes: bool = True) -> float:
+        """Bytes a second, or amounts a second, as seen at ``now``.
+
+        Over whole buckets, since a partial one would make it saw.
+        """
         end = max(int(now / BUCKET), 1)
-        total, at = 0, self.buckets.get
+        total, at = 0, (self.buckets if of_bytes else self.counts).get
         for bucket in range(end - BUCKETS, end):
             total += at(bucket, 0)
         return total / (BUCKET * min(BUCKETS, end))

@@ -13,11 +13,13 @@ from typing import Any, Literal
 import msgspec
 
 from mpi_core.protocol.events import Loss, Stamped
+from tui_torrent.view.headline import headline
 from tui_torrent.view.health import verdicts
 from tui_torrent.view.hosts import split
 from tui_torrent.view.ledger import Finding, Rule
 from tui_torrent.view.losses import MISSING, sentence
 from tui_torrent.view.swarm_view import ClientView, SwarmView
+from tui_torrent.view.words import counted, who
 
 SCHEMA = "tui_torrent.report/2"
 
@@ -58,26 +60,27 @@ class ClientReport(msgspec.Struct, frozen=True):
     rank: int
     #: Each wanted file once, in the order of the scenario.
     files: list[FileReport]
-    #: What it has to fetch, as far as it is known, and what it received of that: each segment was verified.
-    to_fetch: int
-    to_fetch_bytes: int
-    received: int
-    received_bytes: int
-    #: What came and was of no use: payloads that failed their check, and those of segments that were there.
-    corrupt: int
-    corrupt_bytes: int
-    duplicates: int
-    duplicate_bytes: int
-    #: What it sent, whatever became of it.
-    sent: int
-    sent_bytes: int
+    #: Segments received, each of them verified, and segments sent, whatever became of them.
+    downloaded: int
+    uploaded: int
     #: REJECTs, but for those that answered a CANCEL.
     rejects_sent: int
     rejects_received: int
-    #: Requests that went unanswered.
-    expired: int
+    #: The bytes of the segments received and sent.
+    bytes_down: int
+    bytes_up: int
     #: When nothing was left to fetch, in seconds since the run began.
     finished_at_s: float | None
+    #: What it has to fetch, as far as the manifests have come.
+    to_fetch: int
+    bytes_to_fetch: int
+    #: What came for nothing: payloads that failed their check, and those of segments that were there.
+    corrupt_received: int
+    bytes_corrupt: int
+    duplicates: int
+    bytes_duplicate: int
+    #: Requests that went unanswered.
+    expired: int
     #: Why the tracker gave the client up, where it did.
     lost: str | None
     #: Where it ran; None where that was not told.
@@ -116,6 +119,33 @@ class Fairness(msgspec.Struct, frozen=True):
     origin_share: float | None
 
 
+class JobReport(msgspec.Struct, frozen=True):
+    """All clients together."""
+
+    #: 0…1: received ÷ to be fetched, in bytes where files are real; 1 means all.
+    share: float
+    to_fetch: int
+    bytes_to_fetch: int
+    downloaded: int
+    bytes_down: int
+    corrupt_received: int
+    bytes_corrupt: int
+    duplicates: int
+    bytes_duplicate: int
+    #: Clients that have all they had to fetch; all that had something to fetch; those that only seed.
+    done: int
+    fetching: int
+    seeds: int
+    #: Seconds since the run began: when the first client began to download, when the last one was done, when
+    #: the best possible schedule would have been done; and what sets that limit.
+    began_s: float | None
+    finished_s: float | None
+    best_possible_s: float | None
+    limited_by: str | None
+    #: Who was done last, or will be: more than one where they are done together.
+    last: list[int]
+
+
 class Aborted(msgspec.Struct, frozen=True):
     """Who ended the run before its time, with which exit code and why."""
 
@@ -145,11 +175,12 @@ class Report(msgspec.Struct, frozen=True):
     hosts: HostTraffic | None
     #: Who was the slowest and why, and what else the health rules say, a sentence each.
     remarks: list[str]
+    job: JobReport
 
     @property
     def segments_moved(self) -> int:
         """Segments that clients verified and stored."""
-        return sum(client.received for client in self.clients)
+        return sum(client.downloaded for client in self.clients)
 
 
 def build(view: SwarmView, findings: Sequence[Finding], *, traffic: bool = True) -> Report:
@@ -176,6 +207,7 @@ def build(view: SwarmView, findings: Sequence[Finding], *, traffic: bool = True)
         events_dropped=view.dropped,
         hosts=HostTraffic(*hosts) if hosts is not None else None,
         remarks=verdicts(view),
+        job=_job(view, clients),
     )
 
 
@@ -228,15 +260,17 @@ def problems(report: Report) -> list[str]:
         for loss in client.not_kept:
             sentences.append(sentence(client.rank, loss))
         for file in client.files:
-            who = f"client {client.rank}: {file.name!r}"
+            which = f"client {client.rank}: {file.name!r}"
             if file.unavailable is not None:
-                sentences.append(f"{who} unavailable: {file.unavailable}")
+                sentences.append(f"{which} unavailable: {file.unavailable}")
             elif not file.complete:
-                sentences.append(f"{who} incomplete: {file.verified} of {file.segments} segments")
+                segments = counted(file.segments, "segment")
+                sentences.append(f"{which} incomplete: {file.verified} of {segments}")
     if report.aborted is not None:
-        sentences.append(f"aborted by rank {report.aborted.culprit}: {report.aborted.reason}")
+        sentences.append(f"aborted by {who(report.aborted.culprit)}: {report.aborted.reason}")
     if report.events_dropped:
-        sentences.append(f"{report.events_dropped} events were dropped: the numbers are too small by them")
+        events = counted(report.events_dropped, "event")
+        sentences.append(f"{events} got lost on the way here: the numbers may be too small by that")
     sentences += [f"broken rule: {f.rule}. {f.detail}" for f in report.conformance if f.holds is False]
     return sentences
 
@@ -247,7 +281,35 @@ def tally(findings: Sequence[Finding]) -> str:
     unjudged = sum(finding.holds is None for finding in findings)
     rest = [f"{broken} broken"] * bool(broken) + [f"{unjudged} not judged"] * bool(unjudged)
     held = len(findings) - broken - unjudged
-    return ", ".join([f"{held}/{len(findings)} rules hold", *rest])
+    hold = f"{held}/{counted(len(findings), 'rule')} {'holds' if len(findings) == 1 else 'hold'}"
+    return ", ".join([hold, *rest])
+
+
+def _job(view: SwarmView, clients: Sequence[ClientReport]) -> JobReport:
+    line = headline(view, view.t)
+    return JobReport(
+        share=line.share,
+        to_fetch=line.to_fetch,
+        bytes_to_fetch=line.to_fetch_bytes,
+        downloaded=line.received,
+        bytes_down=line.received_bytes,
+        corrupt_received=sum(client.corrupt_received for client in clients),
+        bytes_corrupt=sum(client.bytes_corrupt for client in clients),
+        duplicates=sum(client.duplicates for client in clients),
+        bytes_duplicate=sum(client.bytes_duplicate for client in clients),
+        done=line.done,
+        fetching=line.fetching,
+        seeds=line.seeds,
+        began_s=_rounded(line.began),
+        finished_s=_rounded(line.finish) if line.ended else None,
+        best_possible_s=_rounded(line.best),
+        limited_by=line.binds,
+        last=list(line.last),
+    )
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 6)
 
 
 def _traffic(view: SwarmView) -> list[tuple[int, int, int, int]]:
@@ -270,20 +332,20 @@ def _client(view: SwarmView, client: ClientView) -> ClientReport:
     return ClientReport(
         rank=client.rank,
         files=[file for name in dict.fromkeys(client.wanted) for file in _files(view, client, name)],
-        to_fetch=client.to_fetch,
-        to_fetch_bytes=client.to_fetch_bytes,
-        received=client.received,
-        received_bytes=client.received_bytes,
-        corrupt=client.corrupt,
-        corrupt_bytes=client.corrupt_bytes,
-        duplicates=client.duplicates,
-        duplicate_bytes=client.duplicate_bytes,
-        sent=client.sent,
-        sent_bytes=client.sent_bytes,
+        downloaded=client.received,
+        uploaded=client.sent,
         rejects_sent=client.rejects_sent,
         rejects_received=client.rejects_received,
+        bytes_down=client.received_bytes,
+        bytes_up=client.sent_bytes,
+        finished_at_s=_rounded(client.finished_at),
+        to_fetch=client.to_fetch,
+        bytes_to_fetch=client.to_fetch_bytes,
+        corrupt_received=client.corrupt,
+        bytes_corrupt=client.corrupt_bytes,
+        duplicates=client.duplicates,
+        bytes_duplicate=client.duplicate_bytes,
         expired=client.expired,
-        finished_at_s=None if client.finished_at is None else round(client.finished_at, 6),
         lost=(client.lost_reason or "no reason was told") if client.lost else None,
         host=view.hosts.get(client.rank),
         not_kept=[LossReport(loss.what, list(loss.files), loss.count) for loss in client.not_kept],
@@ -345,14 +407,10 @@ def fairness(view: SwarmView) -> Fairness:
     """Of what was received so far."""
     if not view.received:
         return Fairness(None, None)
-    #: File → how many clients had to fetch it.
-    fetchers: Counter[str] = Counter()
-    for client in view.clients.values():
-        fetchers.update(client.fetches)
     given = [
         view.delivered[rank]
         for rank, client in sorted(view.clients.items())
-        if view.delivered[rank] or _could_upload(client, fetchers)
+        if view.delivered[rank] or _could_upload(client, view.fetchers)
     ]
     jain = sum(given) ** 2 / (len(given) * sum(x * x for x in given))
     origin = sum(file.given[owner] for file in view.files.values() for owner in file.owners)

@@ -16,7 +16,7 @@ from mpi_core.protocol.events import Event, Stamped
 from mpi_core.protocol.messages import SwarmRole
 from mpi_core.protocol.units import Rank
 from tui_torrent.view.load import Load
-from tui_torrent.view.parts import ClientState, ClientView, FileView
+from tui_torrent.view.parts import ClientState, ClientView, FileView, share
 from tui_torrent.view.rates import History, Rate
 
 __all__ = ["ClientState", "ClientView", "FileView", "SwarmView"]
@@ -40,9 +40,10 @@ class SwarmView:
     #: Messages that the tracker received or sent, by tag.
     tracker_messages: Counter[str] = field(default_factory=Counter)
     tracker_rates: dict[str, Rate] = field(default_factory=dict)
-    #: The same, all tags together, and the bytes that clients stored: over time.
+    #: The same, all tags together, and the bytes and the segments that clients received: over time.
     tracker_load: History = field(default_factory=History)
     moved: History = field(default_factory=History)
+    moved_segments: History = field(default_factory=History)
     #: How long the tracker takes, and how many messages wait for it.
     load: Load = field(default_factory=Load)
     #: The host of each rank that has told it.
@@ -53,6 +54,8 @@ class SwarmView:
     served: dict[Rank, list[int]] = field(default_factory=dict)
     #: (from, to) → [segments, bytes] that were verified, as the receivers tell it.
     traffic: dict[tuple[Rank, Rank], list[int]] = field(default_factory=dict)
+    #: How many clients have, or had, to fetch each file.
+    fetchers: Counter[str] = field(default_factory=Counter)
     #: How many verified segments came from each client: the row sums of the traffic.
     delivered: Counter[Rank] = field(default_factory=Counter)
     #: The sums of the clients': segments and bytes to fetch, and those received, which is verified.
@@ -81,7 +84,7 @@ class SwarmView:
         """The view of that client, made at its first mention; its version grows."""
         client = self.clients.get(rank)
         if client is None:
-            client = self.clients[rank] = ClientView(rank)
+            client = self.clients[rank] = ClientView(rank, real=self.real_bytes)
         client.version += 1
         return client
 
@@ -126,11 +129,17 @@ class SwarmView:
         """How many clients bring files and have nothing to fetch."""
         return sum(client.seed for client in self.clients.values())
 
+    def rate(self, now: float) -> float:
+        """What all receive together, in bytes a second or, where there are none, segments a second."""
+        return sum(client.down_rate.at(now, self.real_bytes) for client in self.clients.values())
+
     @property
     def share_done(self) -> float:
         """0…1 of all that all clients have to fetch: received ÷ to be fetched."""
         if self.to_fetch:
-            return min(1.0, self.received / self.to_fetch)
+            return share(
+                self.real_bytes, self.received, self.to_fetch, self.received_bytes, self.to_fetch_bytes
+            )
         ended = all(client.finished_at is not None for client in self.clients.values())
         return 1.0 if self.clients and ended else 0.0
 
@@ -162,7 +171,10 @@ def _run_aborted(view: SwarmView, rank: Rank, t: float, event: ev.RunAborted) ->
 
 def _file_registered(view: SwarmView, rank: Rank, t: float, event: ev.FileRegistered) -> None:
     view.file(event.file, event.segments, event.size)
-    view.real_bytes |= event.algorithm != "declared"
+    if event.algorithm != "declared" and not view.real_bytes:
+        view.real_bytes = True
+        for client in view.clients.values():
+            client.real = True
     if event.members:
         view.bundles[event.file] = event.members
 
@@ -218,11 +230,13 @@ def _own(view: SwarmView, client: ClientView, files: Iterable[ev.OwnedFile]) -> 
 def _init_ack_received(view: SwarmView, rank: Rank, t: float, event: ev.InitAckReceived) -> None:
     client = view.client(rank)
     client.state = "downloading"
-    client.detail.last_at = t
+    client.detail.last_at = client.began = t
     _own(view, client, event.bundled)
     view.began = t if view.began is None else min(view.began, t)
     client.wanted, client.wanting = event.wanted, frozenset(event.wanted)
     client.fetches = tuple(name for name in dict.fromkeys(event.wanted) if name not in client.owned)
+    for name in client.fetches:
+        view.fetchers[name] += 1
 
 
 def _download_started(view: SwarmView, rank: Rank, t: float, event: ev.DownloadStarted) -> None:
@@ -248,6 +262,7 @@ def _segment_stored(view: SwarmView, rank: Rank, t: float, event: ev.SegmentStor
     client = view.client(rank)
     client.detail.stored(t, event)
     view.moved.add(t, event.size)
+    view.moved_segments.add(t, 1)
     client.received += 1
     client.received_bytes += event.size
     view.received += 1
@@ -314,7 +329,8 @@ def _all_completed(view: SwarmView, rank: Rank, t: float, event: ev.AllCompleted
 
 
 def _stopped(view: SwarmView, rank: Rank, t: float, event: ev.Stopped) -> None:
-    view.client(rank).state = "stopped"
+    client = view.client(rank)
+    client.state, client.stopped_at = "stopped", t
 
 
 def _segment_sent(view: SwarmView, rank: Rank, t: float, event: ev.SegmentSent) -> None:

@@ -17,11 +17,14 @@ def bytes_text(count: float) -> str:
 
 
 def bytes_of_text(part: float, whole: float) -> str:
-    """A part and the whole in the whole's unit: ``42 of 92 MB``, ``0.4 of 4.2 GB``."""
+    """A part, rounded down, and the whole in the whole's unit: ``42 of 92 MB``, ``0.4 of 4.2 GB``."""
     number, unit = _scaled(whole)
     of = _short(number, unit)
-    scaled = part * number / whole if whole else 0.0
-    return f"{scaled:.{1 if '.' in of else 0}f} of {of} {unit}"
+    if part >= whole:
+        return f"{of} of {of} {unit}"
+    digits = 1 if "." in of else 0
+    scaled = floor(part * number / whole * 10**digits + 1e-9) / 10**digits
+    return f"{scaled:.{digits}f} of {of} {unit}"
 
 
 def rate_text(rate: float, real: bool = True) -> str:
@@ -66,6 +69,8 @@ def about_text(seconds: float) -> str:
 
 def moment_text(seconds: float) -> str:
     """A time that may be very short: ``42 µs``, ``1.3 ms``, ``2.0 s``."""
+    if not seconds:
+        return "0 s"
     for unit, size in (("µs", 1e-6), ("ms", 1e-3)):
         number = seconds / size
         if number < 999.5:

@@ -110,7 +110,7 @@ def _verdict(report: Report) -> str:
 def _totals(report: Report, view: SwarmView) -> str:
     text = f"{counted(report.segments_moved, 'segment')} moved"
     if view.real_bytes:
-        text += f", {bytes_text(sum(client.received_bytes for client in report.clients))}"
+        text += f", {bytes_text(sum(client.bytes_down for client in report.clients))}"
     return text
 
 
@@ -126,17 +126,17 @@ def _table(report: Report, view: SwarmView, width: int, so_far: bool) -> list[Li
     heading = "share of all uploads" if room >= 14 else "uploads"
     head = "".join(right(name, size) for name, size in widths.items())
     lines: list[Line] = [(Span(f"{head}  {heading}" if bar else head, "head"),)]
-    total = max(1, sum(client.sent for client in report.clients))
-    most = max((client.sent for client in report.clients), default=0) or 1
+    total = max(1, sum(client.uploaded for client in report.clients))
+    most = max((client.uploaded for client in report.clients), default=0) or 1
     owners = {client.rank for client in view.clients.values() if client.owned}
     for client in report.clients:
         owner = client.rank in owners
         shown = _cells(client, so_far, owner)
         spans = [Span(right(shown[name][0], size), shown[name][1]) for name, size in widths.items()]
         if bar:
-            length = max(int(client.sent > 0), round(bar * client.sent / most))
+            length = max(int(client.uploaded > 0), round(bar * client.uploaded / most))
             spans.append(Span("  " + "━" * length, "own" if owner else "gauge"))
-            spans.append(Span(f" {100 * client.sent / total:.0f}%", "dim"))
+            spans.append(Span(f" {100 * client.uploaded / total:.0f}%", "dim"))
         lines.append(tuple(spans))
     return lines
 
@@ -156,12 +156,12 @@ def _cells(client: ClientReport, so_far: bool, owner: bool) -> dict[str, tuple[s
     return {
         "rank": (f"{client.rank}{'*' if owner else ' '}", "strong"),
         "finished": finished,
-        "got": (str(client.received), "text"),
-        "sent": (str(client.sent), "text"),
-        "down": (bytes_text(client.received_bytes), "text"),
-        "up": (bytes_text(client.sent_bytes), "text"),
+        "got": (str(client.downloaded), "text"),
+        "sent": (str(client.uploaded), "text"),
+        "down": (bytes_text(client.bytes_down), "text"),
+        "up": (bytes_text(client.bytes_up), "text"),
         "rejects": _or_dash(rejects, "text"),
-        "corrupt": _or_dash(client.corrupt, "trouble"),
+        "corrupt": _or_dash(client.corrupt_received, "trouble"),
     }
 
 

@@ -10,6 +10,7 @@ from tui_torrent.tui.panels.lines import EMPTY, Line, Span, bytes_text, cells, c
 from tui_torrent.view.limit import Forecast, limit
 from tui_torrent.view.rates import BUCKET
 from tui_torrent.view.swarm_view import SwarmView
+from tui_torrent.view.words import some
 
 #: The widest that a sparkline of the overview gets.
 WIDEST = 60
@@ -62,14 +63,17 @@ def limit_line(view: SwarmView, last: Forecast | None, now: float, width: int) -
         early: Line = (Span("last –", "dim"),)
         tails = [early, early, EMPTY]
     elif last.at == inf:
-        still: Line = (Span(f"client {last.client} stands still", "rare"),)
+        still: Line = (
+            Span(f"{some(last.clients)} {'stands' if len(last.clients) == 1 else 'stand'} still", "rare"),
+        )
         tails = [still, still, EMPTY]
     else:
         took = last.at - view.began
         share = f"{100 * min(1.0, bound.seconds / took):.0f}%" if took > 0 else "100%"
         at = f"{'at ' if last.certain else '≈'}{time_text(last.at)}"
+        who = f"client {last.clients[0]}" if len(last.clients) == 1 else f"{len(last.clients)} clients"
         tails = [
-            (Span(f"last: client {last.client} {at}", "text"), Span(f", {share} of the best", "dim")),
+            (Span(f"last: {who} {at}", "text"), Span(f", {share} of the best", "dim")),
             (Span(f"last {at}", "text"), Span(f", {share} of the best", "dim")),
             (Span(f"last {at}", "text"), Span(f" ({share})", "dim")),
         ]
