@@ -171,7 +171,7 @@ def no_grace(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("no_grace")
 def test_the_report_stays_until_a_key_is_pressed() -> None:
     calls: list[str] = []
-    source = Scripted(RUN, now=2.0, findings=[Finding("INIT first", True, "")])
+    source = Scripted(RUN, now=2.0, findings=[Finding("INIT first", True, "")] * 9)
 
     async def scenario(app: MonitorApp, pilot: Pilot[int]) -> None:
         source.now = 99.0

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mpi_core.protocol import events as ev
 from mpi_core.protocol.units import Rank
 from mpi_core.runtime.journal import read_journal
 from tests.helpers.runs import fold, scripted, view_of
@@ -70,6 +71,26 @@ def test_a_downlink_binds_where_it_is_plainly_slower_than_the_others() -> None:
     assert bound is not None
     assert bound.binds == "the downlink of client 4"
     assert bound.seconds == pytest.approx(160 / 5, rel=0.2)
+
+
+def test_the_rates_of_the_scenario_count_from_the_start() -> None:
+    """Clients 2 to 4 fetch 80 bytes each; client 1 may send 20 a second, the others as much as they like."""
+
+    def bound(*links: ev.Links, segment_bytes: int = 0) -> Limit | None:
+        told = swarm(fetching=(2, 3, 4), segments=8)
+        told[0] = (0.0, 0, ev.RunStarted(1, 4, "x", "swarm", 1, 10, 8, links, segment_bytes))
+        return limit(view_of(*told), 1.0)
+
+    seed = "the uplink of client 1, the only seed of a"
+    assert bound() is None
+    assert bound(ev.Links(Rank(1), Rank(1), up=20.0)) == Limit(4.0, seed, (Rank(1),))
+    assert bound(ev.Links(Rank(1), Rank(4), up=20.0)) == Limit(4.0, seed, (Rank(1),))
+    two = (ev.Links(Rank(1), Rank(1), up=20.0), ev.Links(Rank(2), Rank(4), up=5.0))
+    assert bound(*two) == Limit(3 * 80 / (20 + 3 * 5), "all uplinks together")
+    slow = (ev.Links(Rank(1), Rank(3), 20.0, 20.0), ev.Links(Rank(4), Rank(4), 20.0, 2.0))
+    assert bound(*slow) == Limit(40.0, "the downlink of client 4", (Rank(4),))
+    # Simulated links carry whole segments: 1000 bytes for each of 10 that stand for it.
+    assert bound(ev.Links(Rank(1), Rank(4), up=2000.0), segment_bytes=1000) == Limit(4.0, seed, (Rank(1),))
 
 
 @pytest.mark.parametrize("journal", sorted(JOURNALS.glob("*.zst")), ids=lambda path: path.name)

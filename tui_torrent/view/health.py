@@ -12,26 +12,18 @@ from statistics import median
 from typing import NamedTuple
 
 from mpi_core.protocol.units import Rank
-from tui_torrent.view.client_detail import Wait
-from tui_torrent.view.scarce import misses_only, scarce
+from tui_torrent.view.blame import LOST, REFUSAL_SHARE, REFUSALS, SLOW, WRONG, records
+from tui_torrent.view.scarce import held_up
+from tui_torrent.view.slowest import EACH, UNUSUAL, longest_waits, slowest, usual_gap
 from tui_torrent.view.swarm_view import ClientView, SwarmView
-from tui_torrent.view.words import counted, some
+from tui_torrent.view.units import about_text, percent_text
+from tui_torrent.view.words import counted, some, who
 
-#: A client that got nothing for so many seconds is told of, and one that waited so long for one holder.
+#: A client that got nothing for so many seconds is told of, where that is long by its own rate.
 STARVING = 3.0
-LONG_WAIT = 1.0
 #: The owners' share of all uploads that is told, once so much of the demand has been served: if it is so many
 #: times what an even spread would give them, and they have sent each segment so often.
 ORIGIN_SHARE, ORIGIN_AFTER, ORIGIN_EVEN, ORIGIN_TWICE = 0.5, 0.2, 1.5, 2
-#: A client refuses much from so many refusals on that are such a share of what it was asked for.
-REFUSALS, REFUSAL_SHARE = 20, 1 / 3
-#: One that lags by less than this share of all it wants, behind the median client, is not worth a sentence.
-BEHIND = 0.05
-#: So many clients have a sentence each by the same rule; more of them share one.
-EACH = 3
-
-#: How bad it is: something is lost for good, is wrong, or could be better.
-LOST, WRONG, SLOW = 3, 2, 1
 
 
 class Remark(NamedTuple):
@@ -54,7 +46,7 @@ def verdicts(view: SwarmView) -> list[str]:
     remarks = [remark for rule in _LASTING for remark in rule(view, view.t)]
     later = [remark.text for remark in sorted(remarks, key=lambda remark: -remark.weight)]
     slow = slowest(view)
-    return [*slow, *(text for text in (*_waits(view), *later) if text not in slow)]
+    return [*slow, *(text for text in (*longest_waits(view), *later) if text not in slow)]
 
 
 # Of the moment ----------------------------------------------------------------------------------
@@ -78,18 +70,24 @@ def nobody_may_begin(view: SwarmView, now: float) -> Iterator[Remark]:
 def starving(view: SwarmView, now: float) -> Iterator[Remark]:
     if view.outcome or view.aborted:
         return
+    gaps = [usual_gap(client) for client in view.clients.values() if client.received]
+    #: What is usual for one that has got nothing yet.
+    others = median(gaps) if gaps else 0.0
     hungry = []
     for client in _clients(view):
         last = client.detail.last_at
-        if client.state == "downloading" and not client.lost and last is not None and now - last >= STARVING:
+        if client.state != "downloading" or client.lost or last is None:
+            continue
+        usual = usual_gap(client) if client.received else others
+        if now - last >= max(STARVING, UNUSUAL * usual):
             hungry.append((now - last, client))
     if len(hungry) > EACH:
-        least = min(seconds for seconds, _ in hungry)
-        who = some(client.rank for _, client in hungry)
-        yield Remark(WRONG, f"{who} have received nothing for {least:.0f} s or more")
+        least = about_text(min(seconds for seconds, _ in hungry))
+        names = some(client.rank for _, client in hungry)
+        yield Remark(WRONG, f"{names} have received nothing for {least} or more")
         return
     for seconds, client in sorted(hungry, key=lambda pair: -pair[0]):
-        nothing = f"client {client.rank} has received nothing for {seconds:.0f} s"
+        nothing = f"client {client.rank} has received nothing for {about_text(seconds)}"
         yield Remark(WRONG, f"{nothing}{_why_hungry(view, client)}")
 
 
@@ -121,17 +119,11 @@ def one_holds_the_rest(view: SwarmView, now: float) -> Iterator[Remark]:
     """Several clients have all else, and wait for what one client alone holds."""
     if view.outcome or view.aborted:
         return
-    for holder, held in sorted(scarce(view).items()):
-        waiting = [
-            client
-            for client in _clients(view)
-            if client.rank != holder and client.share_done >= 0.5 and misses_only(view, client, held)
-        ]
+    for holder, waiting in held_up(view).items():
         if len(waiting) > 1:
-            rest = max(misses_only(view, client, held) for client in waiting)
-            who = some(client.rank for client in waiting)
+            rest = max(view.clients[rank].missing for rank in waiting)
             what = f"the only one with the {counted(rest, 'segment')} they miss"
-            yield Remark(SLOW, f"{who} wait for client {holder}, {what}")
+            yield Remark(SLOW, f"{some(waiting)} wait for client {holder}, {what}")
 
 
 # Of the run so far ------------------------------------------------------------------------------
@@ -139,13 +131,13 @@ def one_holds_the_rest(view: SwarmView, now: float) -> Iterator[Remark]:
 
 def events_lost(view: SwarmView, now: float) -> Iterator[Remark]:
     if view.dropped:
-        were = "event was" if view.dropped == 1 else "events were"
-        yield Remark(WRONG, f"{view.dropped} {were} lost: numbers are too small")
+        were = "was" if view.dropped == 1 else "were"
+        yield Remark(WRONG, f"{counted(view.dropped, 'event')} {were} lost: numbers are too small")
 
 
 def run_aborted(view: SwarmView, now: float) -> Iterator[Remark]:
     if view.aborted is not None:
-        yield Remark(LOST, f"rank {view.aborted.culprit} ended the run: {view.aborted.reason}")
+        yield Remark(LOST, f"{who(view.aborted.culprit)} ended the run: {view.aborted.reason}")
 
 
 def clients_lost(view: SwarmView, now: float) -> Iterator[Remark]:
@@ -167,41 +159,33 @@ def clients_lost(view: SwarmView, now: float) -> Iterator[Remark]:
 
 
 def corrupt_sources(view: SwarmView, now: float) -> Iterator[Remark]:
-    sent, avoided_by = Counter[Rank](), dict[Rank, list[Rank]]()
-    for client in _clients(view):
-        sent.update(client.detail.corrupt_from)
-        for source, reason in client.detail.avoided.items():
-            if reason != "silent":
-                avoided_by.setdefault(source, []).append(client.rank)
-    suspects = sorted(source for source, count in sent.items() if count and source not in avoided_by)
+    known = records(view)
+    suspects = [rank for rank, record in known.items() if record.corrupt and not record.avoided_by]
     if len(suspects) > 1:
-        yield Remark(WRONG, f"{some(suspects)} sent {sum(sent[rank] for rank in suspects)} corrupt segments")
-    for source, count in sorted(sent.items()):
-        if not count or (len(suspects) > 1 and source in suspects):
+        corrupt = counted(sum(known[rank].corrupt for rank in suspects), "corrupt segment")
+        yield Remark(WRONG, f"{some(suspects)} sent {corrupt}")
+    for source, record in known.items():
+        if not record.corrupt or (len(suspects) > 1 and source in suspects):
             continue
-        avoiding = avoided_by.get(source)
-        end = f"; {_avoid(avoiding)}" if avoiding else ""
-        yield Remark(WRONG, f"client {source} sent {counted(count, 'corrupt segment')}{end}")
+        end = f"; {_avoid(record.avoided_by)}" if record.avoided_by else ""
+        yield Remark(WRONG, f"client {source} sent {counted(record.corrupt, 'corrupt segment')}{end}")
 
 
 def late_sources(view: SwarmView, now: float) -> Iterator[Remark]:
     """Who kept requests waiting beyond their timeout: silent for as long, or alive and only busy."""
-    owed, silent, avoided_by = Counter[Rank](), set[Rank](), dict[Rank, list[Rank]]()
-    for client in _clients(view):
-        owed.update(client.detail.expired_from)
-        silent |= client.detail.fell_silent
-        for source, reason in client.detail.avoided.items():
-            if reason == "silent":
-                avoided_by.setdefault(source, []).append(client.rank)
-    for source, avoiding in sorted(avoided_by.items()):
-        count = owed.pop(source, 0)
-        left = f"did not answer {counted(count, 'request')} in time" if count else "is silent"
-        yield Remark(WRONG, f"client {source} {left}; {_avoid(avoiding)}")
-    for late in (sorted(owed.keys() & silent), sorted(owed.keys() - silent)):
+    known = records(view)
+    for source, record in known.items():
+        if record.silent_to:
+            requests = counted(record.unanswered, "request")
+            left = f"did not answer {requests} in time" if record.unanswered else "is silent"
+            yield Remark(WRONG, f"client {source} {left}; {_avoid(record.silent_to)}")
+    owed = {rank: record for rank, record in known.items() if record.unanswered and not record.silent_to}
+    for silent in (True, False):
+        late = [rank for rank, record in owed.items() if record.fell_silent is silent]
         for group in [late] if len(late) > EACH else [[source] for source in late]:
-            requests = counted(sum(owed[source] for source in group), "request")
+            requests = counted(sum(owed[source].unanswered for source in group), "request")
             text = f"{some(group)} did not answer {requests} in time"
-            if silent.isdisjoint(group):
+            if not silent:
                 were = "was" if len(group) == 1 else "were"
                 text = (
                     f"{some(group)} {were} busy, not silent: {requests} waited there longer than the timeout"
@@ -222,16 +206,15 @@ def origin_serves_most(view: SwarmView, now: float) -> Iterator[Remark]:
         return
     share = from_owners / view.received
     if share >= max(ORIGIN_SHARE, ORIGIN_EVEN * len(owners) / len(clients)):
-        who = some(owners)
         owner = "the original owner" if len(owners) == 1 else "the original owners"
-        yield Remark(SLOW, f"{100 * share:.0f} % of all segments come from {owner}, {who}")
+        yield Remark(SLOW, f"{percent_text(share)} of all segments come from {owner}, {some(owners)}")
 
 
 def refusing(view: SwarmView, now: float) -> Iterator[Remark]:
     for client in _clients(view):
         refused, asked = client.rejects_sent, client.rejects_sent + client.sent
         if refused >= REFUSALS and refused >= REFUSAL_SHARE * asked:
-            share = f"{100 * refused / asked:.0f} %"
+            share = percent_text(refused / asked)
             yield Remark(SLOW, f"client {client.rank} refuses {share} of the segments that it is asked for")
 
 
@@ -252,99 +235,6 @@ _LASTING: Sequence[Rule] = (
     refusing,
     origin_serves_most,
 )
-
-
-# The slowest ------------------------------------------------------------------------------------
-
-
-def slowest(view: SwarmView) -> list[str]:
-    """Who was done last (or lags behind most), and every reason that the events give."""
-    fetching = [client for client in _clients(view) if client.to_fetch and not client.lost]
-    if len(fetching) < 2:
-        return []
-    open_ = [client for client in fetching if client.finished_at is None]
-    if open_:
-        last = min(open_, key=lambda client: client.share_done)
-        usual = median(client.share_done for client in fetching)
-        if usual - last.share_done < BEHIND:
-            return []
-        missing = last.missing
-        share = f"{missing} of {counted(last.to_fetch, 'segment')}"
-        text = f"client {last.rank} lags behind: it misses {share}"
-        text += f", where the median client has {100 * usual:.0f} %"
-    else:
-        times = [client.finished_at or 0.0 for client in fetching]
-        last = max(fetching, key=lambda client: client.finished_at or 0.0)
-        text = f"client {last.rank} was done last, at {max(times):.1f} s"
-        text += f"; the median client at {median(times):.1f} s"
-    return [
-        text,
-        *(_reasons(view, last, fetching) or [f"the events do not show why client {last.rank} is the last"]),
-    ]
-
-
-def _reasons(view: SwarmView, client: ClientView, others: Sequence[ClientView]) -> list[str]:
-    who, detail, texts = f"client {client.rank}", client.detail, []
-    texts += _waits_for_one(view, client)
-    alone = sum(_waited_alone(view, client).values())
-    if detail.waited - alone >= LONG_WAIT:
-        longest = detail.waits[0]
-        # Another may have fetched it from its only holder just before.
-        blame = min(view.files[longest.file].owners) if 2 * _alone(view, longest) > longest.seconds else None
-        texts.append(
-            f"{who} got nothing for {detail.waited:.1f} s in all; "
-            f"its longest wait was {longest.seconds:.1f} s, for client {blame or longest.source}"
-        )
-    corrupt = sum(detail.corrupt_from.values())
-    if corrupt:
-        senders = some(rank for rank, count in detail.corrupt_from.items() if count)
-        texts.append(f"{who} had to fetch {counted(corrupt, 'segment')} again: {senders} sent corrupt ones")
-    expired = sum(detail.expired_from.values())
-    if expired:
-        were = "was" if expired == 1 else "were"
-        texts.append(f"{expired} of its requests {were} not answered in time, by {some(detail.expired_from)}")
-    need, usual = client.to_fetch_bytes, median(other.to_fetch_bytes for other in others)
-    if need > 1.1 * usual > 0:
-        texts.append(f"{who} had {100 * (need / usual - 1):.0f} % more to fetch than the median client")
-    peaks = [other.down_rate.peak for other in others if other.down_rate.peak]
-    if peaks and client.down_rate.peak and client.down_rate.peak < 0.7 * median(peaks):
-        share = 100 * client.down_rate.peak / median(peaks)
-        texts.append(f"{who} never received faster than {share:.0f} % of the median client's best rate")
-    return texts
-
-
-def _waits(view: SwarmView) -> list[str]:
-    """The sentences of the clients that waited longest for a single holder."""
-    waits = {client.rank: _waited_alone(view, client) for client in _clients(view)}
-    longest = sorted(waits, key=lambda rank: (-sum(waits[rank].values()), rank))[:EACH]
-    return [text for rank in longest for text in _waits_for_one(view, view.clients[rank])]
-
-
-def _waits_for_one(view: SwarmView, client: ClientView) -> list[str]:
-    return [
-        f"client {client.rank} waited {seconds:.1f} s for segments that only client {source} held"
-        for source, seconds in sorted(_waited_alone(view, client).items())
-        if seconds >= LONG_WAIT
-    ]
-
-
-def _waited_alone(view: SwarmView, client: ClientView) -> dict[Rank, float]:
-    """Seconds of waiting for segments that a single client held, by that client."""
-    waited: dict[Rank, float] = {}
-    for wait in client.detail.waits:
-        seconds = _alone(view, wait)
-        if seconds:
-            (owner,) = view.files[wait.file].owners
-            waited[owner] = waited.get(owner, 0.0) + seconds
-    return waited
-
-
-def _alone(view: SwarmView, wait: Wait) -> float:
-    """The seconds of a wait until anybody but its one owner had the segment that came at its end."""
-    file = view.files.get(wait.file)
-    if file is None or len(file.owners) != 1 or not 0 <= wait.segment < len(file.first_copy):
-        return 0.0
-    return max(0.0, min(file.first_copy[wait.segment], wait.ended) - (wait.ended - wait.seconds))
 
 
 # Words ------------------------------------------------------------------------------------------

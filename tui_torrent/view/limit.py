@@ -23,6 +23,8 @@ from tui_torrent.view.swarm_view import ClientView, SwarmView
 MEASURED = 1.5
 #: A downlink is slow whose best rate is below this part of the median one, once most are known.
 SLOW_LINK = 0.25
+#: An uplink is slow that carries less than this part of the median one.
+SLOW_UPLINK = 0.5
 #: Uplinks that carry this share of their best are all at work. Between windows rates differ by a tenth.
 AT_WORK = 0.85
 #: Clients that end within this share of the whole time are done together: none of them is the last one.
@@ -72,6 +74,22 @@ def limit(view: SwarmView, now: float) -> Limit | None:
     return tightest
 
 
+def bottlenecks(view: SwarmView, now: float) -> dict[Rank, str]:
+    """The clients that set the limit with a link plainly slower than others': ``uplink`` or ``downlink``."""
+    bound = limit(view, now)
+    if bound is None or view.began is None or not bound.ranks:
+        return {}
+    link = "uplink" if "uplink" in bound.binds else "downlink"
+    rates = _rates(view, now - view.began >= MEASURED)
+    known = [rate for rate in rates.up.values() if rate < inf]
+    if link == "uplink":
+        usual = median(known) if 2 * len(known) > len(view.clients) else 0.0
+        return {rank: link for rank in bound.ranks if rates.up.get(rank, inf) < SLOW_UPLINK * usual}
+    # Of downlinks, only those that are plainly slower have a bound; told ones may be all alike.
+    usual = median(rates.down.values())
+    return {rank: link for rank in bound.ranks if len(rates.down) < 2 or rates.down[rank] < usual}
+
+
 def _told(view: SwarmView) -> tuple[dict[Rank, float], dict[Rank, float]]:
     """What the scenario says of up- and downlinks, in the bytes of the run's segments."""
     header = view.header
@@ -100,8 +118,8 @@ def _rates(view: SwarmView, measured: bool) -> _Rates:
     for client in clients:
         if not client.owned and not client.wanted:
             continue
-        seen = client.up_rate.steady or max(client.up_rate.burst, fastest) if measured else inf
-        uplinks[client.rank] = up.get(client.rank, seen)
+        seen = client.up_rate.steady or max(client.up_rate.burst, fastest) if measured else 0.0
+        uplinks[client.rank] = up.get(client.rank, seen or inf)
     downlinks = {client.rank: down[client.rank] for client in clients if client.rank in down}
     if measured:
         unknown = [client.rank for client in clients if client.to_fetch_bytes and client.rank not in down]

@@ -7,6 +7,9 @@ from collections import Counter
 from mpi_core.protocol.units import Rank
 from tui_torrent.view.swarm_view import ClientView, SwarmView
 
+#: A client that has this share of what it fetches has most of it.
+MOST = 0.5
+
 #: Holder → file → how many of its segments nobody else holds.
 Scarce = dict[Rank, Counter[str]]
 
@@ -22,6 +25,20 @@ def scarce(view: SwarmView) -> Scarce:
         owners = [rank for rank in file.owners if not view.client_is_lost(rank)]
         if len(owners) == 1 and (alone := file.copies.count(0)):
             found.setdefault(owners[0], Counter())[name] = alone
+    return found
+
+
+def held_up(view: SwarmView) -> dict[Rank, list[Rank]]:
+    """Holder → the clients that have most, and miss nothing but what that holder alone has."""
+    found: dict[Rank, list[Rank]] = {}
+    for holder, held in sorted(scarce(view).items()):
+        waiting = [
+            rank
+            for rank, client in sorted(view.clients.items())
+            if rank != holder and client.share_done >= MOST and misses_only(view, client, held)
+        ]
+        if waiting:
+            found[holder] = waiting
     return found
 
 
