@@ -13,9 +13,9 @@ from typing import Any, Literal
 import msgspec
 
 from mpi_core.protocol.events import Loss, Stamped
-from tui_torrent.view.headline import headline
 from tui_torrent.view.health import verdicts
 from tui_torrent.view.hosts import split
+from tui_torrent.view.job import JobReport, job, rounded
 from tui_torrent.view.ledger import Finding, Rule
 from tui_torrent.view.losses import MISSING, sentence
 from tui_torrent.view.swarm_view import ClientView, SwarmView
@@ -119,33 +119,6 @@ class Fairness(msgspec.Struct, frozen=True):
     origin_share: float | None
 
 
-class JobReport(msgspec.Struct, frozen=True):
-    """All clients together."""
-
-    #: 0…1: received ÷ to be fetched, in bytes where files are real; 1 means all.
-    share: float
-    to_fetch: int
-    bytes_to_fetch: int
-    downloaded: int
-    bytes_down: int
-    corrupt_received: int
-    bytes_corrupt: int
-    duplicates: int
-    bytes_duplicate: int
-    #: Clients that have all they had to fetch; all that had something to fetch; those that only seed.
-    done: int
-    fetching: int
-    seeds: int
-    #: Seconds since the run began: when the first client began to download, when the last one was done, when
-    #: the best possible schedule would have been done; and what sets that limit.
-    began_s: float | None
-    finished_s: float | None
-    best_possible_s: float | None
-    limited_by: str | None
-    #: Who was done last, or will be: more than one where they are done together.
-    last: list[int]
-
-
 class Aborted(msgspec.Struct, frozen=True):
     """Who ended the run before its time, with which exit code and why."""
 
@@ -207,7 +180,7 @@ def build(view: SwarmView, findings: Sequence[Finding], *, traffic: bool = True)
         events_dropped=view.dropped,
         hosts=HostTraffic(*hosts) if hosts is not None else None,
         remarks=verdicts(view),
-        job=_job(view, clients),
+        job=job(view),
     )
 
 
@@ -285,33 +258,6 @@ def tally(findings: Sequence[Finding]) -> str:
     return ", ".join([hold, *rest])
 
 
-def _job(view: SwarmView, clients: Sequence[ClientReport]) -> JobReport:
-    line = headline(view, view.t)
-    return JobReport(
-        share=line.share,
-        to_fetch=line.to_fetch,
-        bytes_to_fetch=line.to_fetch_bytes,
-        downloaded=line.received,
-        bytes_down=line.received_bytes,
-        corrupt_received=sum(client.corrupt_received for client in clients),
-        bytes_corrupt=sum(client.bytes_corrupt for client in clients),
-        duplicates=sum(client.duplicates for client in clients),
-        bytes_duplicate=sum(client.bytes_duplicate for client in clients),
-        done=line.done,
-        fetching=line.fetching,
-        seeds=line.seeds,
-        began_s=_rounded(line.began),
-        finished_s=_rounded(line.finish) if line.ended else None,
-        best_possible_s=_rounded(line.best),
-        limited_by=line.binds,
-        last=list(line.last),
-    )
-
-
-def _rounded(seconds: float | None) -> float | None:
-    return None if seconds is None else round(seconds, 6)
-
-
 def _traffic(view: SwarmView) -> list[tuple[int, int, int, int]]:
     cells = view.traffic
     return [(pair[0], pair[1], cells[pair][0], cells[pair][1]) for pair in sorted(cells)]
@@ -338,7 +284,7 @@ def _client(view: SwarmView, client: ClientView) -> ClientReport:
         rejects_received=client.rejects_received,
         bytes_down=client.received_bytes,
         bytes_up=client.sent_bytes,
-        finished_at_s=_rounded(client.finished_at),
+        finished_at_s=rounded(client.finished_at),
         to_fetch=client.to_fetch,
         bytes_to_fetch=client.to_fetch_bytes,
         corrupt_received=client.corrupt,
