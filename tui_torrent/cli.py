@@ -104,6 +104,11 @@ def build_parser() -> argparse.ArgumentParser:
         action="store_true",
         help="send every payload over MPI; without it, ranks of one host read each other's files",
     )
+    add(
+        "--strict",
+        action="store_true",
+        help="end the run when a client fails (its disk is full, say)",
+    )
     add("--ascii", action="store_true", help="draw the monitor in ASCII alone")
     add(
         "--fps",

@@ -33,6 +33,8 @@ class Options:
     digest: Literal["blake3", "sha256"] = "blake3"
     #: Send every payload over MPI, also to a rank that could read it in our files.
     over_mpi: bool = False
+    #: The first client that fails ends the run.
+    strict: bool = False
     fps: int = 10
     ascii: bool = False
     #: Let viewers attach: at a Unix socket, or at TCP on loopback.
@@ -45,6 +47,7 @@ class Options:
             window=self.window,
             swarm_update=self.swarm_update,
             rate=self.rate or scenario_rate,
+            strict=self.strict,
         )
         return _patient(config, self.request_timeout)
 

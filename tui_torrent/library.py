@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
-from mpi_core.protocol.errors import MpiError, ScenarioError, TorrentError
+from mpi_core.protocol.errors import MpiError, OwnTrouble, TorrentError
 from mpi_core.protocol.patterns import pattern_problem
 from mpi_core.protocol.roles import TRACKER, Roles
 from mpi_core.swarm.config import Strategy, SwarmConfig
@@ -21,7 +21,8 @@ from tui_torrent.config import Options
 from tui_torrent.launch import AGREEMENT
 from tui_torrent.scenario.plan import ClientPlan, Scenario, expanded
 from tui_torrent.tracker import run_tracker
-from tui_torrent.view.report import Report, problems
+from tui_torrent.view.problems import problems, why_aborted
+from tui_torrent.view.report import Report
 
 if TYPE_CHECKING:
     from mpi_core.runtime.mpi import Intracomm
@@ -62,12 +63,12 @@ class _Call(Scenario):
         if not self._share:
             return self._plan
         if not os.path.isdir(self._root):
-            raise ScenarioError(f"rank {rank}: expected root to be a folder, found none at {self._root!r}")
+            raise OwnTrouble(f"expected root to be a folder, found none at {self._root!r}")
         apart = {os.path.realpath(self._plan.out or ".")} if self._plan.patterns else ()
         try:
             return replace(self._plan, found=all_shares(self._root, self._share, apart))
         except ShareError as error:
-            raise ScenarioError(f"rank {rank}: {error}") from None
+            raise OwnTrouble(str(error)) from None
 
 
 def distribute(
@@ -83,6 +84,7 @@ def distribute(
     request_timeout: float = SwarmConfig.request_timeout,
     digest: Literal["blake3", "sha256"] = "blake3",
     over_mpi: bool = False,
+    strict: bool = False,
     seed: int = 0,
     report: Name | None = None,
     journal: Name | None = None,
@@ -114,6 +116,7 @@ def distribute(
         request_timeout=request_timeout,
         digest=digest,
         over_mpi=over_mpi,
+        strict=strict,
         seed=seed,
         report=None if report is None else Path(report),
         journal=None if journal is None else Path(journal),
@@ -175,4 +178,4 @@ def _problem(
 
 
 def _lines(report: Report) -> list[str]:
-    return [report.aborted.reason] if report.aborted else problems(report)
+    return [why_aborted(report)] if report.aborted else problems(report)

@@ -155,7 +155,7 @@ class Recording:
             self.times.append(t)
             if isinstance(last.event, ev.AllCompleted):
                 self.marks.append(Mark(t, last.rank, "finished"))
-            elif isinstance(last.event, ev.ClientLost):
+            elif isinstance(last.event, (ev.ClientLost, ev.ClientFailed)):
                 self.marks.append(Mark(t, last.event.client, "lost"))
         if last is not None and isinstance(last.event, ev.RunEnded):
             self.times[-1] = max(self.times)

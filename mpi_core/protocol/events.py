@@ -125,6 +125,13 @@ class ClientLost(Event, frozen=True):
     reason: str
 
 
+class ClientFailed(Event, frozen=True):
+    """That client has told that it fetches nothing more, and why; what it holds it serves on."""
+
+    client: Rank
+    reason: str
+
+
 class TrackerLoad(Event, frozen=True):
     """What the tracker did since it last told (about a second ago), as histograms of its messages."""
 
@@ -235,6 +242,8 @@ class RequestRejected(Event, frozen=True):
     file: str
     segment: SegmentIndex
     reason: RejectReason
+    #: Of ``unreadable``: why.
+    why: str = ""
 
 
 class RequestExpired(Event, frozen=True):
@@ -258,11 +267,20 @@ class FileCompleted(Event, frozen=True):
     file: str
 
 
+class Cause(msgspec.Struct, frozen=True):
+    """Why a client does not serve a file that it has."""
+
+    client: Rank
+    reason: str
+
+
 class FileUnavailable(Event, frozen=True):
     """A wanted file that could not be had, and why."""
 
     file: str
     reason: str
+    #: Whose trouble that is, where it is known.
+    causes: tuple[Cause, ...] = ()
 
 
 class AllCompleted(Event, frozen=True):
@@ -293,6 +311,8 @@ class SegmentRefused(Event, frozen=True):
     file: str
     segment: SegmentIndex
     reason: RejectReason
+    #: Of ``unreadable``: why.
+    why: str = ""
 
 
 class ServingEnded(Event, frozen=True):
@@ -333,6 +353,7 @@ AnyEvent = (
     | AllCompleteReceived
     | StopSent
     | ClientLost
+    | ClientFailed
     | TrackerLoad
     | RunAborted
     | ShareHashed

@@ -31,6 +31,7 @@ TOLD_BY_TRACKER = frozenset(
         ev.AllCompleteReceived,
         ev.StopSent,
         ev.ClientLost,
+        ev.ClientFailed,
         ev.TrackerLoad,
     )
 )
@@ -255,7 +256,7 @@ class Conformance:
             Debt(rule, breach)
             for rule, doubts in self._ledger.doubts.items()
             for client, breach in doubts.items()
-            if client not in self._tracker.lost
+            if client not in self._tracker.gone
         ]
 
     def _debts(self) -> list[Debt]:
@@ -281,7 +282,7 @@ class Conformance:
             debts.append(owed(Rule.STOP, tracker.after_stop, "the tracker goes on after its last STOP"))
         # In order of rank, not of arrival: which client is named must not hang on the interleaving.
         for rank, trace in sorted(self._clients.items()):
-            if not trace.blind and rank not in tracker.lost:
+            if not trace.blind and rank not in tracker.gone:
                 debts += self._owed_by(trace, end)
         return debts
 

@@ -108,6 +108,7 @@ _ROUTES: dict[type[Event], Callable[[int, Any], tuple[int, int | None]]] = {
     ev.AllCompleted: _to_tracker,
     ev.Stopped: _from_tracker,
     ev.ClientLost: lambda rank, event: (event.client, TRACKER),
+    ev.ClientFailed: lambda rank, event: (event.client, TRACKER),
     ev.RunAborted: lambda rank, event: (event.culprit, None),
     ev.NonsenseReceived: lambda rank, event: (event.sender, rank),
 }

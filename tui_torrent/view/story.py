@@ -134,6 +134,7 @@ _FORMS: dict[type[Event], _Form] = {
     ),
     ev.Stopped: _Form("STOP", "step", 3, 1, _stop),
     ev.ClientLost: _Form("LOST", "trouble", 4, 1, lambda rank, e: f"{who(e.client)} is given up: {e.reason}"),
+    ev.ClientFailed: _Form("FAILED", "trouble", 4, 1, lambda rank, e: f"{who(e.client)}: {e.reason}"),
     ev.NonsenseReceived: _Form(
         "NONSENSE", "trouble", 2, 1, lambda rank, e: f"{who(rank)} ← {who(e.sender)}: {e.problem}"
     ),
