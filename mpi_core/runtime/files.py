@@ -136,13 +136,10 @@ class RealFiles(Backing):
             if digest == manifest.digests[index]:
                 self.write(manifest, index, payload)
             return digest
-        why = "told of no file"
         for path in places[0].paths:
-            try:
+            with suppress(UnreadableError):
                 return self._copy(manifest, index, path, places[0])
-            except UnreadableError as error:
-                why = str(error)
-        raise UnreadableError(why)
+        raise UnreadableError(f"{manifest.name}, segment {index}")
 
     def _copy(self, manifest: Manifest, index: int, path: bytes, place: Place) -> Digest:
         pieces = self._reader.pieces(path, place.offset, place.length)

@@ -11,7 +11,6 @@ import ctypes
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -28,9 +27,6 @@ import pytest
 
 REPOSITORY = Path(__file__).parents[2]
 MARKER = "TUI_TORRENT_TEST_RUN"
-
-#: The host that every line of a run names here.
-HOST = socket.gethostname()
 
 #: What every rank runs, unless its test says otherwise: Python's arguments.
 PROGRAM = ("-m", "tui_torrent")
