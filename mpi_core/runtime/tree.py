@@ -147,10 +147,11 @@ class Tree:
     def expect(self, entries: Iterable[Entry]) -> None:
         """Folders that are to have a mode and a time, told before anything is made in them."""
         self._expected = {entry.name: entry for entry in entries}
-        here, out = os.path.realpath("."), os.path.realpath(self.out)
-        if os.path.commonpath((here, out)) == out:
-            # Whoever is at work there, or below, has their own ideas of its mode.
-            self._expected.pop(ROOT, None)
+        with suppress(OSError):  # The current folder may have gone.
+            here, out = os.path.realpath("."), os.path.realpath(self.out)
+            if os.path.commonpath((here, out)) == out:
+                # Whoever is at work there, or below, has their own ideas of its mode.
+                self._expected.pop(ROOT, None)
 
     def make(self, folder: str) -> None:
         """Make a folder, and those that it is in."""
