@@ -49,11 +49,13 @@ def test_an_output_folder_that_may_not_be_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.alike
-@pytest.mark.parametrize(("scenario", "place"), [("in", "client2_file1"), (None, "client2/notes.txt")])
-def test_a_folder_in_the_place_of_an_output(scenario: str | None, place: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("words", "place"), [(("in",), "client2_file1"), (("--strict",), "client2/notes.txt")]
+)
+def test_a_folder_in_the_place_of_an_output(words: tuple[str, ...], place: str, tmp_path: Path) -> None:
     folder_of(tmp_path / "in", OWNER, WANTER)
     (tmp_path / "out" / place).mkdir(parents=True)
-    run = mpirun(3, *[scenario] * bool(scenario), "--out", "out", cwd=tmp_path)
+    run = mpirun(3, *words, "--out", "out", cwd=tmp_path)
     refused(run, f"--out 'out': expected 'out/{place}' to be a file or missing, found a folder")
     assert [path for path in (tmp_path / "out").rglob("*") if not path.is_dir()] == []
 

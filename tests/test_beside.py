@@ -44,9 +44,7 @@ def copied(folder: Path, manifest: Manifest, index: int, places: tuple[msg.Place
         assert held is not None
         assert held == Bitfield.of(manifest.segments, [index] if digest else [])
         if digest:
-            payload = store.read(manifest.name, index)
-            assert payload is not None
-            assert manifest.verifies(index, payload)
+            assert manifest.verifies(index, store.read(manifest.name, index))
         return digest
     finally:
         files.close(remove_partial=True)
@@ -140,7 +138,8 @@ def test_what_was_written_of_a_corrupt_copy_is_written_over(tmp_path: Path) -> N
     store = SegmentStore(files)
     store.begin(manifest)
     assert store.copy("f", 0, in_one(tmp_path / "bad", 0)) is None
-    assert store.read("f", 0) is None
+    with pytest.raises(UnreadableError):
+        store.read("f", 0)
     for index, length in enumerate((4, 4, 1)):
         assert store.copy("f", index, in_one(tmp_path / "good", 4 * index, length)) == manifest.digests[index]
     store.finish("f")
@@ -198,7 +197,7 @@ def test_what_cannot_be_read_where_it_lies_is_asked_for_as_a_payload(is_sent: bo
     swarm = msg.Swarm("a", (msg.SwarmMember(Rank(1), "seed"),))
     (asked,) = asked_of(1, client.hear(0, msg.SwarmResponse((manifest,), (swarm,))))
     (again,) = asked_of(1, client.hear(1, msg.SegmentAt(asked.ticket, in_one(tmp_path / "nothing", 0))))
-    rejected = ev.RequestRejected(Rank(1), "a", SegmentIndex(0), "unreadable")
+    rejected = ev.RequestRejected(Rank(1), "a", SegmentIndex(0), "unreadable", "No such file or directory")
     assert client.events(ev.RequestRejected) == [rejected]
     assert (asked.as_payload, again.as_payload) == (False, True)
     if is_sent:

@@ -67,7 +67,8 @@ def test_twelve_corrupt_in_a_row_and_it_is_given_up_by_name() -> None:
     client.drain(serve_all(client, spoiled=[3]))
     assert len(client.requests(to=3)) == 12
     client.wait(20)
-    reported = ev.FileUnavailable("file1", "2 of its segments have no live holder")
+    why = "changed since it was hashed"
+    reported = ev.FileUnavailable("file1", f"client 3: {why}", (ev.Cause(Rank(3), why),))
     assert client.events(ev.FileUnavailable) == [reported]
     assert client.sent[-1] == (0, msg.AllComplete(("file1",)))
 

@@ -249,7 +249,7 @@ GHOST = Plan(files={"f": 8}, owns=(("f",), ()), wants=((), ("f", "ghost")), ever
 
 def test_the_last_lines_name_what_is_missing_and_sum_up() -> None:
     said, _ = ended(GHOST)
-    assert said[-2].endswith(" s] client 2: 'ghost' unavailable: nobody owns it\n")
+    assert said[-2].endswith(" s] client 2 on n0: 'ghost' unavailable: nobody owns it\n")
     summary = r" s\] incomplete in \d+\.\d s  8 segments moved  fairness 1.00, 100 % from the first owners"
     assert re.search(summary + r"  11/11 rules hold\n$", said[-1])
 

@@ -67,8 +67,8 @@ def test_what_cannot_be_had_is_told_to_every_rank_and_the_program_goes_on(tmp_pa
     grow(tmp_path / "all", TREE, Random(1))
     cases = {
         "dict(want='nothing', out='o') if rank == 2 else {}": [1, "'nothing' unavailable"],
-        "dict(root='nowhere', share='x') if rank == 1 else {}": [2, "rank 1: expected root to be a folder"],
-        "dict(root='all', share='y*') if rank == 2 else {}": [2, "rank 2: share 'y*': expected at least one"],
+        "dict(root='nowhere', share='x') if rank == 1 else {}": [2, ": expected root to be a folder"],
+        "dict(root='all', share='y*') if rank == 2 else {}": [2, ": share 'y*': expected at least one"],
         "dict(want='../x') if rank == 1 else {}": [2, "rank 1: expected want to name files below root"],
         "dict(want='x')": [2, "rank 0 is the tracker"],
         "dict(rate=0) if rank == 2 else {}": [2, "rank 2: expected rate to be bytes a second"],

@@ -5,6 +5,7 @@ Each test starts the demo, or the classic example, under mpirun, and kills one k
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.mpirun import REPOSITORY
+from tests.helpers.mpirun import REPOSITORY, flavour
 from tests.helpers.person import Person, needs_terminal, person
 from tests.helpers.pty_screen import eventually
 
@@ -120,6 +121,22 @@ def test_a_run_that_is_terminated_leaves_no_files_either(tmp_path: Path) -> None
         os.kill(somebody.launcher(), signal.SIGTERM)
         nothing_is_left(somebody)
     assert list(tmp_path.glob("tui_torrent-*")) == []
+
+
+def test_a_run_whose_monitor_was_left_is_interrupted_as_any_other(tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    with person(columns=120) as somebody:
+        monitored(somebody, f"--report {report}; echo code $?")
+        somebody.press("q")
+        eventually(lambda: not somebody.draws and "done 0/" in somebody.screen(), "plain lines")
+        somebody.press("C-c")
+        # Open MPI's mpirun kills its ranks at once.
+        somebody.sees("code 130" if flavour() == "mpich" else "code 1")
+        assert "TERMINATION" not in somebody.screen()
+        if flavour() == "mpich":
+            assert "tui_torrent: interrupted by SIGINT" in somebody.screen()
+        nothing_is_left(somebody)
+    assert json.loads(report.read_bytes())["outcome"] == "interrupted"
 
 
 def test_in_the_background_it_says_so_and_prints_plain_lines(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 
 from mpi_core.protocol.manifest import MIN_SEGMENT_LENGTH
 from tests.helpers.disk import mode_of, tree_of
-from tests.helpers.mpirun import Job, Run, mpirun, needs_mpirun
+from tests.helpers.mpirun import HOST, Job, Run, mpirun, needs_mpirun
 from tests.helpers.trees import Tree, client_tables, grow, link_below, wrong_files
 
 pytestmark = [pytest.mark.mpirun, needs_mpirun, pytest.mark.timeout(90)]
@@ -114,7 +115,7 @@ def test_a_wanted_name_that_nobody_shares_is_named_and_the_rest_arrives(tmp_path
     scenario.write_text(client_tables([(everything, ("*",))], [(), ("here", "not/here.bin")]))
     run = mpirun(3, scenario, "--out", tmp_path / "out")
     assert run.code == 1, run
-    assert "client 2: 'not/here.bin' unavailable" in run.stdout
+    assert f"client 2 on {HOST}: 'not/here.bin' unavailable" in run.stdout
     assert wrong_files(tmp_path / "out" / "client2", everything, {"here"}) == []
 
 
@@ -139,24 +140,31 @@ def test_a_place_of_a_pattern_that_is_taken_is_one_line_and_nothing_is_lost(
     kept.parent.mkdir(parents=True)
     kept.write_bytes(b"kept")
     run = mpirun(3, scenario, "--out", tmp_path / "out", "--report", report)
-    line = f"tui_torrent: rank 2: {problem.format(client / taken)}"
-    assert (run.code, run.complaints) == (2, [line]), run
+    why = problem.format(client / taken)
+    line = f"tui_torrent: client 2 on {HOST}: {why}; it lacks 2 of 2 files"
+    assert (run.code, run.stdout, run.complaints) == (2, "", [line]), run
     assert kept.read_bytes() == b"kept"
     assert not list(client.rglob("*.part"))
-    assert json.loads(report.read_bytes())["aborted"]["code"] == 2
+    told = json.loads(report.read_bytes())
+    assert (told["aborted"], told["clients"][1]["failed"]) == (None, why)
 
 
 @pytest.mark.alike
 def test_clients_of_one_table_have_files_where_it_says(tmp_path: Path) -> None:
-    """As on hosts of their own; on one, whoever comes second is told so."""
+    """As on hosts of their own; on one, whoever comes second is told so, and the first has all."""
     everything = grow(tmp_path / "all", {"data/a": (300_000, 0o644)}, Random(1))
     scenario, place = tmp_path / "s.toml", tmp_path / "scratch" / "data"
     tables = client_tables([(everything, ("**/*",))], [(), ("**/*",)]) + f'out = "{place}"\ntimes = '
     scenario.write_text(tables + "2")
     run = mpirun(4, scenario)
-    assert run.code == 2
-    assert f"cannot write into '{place}': another client writes there" in "".join(run.complaints)
-    assert not place.parent.exists()
+    assert run.code == 1, run
+    why = f"on {HOST}: cannot write into '{place}': another client writes there; it lacks 'data/a'"
+    assert why in run.stdout
+    assert wrong_files(place, everything, {"data/a"}) == []
+    shutil.rmtree(place)
+    run = mpirun(4, scenario, "--strict")
+    assert run.code == 2, run
+    assert f" on {HOST}: cannot write into '{place}': another client writes there" in "".join(run.complaints)
     scenario.write_text(tables + "1")
     run = mpirun(3, scenario)
     assert run.code == 0, run
@@ -206,7 +214,8 @@ def broken_shares(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, tupl
             everything = grow(folder / "all", tree, Random(1))
             scenario = folder / "s.toml"
             scenario.write_text(client_tables([(everything, ("*",))], [(), ("*",), ("*",)]))
-            options = ("--rate", MIB, "--out", folder / "out", "--request-timeout", "1")
+            options: tuple[object, ...] = ("--rate", MIB, "--out", folder / "out", "--request-timeout", "1")
+            options += ("--report", folder / "report.json")
             jobs[name] = (folder, Job(4, (scenario, *options)))
         for name, (folder, job) in jobs.items():
             deadline = time.monotonic() + 20
@@ -228,7 +237,8 @@ def test_a_file_that_is_cut_short_meanwhile_is_named_and_the_rest_arrives(
     assert run.code == 1, run
     assert "11/11 rules hold" in run.stdout
     for rank in (2, 3):
-        assert f"client {rank}: 'big.bin' unavailable: " in run.stdout
+        why = f"client 1 on {HOST}: changed since it was hashed"
+        assert f"client {rank} on {HOST}: 'big.bin' unavailable: {why}" in run.stdout
         assert tree_of(out / f"client{rank}").keys() == {"small"}
         assert mode_of(out / f"client{rank}" / "small") == 0o600
 
@@ -239,7 +249,8 @@ def test_a_file_that_is_spoiled_meanwhile_is_named(broken_shares: Mapping[str, t
     assert run.code == 1, run
     assert "11/11 rules hold" in run.stdout
     for rank in (2, 3):
-        assert f"client {rank}: 'big.bin' unavailable: " in run.stdout
+        why = f"client 1 on {HOST}: changed since it was hashed"
+        assert f"client {rank} on {HOST}: 'big.bin' unavailable: {why}" in run.stdout
         assert tree_of(out / f"client{rank}").keys() == {"small"}
 
 
@@ -251,9 +262,15 @@ def test_small_files_that_are_cut_short_meanwhile_are_named_and_the_rest_arrives
     out, run = broken_shares["bundle"]
     assert run.code == 1, run
     assert "11/11 rules hold" in run.stdout
+    why = f"client 1 on {HOST}: changed since it was hashed"
+    lines = [line for line in run.stdout.splitlines() if "unavailable: " in line]
+    assert len(lines) == 11
+    assert all(line.endswith(f" unavailable: {why}") for line in lines)
+    assert "×" in lines[-1]
+    report = json.loads((out.parent / "report.json").read_bytes())
     for rank in (2, 3):
         arrived = tree_of(out / f"client{rank}")
-        named = {name for name in SMALL_ONES if f"client {rank}: '{name}' unavailable: " in run.stdout}
+        named = {file["name"] for file in report["clients"][rank - 1]["files"] if file["unavailable"] == why}
         assert named
         assert named.isdisjoint(arrived)
         assert named | arrived.keys() == MANY_SMALL.keys()

@@ -166,7 +166,7 @@ def test_without_a_terminal_it_tells_the_run_and_its_outcome_is_the_exit_code(
     assert wrong == ""
     lines = told.splitlines()
     assert any("swarm " in line and "segments" in line for line in lines)
-    assert "client 3: 'ghost' unavailable: nobody owns it" in told
+    assert "client 3 on n1: 'ghost' unavailable: nobody owns it" in told
     assert "incomplete in " in lines[-1]
     assert lines[-1].endswith("11/11 rules hold")
     assert report.read_bytes() == report_of(journal(lawful())) + b"\n"

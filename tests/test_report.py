@@ -15,7 +15,8 @@ from mpi_core.protocol.units import Rank, SegmentIndex
 from tests.helpers.lawful import SIZE, Plan, Telling, alter, journal, lawful, place, plans
 from tests.helpers.runs import judged
 from tui_torrent.view.ledger import Finding
-from tui_torrent.view.report import Report, build, exit_code, problems, tally, to_json
+from tui_torrent.view.problems import problems
+from tui_torrent.view.report import Report, build, exit_code, tally, to_json
 from tui_torrent.view.swarm_view import SwarmView
 
 Told = dict[int, list[Telling]]
@@ -141,7 +142,7 @@ def test_all_there() -> None:
 def test_a_file_that_nobody_has_is_named() -> None:
     report = report_of(lawful(GHOST))
     assert (report.outcome, exit_code(report)) == ("incomplete", 1)
-    assert problems(report) == ["client 2: 'ghost' unavailable: nobody owns it"]
+    assert problems(report) == ["client 2 on n0: 'ghost' unavailable: nobody owns it"]
     assert [file.complete for file in report.clients[1].files] == [True, False]
 
 
@@ -155,9 +156,7 @@ def test_a_lost_client_leaves_the_run_incomplete() -> None:
     )
     report = report_of(told)
     assert (report.outcome, exit_code(report)) == ("incomplete", 1)
-    lost, incomplete = problems(report)
-    assert lost == "client 2 was lost: silent for 60 s"
-    assert incomplete == "client 2: 'f' incomplete: 1 of 4 segments"
+    assert problems(report) == ["client 2 on n0 was lost: silent for 60 s; it lacks 'f'"]
 
 
 LATE = (ev.FileCompleteReceived, ev.AllCompleteReceived)

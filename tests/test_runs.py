@@ -14,7 +14,7 @@ import pytest
 
 from mpi_core.runtime.journal import read_journal
 from tests.helpers.generated import Generated, generate, one_seed, wrong_outputs
-from tests.helpers.mpirun import Run, alone, mpirun, needs_mpirun
+from tests.helpers.mpirun import HOST, Run, alone, mpirun, needs_mpirun
 from tests.helpers.runs import judged
 from tui_torrent.view.report import to_json
 
@@ -87,7 +87,7 @@ def test_a_random_scenario_runs_right(seed: int, tmp_path: Path) -> None:
     assert folded(outcome.journal) == outcome.report_line
     assert alone("check", outcome.journal).code == 0
     for rank, name in outcome.scenario.unavailable:
-        assert f"client {rank}: {name!r} unavailable: nobody owns it" in outcome.run.stdout
+        assert f"client {rank} on {HOST}: {name!r} unavailable: nobody owns it" in outcome.run.stdout
 
 
 @pytest.mark.parametrize("strategy", ["swarm", "classic"])

@@ -19,7 +19,8 @@ from tests.helpers.forest import differences, looks, small_tree
 from tests.helpers.grove import Grove, moved
 from tui_torrent.scenario.shares import all_shares
 from tui_torrent.tui.panels.report import report_lines
-from tui_torrent.view.report import build, exit_code, problems, to_json
+from tui_torrent.view.problems import problems
+from tui_torrent.view.report import build, exit_code, to_json
 from tui_torrent.view.swarm_view import SwarmView
 
 

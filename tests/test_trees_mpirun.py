@@ -40,16 +40,16 @@ def test_twenty_thousand_entries_arrive_as_they_are_at_three_clients(tmp_path: P
 
 
 @pytest.mark.skipif(netlab.missing() is not None, reason=f"no lab: {netlab.missing()}")
-def test_a_tree_arrives_as_it_is_across_five_hosts(tmp_path: Path) -> None:
-    tree = plant(tmp_path / "tree", 1_000)
+def test_twenty_thousand_entries_arrive_as_they_are_across_five_hosts(tmp_path: Path) -> None:
+    tree = plant(tmp_path / "tree", 20_000)
     scenario = tmp_path / "s.toml"
-    scenario.write_text(client_tables([(tree, EVERYTHING)], [(), *[EVERYTHING] * 4]))
+    scenario.write_text(client_tables([(tree, EVERYTHING)], [(), *[EVERYTHING] * 3]))
     words = [sys.executable, "-m", "tui_torrent", scenario, "--out", tmp_path / "out"]
     with netlab.Netlab(5) as lab:
-        command = [*lab.mpirun([0, 0, 1, 2, 3, 4]), *map(str, words)]
-        run = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=100)
+        command = [*lab.mpirun([0, 1, 2, 3, 4]), *map(str, words)]
+        run = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=150)
     assert run.returncode == 0, run.stdout + run.stderr
-    for rank in (2, 3, 4, 5):
+    for rank in (2, 3, 4):
         assert differences(tree, tmp_path / "out" / f"client{rank}") == []
         assert others_say(tree, tmp_path / "out" / f"client{rank}") == []
 

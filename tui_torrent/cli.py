@@ -26,7 +26,6 @@ from tui_torrent.words import (
     UsageError,
     Version,
     add_choices_of_the_swarm,
-    add_journal_level,
     given,
     path,
     positive,
@@ -78,7 +77,6 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="write every status event as JSON Lines; *.zst: compressed",
     )
-    add_journal_level(parser, Options.journal_level, "all for a declared scenario, else basic")
     add(
         "--strategy",
         choices=("swarm", "classic"),
@@ -105,6 +103,11 @@ def build_parser() -> argparse.ArgumentParser:
         "--over-mpi",
         action="store_true",
         help="send every payload over MPI; without it, ranks of one host read each other's files",
+    )
+    add(
+        "--strict",
+        action="store_true",
+        help="end the run when a client fails (its disk is full, say)",
     )
     add("--ascii", action="store_true", help="draw the monitor in ASCII alone")
     add(

@@ -15,9 +15,9 @@ from msgspec.structs import replace as replaced
 from mpi_core.protocol import events as ev
 from mpi_core.protocol.digest import Algorithm, segment_hasher
 from mpi_core.protocol.entries import OwnTree
-from mpi_core.protocol.errors import ScenarioError
+from mpi_core.protocol.errors import OwnTrouble, ScenarioError
 from mpi_core.protocol.manifest import Manifest
-from mpi_core.protocol.messages import Abort, Alive, Lost, Stop, Tag
+from mpi_core.protocol.messages import Abort, Alive, Failed, Lost, Stop, Tag
 from mpi_core.protocol.roles import TRACKER, Roles
 from mpi_core.protocol.units import Rank
 from mpi_core.runtime.clock import Clock
@@ -30,7 +30,6 @@ from mpi_core.runtime.reporter import Reporter
 from mpi_core.swarm.bystander import Bystander
 from mpi_core.swarm.downloader import Downloader
 from mpi_core.swarm.machine import Machine
-from mpi_core.swarm.overheard import Overheard
 from mpi_core.swarm.store import SegmentStore
 from mpi_core.swarm.uploader import Uploader
 from tui_torrent.config import Options
@@ -57,31 +56,34 @@ def run_client(
         _load(scenario, world.rank, options.digest)
     # Looked at before the ranks meet: from then on, any of them may make it.
     made = missing_folders(str(options.out)) if options.out else []
-    clock.start(world.meet())
-    reporter.tell(ev.RankPlaced(world.host, world.clock.error))
+    world.meet()
+    clock.start()
+    reporter.tell(ev.RankPlaced(world.host))
     backing: RealFiles | DeclaredFiles | None = None
     try:
         machines: dict[str, Machine]
         try:
             if problem or scenario is None:
                 raise ScenarioError(problem or "no scenario")
-            shares = _Shares(downloads, clock, reporter, options.tells_every_message(scenario.declared))
+            shares = _Shares(downloads, clock, reporter)
             plan = shares.found(scenario, world.rank, options.out or scenario.default_out)
             outputs = {"--report": options.report, "--journal": options.journal}
             refuse_inputs(outputs, (share.path for share in plan.shares))
             if plan.out is None:
                 # A folder of the user's choice may hold what they like.
                 refuse_results(outputs, _results(world.rank, options, scenario))
-            backing = _backing(world.rank, options, scenario, plan, made)
+            trouble = _trouble(world.rank, options, scenario, plan, made)
+            backing = _backing(world.rank, options, scenario, plan)
             owned, unreadable = shares.hashed(plan, options)
             tree = OwnTree(plan.found.entries, plan.found.twins, unreadable)
-            machines = _machines(world, roles, options, scenario, plan, owned, tree, backing)
-        except (ScenarioError, OSError) as error:
+            machines = _machines(world, roles, options, scenario, plan, owned, tree, backing, trouble)
+        except (OwnTrouble, OSError) as error:
+            machines = {"download": Bystander(Rank(world.rank), Failed(str(error), serves=False))}
+        except ScenarioError as error:
             machines = {"download": Bystander(Rank(world.rank), Abort(2, str(error)))}
         except HashingStopped:
             machines = {}
-        overheard = scenario is not None and options.tells_every_message(scenario.declared)
-        crew = _crew(world, machines, downloads, uploads, clock, reporter, overheard)
+        crew = _crew(world, machines, downloads, uploads, clock, reporter)
         with crew:
             crew.report(reporter, tell)
     finally:
@@ -111,18 +113,10 @@ def _crew(
     uploads: MpiEndpoint,
     clock: Clock,
     reporter: Reporter,
-    overheard: bool,
 ) -> Crew:
     endpoints = {"download": downloads, "upload": uploads}
     drivers = {
-        name: Driver(
-            world.rank,
-            machine,
-            endpoints[name],
-            clock,
-            reporter.tell,
-            overheard=Overheard() if overheard else None,
-        )
+        name: Driver(world.rank, machine, endpoints[name], clock, reporter.tell)
         for name, machine in machines.items()
     }
 
@@ -144,24 +138,33 @@ def _results(rank: int, options: Options, scenario: Scenario) -> str:
     )
 
 
-def _backing(
+def _trouble(
     rank: int, options: Options, scenario: Scenario, plan: ClientPlan, made: list[str]
-) -> RealFiles | DeclaredFiles:
-    """Where this client's files go; the folders that were not there are added to ``made``."""
+) -> str | None:
+    """Why this client cannot write where its files go, or None; the folders that were not there are added to
+    ``made``."""
     out = options.out or scenario.default_out
-    place = out / (plan.out or f"client{rank}")
+    place = out / plan.out if plan.out is not None else out
     if plan.out is not None:
         made += missing_folders(str(place))
-    check_output(out if plan.out is None else place)
+    try:
+        check_output(place)
+    except ScenarioError as error:
+        return str(error)
     for name in plan.wants:
         # What patterns want is known when the tracker has matched them, and the run has begun.
         path = os.path.join(out, f"client{rank}{'_' if scenario.declared else '/'}{name}")
         if os.path.isdir(path) and not os.path.islink(path):
-            problem = f"expected {path!r} to be a file or missing, found a folder"
-            raise ScenarioError(f"--out {str(out)!r}: {problem}")
+            return f"--out {str(out)!r}: expected {path!r} to be a file or missing, found a folder"
+    return None
+
+
+def _backing(rank: int, options: Options, scenario: Scenario, plan: ClientPlan) -> RealFiles | DeclaredFiles:
+    """Where this client's files go."""
+    out = options.out or scenario.default_out
     if scenario.declared:
         return DeclaredFiles(out, rank)
-    return RealFiles(place, {share.name: share.path for share in plan.shares})
+    return RealFiles(out / (plan.out or f"client{rank}"), {share.name: share.path for share in plan.shares})
 
 
 def _machines(
@@ -173,6 +176,7 @@ def _machines(
     owned: tuple[Manifest, ...],
     tree: OwnTree,
     backing: RealFiles | DeclaredFiles,
+    trouble: str | None,
 ) -> dict[str, Machine]:
     config = options.swarm_config(scenario.rate)
     if plan.rate is not None:
@@ -184,7 +188,7 @@ def _machines(
     beside = frozenset[Rank]() if options.over_mpi else world.beside
     me, clients = roles.clients[world.rank - 1], roles.client_count
     return {
-        "download": Downloader(me, clients, store, plan.wants, config, rng, plan.patterns, tree),
+        "download": Downloader(me, clients, store, plan.wants, config, rng, plan.patterns, tree, trouble),
         "upload": Uploader(me, clients, store, config, beside),
     }
 
@@ -193,11 +197,8 @@ class _Shares:
     """Finds and hashes a client's shares, and tells that it lives and how far it is. Raises HashingStopped
     where the run was aborted meanwhile."""
 
-    def __init__(
-        self, endpoint: MpiEndpoint, clock: Clock, reporter: Reporter, every_message: bool = False
-    ) -> None:
+    def __init__(self, endpoint: MpiEndpoint, clock: Clock, reporter: Reporter) -> None:
         self._endpoint = endpoint
-        self._every_message = every_message
         self._clock = clock
         self._reporter = reporter
         self._total = self._done = 0
@@ -270,6 +271,4 @@ class _Shares:
         now = self._clock.now()
         if now >= self._alive_at + ALIVE_TOLD:
             self._alive_at = now
-            if self._every_message:
-                self._reporter.tell(ev.MessageSent("ALIVE", TRACKER), now)
             self._endpoint.send(TRACKER, Alive())

@@ -49,6 +49,7 @@ MACHINES = (
     "mpi_core.swarm.sources",
     "mpi_core.swarm.tracker",
     "mpi_core.swarm.uploader",
+    "mpi_core.swarm.wanted",
     "mpi_core.swarm.window",
     "mpi_core.sim.agenda",
     "mpi_core.sim.network",

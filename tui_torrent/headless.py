@@ -17,7 +17,8 @@ import msgspec
 
 from mpi_core.protocol.errors import one_line
 from tui_torrent.view.headline import headline, parts
-from tui_torrent.view.report import Report, problems, tally, to_mapping
+from tui_torrent.view.problems import problems
+from tui_torrent.view.report import Report, tally, to_mapping
 from tui_torrent.view.swarm_view import SwarmView
 from tui_torrent.view.units import bytes_of_text, percent_text, stamp_text, time_text
 from tui_torrent.view.words import counted, who
@@ -93,7 +94,7 @@ def progress(view: SwarmView, now: float) -> Progress:
         rejects=sum(client.rejects_sent for client in clients),
         corrupt=sum(client.corrupt for client in clients),
         duplicates=sum(client.duplicates for client in clients),
-        lost=sum(client.lost for client in clients),
+        lost=sum(client.gone for client in clients),
         unavailable=sum(len(client.unavailable) for client in clients),
     )
 

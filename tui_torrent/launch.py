@@ -14,7 +14,7 @@ import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from mpi_core.protocol.errors import MpiError, ScenarioError
+from mpi_core.protocol.errors import MpiError, RankEnded, ScenarioError
 from mpi_core.protocol.roles import TRACKER, Roles
 from mpi_core.runtime import watchdog
 from mpi_core.runtime.interrupt import Interrupted, ignore_signals, note_signals
@@ -84,19 +84,30 @@ def _open_world() -> World | None:
     rank, size = (launcher.rank, launcher.size) if launcher else (0, 1)
     limit = STARTING + STARTING_EACH * size
     # MPI may wait for a rank that has died, or never comes. Rank 1 tells of rank 0.
-    late = f"rank {rank}: not all ranks were there after {limit:g} s"
-    watchdog.end_in(limit, 3, late if rank <= 1 else "")
+
+    def late() -> None:
+        if rank <= 1:
+            complain(f"rank {rank}: not all ranks were there after {limit:g} s")
+
+    watchdog.end_in(limit, 3, late)
     # MPI's start is C, during which Python would not hear of a ctrl+c; and it waits for ranks that did.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     problem = lack_of_room(os.environ)
     if problem is None:
+        # MPI is ours to start.
+        os.environ["MPI4PY_RC_INITIALIZE"] = "0"
         try:
             from mpi_core.runtime.mpi import World
         except (ImportError, RuntimeError) as error:
             problem = f"no MPI library could be loaded: {error}"
         else:
             try:
-                return World()
+                return World.start()
+            except RankEnded as error:
+                if rank <= 1:
+                    complain(str(error))
+                # Python's own end would end MPI, which waits for that rank.
+                os._exit(3)
             except MpiError as error:
                 problem = str(error)
     if launcher is None or launcher.rank == 0:

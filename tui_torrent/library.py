@@ -12,16 +12,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
-from mpi_core.protocol.errors import MpiError, ScenarioError, TorrentError
+from mpi_core.protocol.errors import MpiError, OwnTrouble, TorrentError
 from mpi_core.protocol.patterns import pattern_problem
 from mpi_core.protocol.roles import TRACKER, Roles
 from mpi_core.swarm.config import Strategy, SwarmConfig
 from tui_torrent.client import run_client
-from tui_torrent.config import JournalLevel, Options
+from tui_torrent.config import Options
 from tui_torrent.launch import AGREEMENT
 from tui_torrent.scenario.plan import ClientPlan, Scenario, expanded
 from tui_torrent.tracker import run_tracker
-from tui_torrent.view.report import Report, problems
+from tui_torrent.view.problems import problems, why_aborted
+from tui_torrent.view.report import Report
 
 if TYPE_CHECKING:
     from mpi_core.runtime.mpi import Intracomm
@@ -62,12 +63,12 @@ class _Call(Scenario):
         if not self._share:
             return self._plan
         if not os.path.isdir(self._root):
-            raise ScenarioError(f"rank {rank}: expected root to be a folder, found none at {self._root!r}")
+            raise OwnTrouble(f"expected root to be a folder, found none at {self._root!r}")
         apart = {os.path.realpath(self._plan.out or ".")} if self._plan.patterns else ()
         try:
             return replace(self._plan, found=all_shares(self._root, self._share, apart))
         except ShareError as error:
-            raise ScenarioError(f"rank {rank}: {error}") from None
+            raise OwnTrouble(str(error)) from None
 
 
 def distribute(
@@ -83,10 +84,10 @@ def distribute(
     request_timeout: float = SwarmConfig.request_timeout,
     digest: Literal["blake3", "sha256"] = "blake3",
     over_mpi: bool = False,
+    strict: bool = False,
     seed: int = 0,
     report: Name | None = None,
     journal: Name | None = None,
-    journal_level: JournalLevel = "basic",
     serve: Literal["unix", "tcp"] | None = None,
 ) -> Report | None:
     """Let every rank of ``comm`` have what it wants of what any of them shares, below its folder ``out``.
@@ -115,10 +116,10 @@ def distribute(
         request_timeout=request_timeout,
         digest=digest,
         over_mpi=over_mpi,
+        strict=strict,
         seed=seed,
         report=None if report is None else Path(report),
         journal=None if journal is None else Path(journal),
-        journal_level=journal_level,
         serve=serve,
         out=Path(),
     )
@@ -165,12 +166,6 @@ def _problem(
         ("request_timeout", options.request_timeout, options.request_timeout > 0, "above 0"),
         ("strategy", options.strategy, options.strategy in get_args(Strategy), "swarm or classic"),
         ("digest", options.digest, options.digest in ("blake3", "sha256"), "blake3 or sha256"),
-        (
-            "journal_level",
-            options.journal_level,
-            options.journal_level in get_args(JournalLevel),
-            "basic or all",
-        ),
         ("serve", options.serve, options.serve in (None, "unix", "tcp"), "unix or tcp"),
     ):
         if not holds:
@@ -183,4 +178,4 @@ def _problem(
 
 
 def _lines(report: Report) -> list[str]:
-    return [report.aborted.reason] if report.aborted else problems(report)
+    return [why_aborted(report)] if report.aborted else problems(report)

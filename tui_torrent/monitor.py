@@ -56,8 +56,9 @@ def _observe(
     world: World, clock: Clock, reporter: Reporter, options: Options, observer: Observer, problem: str | None
 ) -> int:
     terminal = find_terminal()
-    clock.start(world.meet())
-    reporter.tell(RankPlaced(world.host, world.clock.error))
+    world.meet()
+    clock.start()
+    reporter.tell(RankPlaced(world.host))
     if observer.problem:
         world.endpoint("observer").send(TRACKER, Abort(2, observer.problem))
     to_rank_0 = world.sender(TRACKER, Tag.KEYS)

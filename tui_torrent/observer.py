@@ -31,7 +31,8 @@ from tui_torrent.feed import Feed, Recorder
 from tui_torrent.headless import JsonLines, PlainLines
 from tui_torrent.scenario import Scenario
 from tui_torrent.sinks import BAD_INPUT, AtBegin, Guarded, JournalFile, scenario_files
-from tui_torrent.view.report import INTERRUPTED, Report, exit_code, interim, problems, to_json
+from tui_torrent.view.problems import failures, problems, why_aborted
+from tui_torrent.view.report import INTERRUPTED, Report, exit_code, interim, to_json
 from tui_torrent.view.units import stamp_text
 
 if TYPE_CHECKING:
@@ -182,12 +183,14 @@ class Observer:
             self._told(report)
             return
         aborted = report.aborted
+        # Where nobody got anything, whose trouble it was says all.
+        in_vain = aborted is None and exit_code(report) == BAD_INPUT
         if aborted is not None:
-            complain(aborted.reason)
-        elif self._json:
-            for problem in problems(report):
+            complain(why_aborted(report))
+        elif in_vain or self._json:
+            for problem in failures(report.clients) if in_vain else problems(report):
                 complain(problem)
-        if aborted is None or self._json:
+        if self._json or not (aborted or in_vain):
             self.sink.finish(report)
 
     def _begin_report(self) -> None:

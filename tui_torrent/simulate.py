@@ -146,7 +146,6 @@ def _crowd(options: SimulateOptions, members: list[Member], journal: _Journal | 
         options.latency,
         options.tracker_rate,
         None if journal is None else journal.tell,
-        journal is not None and options.journal_level == "all",
     )
 
 

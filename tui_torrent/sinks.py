@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 
-from mpi_core.protocol.events import InitAckSent, RunAborted, Stamped
+from mpi_core.protocol.events import ClientFailed, InitAckSent, RunAborted, Stamped
 from mpi_core.runtime.journal import JournalWriter
 from mpi_core.runtime.outputs import OutputFile
 from tui_torrent.complaints import cannot_write
@@ -78,7 +78,9 @@ class AtBegin:
 
 
 def _refuses(stamped: Stamped) -> bool:
-    return isinstance(stamped.event, RunAborted) and stamped.event.code == BAD_INPUT
+    """Whether the run ended with that, before the swarm began."""
+    event = stamped.event
+    return isinstance(event, ClientFailed) or (isinstance(event, RunAborted) and event.code == BAD_INPUT)
 
 
 class Guarded:

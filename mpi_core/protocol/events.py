@@ -17,9 +17,8 @@ from mpi_core.protocol.messages import RejectReason, SwarmRole
 from mpi_core.protocol.units import Rank, SegmentIndex
 
 #: The version of the journal's format; in every journal's first line. Since 2 it tells hosts (RankPlaced)
-#: and the tracker's load (TrackerLoad). Since 3 all times are on the tracker's clock, and the lines are in an
-#: order in which nothing is received before it was sent. Older ones are read all the same.
-JOURNAL_VERSION = 3
+#: and the tracker's load (TrackerLoad); older ones are read all the same, and are silent on that.
+JOURNAL_VERSION = 2
 OLDEST_VERSION = 1
 
 #: A SWARM_REQUEST event lists the files' names up to this many; above, it only counts them.
@@ -121,6 +120,13 @@ class StopSent(Event, frozen=True):
 
 class ClientLost(Event, frozen=True):
     """The tracker no longer waits for that client."""
+
+    client: Rank
+    reason: str
+
+
+class ClientFailed(Event, frozen=True):
+    """That client has told that it fetches nothing more, and why; what it holds it serves on."""
 
     client: Rank
     reason: str
@@ -236,6 +242,8 @@ class RequestRejected(Event, frozen=True):
     file: str
     segment: SegmentIndex
     reason: RejectReason
+    #: Of ``unreadable``: why.
+    why: str = ""
 
 
 class RequestExpired(Event, frozen=True):
@@ -259,11 +267,20 @@ class FileCompleted(Event, frozen=True):
     file: str
 
 
+class Cause(msgspec.Struct, frozen=True):
+    """Why a client does not serve a file that it has."""
+
+    client: Rank
+    reason: str
+
+
 class FileUnavailable(Event, frozen=True):
     """A wanted file that could not be had, and why."""
 
     file: str
     reason: str
+    #: Whose trouble that is, where it is known.
+    causes: tuple[Cause, ...] = ()
 
 
 class AllCompleted(Event, frozen=True):
@@ -294,6 +311,8 @@ class SegmentRefused(Event, frozen=True):
     file: str
     segment: SegmentIndex
     reason: RejectReason
+    #: Of ``unreadable``: why.
+    why: str = ""
 
 
 class ServingEnded(Event, frozen=True):
@@ -307,29 +326,6 @@ class RankPlaced(Event, frozen=True):
     """The host that the rank runs on; each tells it once."""
 
     host: str
-    #: Seconds by which the rank's times may differ from the tracker's, as measured at the start; 0 where both
-    #: read one clock.
-    clock_error: float = 0.0
-
-
-#: Messages beside those of which other events tell.
-MessageName = Literal["BITFIELD", "ANNOUNCE", "CANCEL", "PENDING", "ALIVE", "ABORT"]
-
-
-class MessageSent(Event, frozen=True):
-    """Told only where every message is wanted (``--journal-level all``), as is MessageReceived."""
-
-    message: MessageName
-    to: Rank
-    #: The segments that it speaks of, by file: ``("model.bin", "0-3,7")``.
-    segments: tuple[tuple[str, str], ...] = ()
-
-
-class MessageReceived(Event, frozen=True):
-    """The n-th of a kind and sender is the n-th that it sent."""
-
-    message: MessageName
-    sender: Rank
 
 
 class NonsenseReceived(Event, frozen=True):
@@ -357,6 +353,7 @@ AnyEvent = (
     | AllCompleteReceived
     | StopSent
     | ClientLost
+    | ClientFailed
     | TrackerLoad
     | RunAborted
     | ShareHashed
@@ -379,8 +376,6 @@ AnyEvent = (
     | SegmentRefused
     | ServingEnded
     | RankPlaced
-    | MessageSent
-    | MessageReceived
     | NonsenseReceived
     | EventsDropped
 )

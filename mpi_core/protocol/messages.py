@@ -43,6 +43,7 @@ class Tag(IntEnum):
     STATUS = 17
     KEYS = 18
     SEGMENT_AT = 19
+    FAILED = 20
 
 
 Port = Literal["tracker", "downloader", "uploader", "observer"]
@@ -221,6 +222,8 @@ class Reject(Message, frozen=True, array_like=True):
 
     ticket: Ticket
     reason: RejectReason
+    #: Of ``unreadable``: why, in words.
+    why: str = ""
 
 
 class Cancel(Message, frozen=True, array_like=True):
@@ -293,6 +296,17 @@ class AllComplete(Message, frozen=True, array_like=True):
 
     #: Wanted names that could not be had.
     unavailable: tuple[str, ...] = ()
+
+
+class Failed(Message, frozen=True, array_like=True):
+    """Client → tracker: I fetch nothing more, for that reason. It stands in the place of ALL_COMPLETE."""
+
+    tag: ClassVar[Tag] = Tag.FAILED
+    port: ClassVar[Port] = "tracker"
+
+    reason: str
+    #: Whether I serve what I hold; if not, it stands in the place of INIT as well.
+    serves: bool = True
 
 
 class Abort(Message, frozen=True, array_like=True):
@@ -375,6 +389,7 @@ ENCODED: dict[Tag, type[Message]] = {
         Pending,
         BitfieldMessage,
         Announce,
+        Failed,
         Abort,
         Alive,
     )

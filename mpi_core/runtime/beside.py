@@ -9,7 +9,7 @@ import os
 from array import array
 from collections.abc import Iterator, Sequence
 
-from mpi_core.protocol.errors import UnreadableError
+from mpi_core.protocol.errors import UnreadableError, reason
 from mpi_core.protocol.messages import Place
 from mpi_core.protocol.units import Rank
 from mpi_core.runtime.buffers import paged
@@ -59,7 +59,7 @@ class Reader:
                     read_into(fd, piece, offset + start)
                     yield piece
         except (OSError, ValueError, OverflowError) as error:
-            raise UnreadableError(str(error)) from error
+            raise UnreadableError(reason(error)) from error
 
     def small_files(self, places: Sequence[Place]) -> memoryview:
         """Whole small files, one behind the other. Raises UnreadableError."""
@@ -67,7 +67,7 @@ class Reader:
         try:
             read_small_files([(place.paths[0], place.length) for place in places], payload)
         except (OSError, ValueError, LookupError) as error:
-            raise UnreadableError(str(error)) from error
+            raise UnreadableError(reason(error)) from error
         return payload
 
     def _room(self, length: int) -> memoryview:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import groupby
 
+from mpi_core.protocol.errors import OutputError as OutputError
 from mpi_core.protocol.errors import TorrentError, reason
 from mpi_core.protocol.names import bytes_of, name_of
 
@@ -43,10 +44,6 @@ ZEROS = bytes(PAGE)
 
 #: A whole file to be read: its absolute path, and its bytes.
 SmallFile = tuple[bytes, int]
-
-
-class OutputError(OSError):
-    """The disk refused; ``str`` of it is one line that names the file."""
 
 
 class HashingStopped(TorrentError):

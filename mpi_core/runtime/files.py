@@ -136,10 +136,13 @@ class RealFiles(Backing):
             if digest == manifest.digests[index]:
                 self.write(manifest, index, payload)
             return digest
+        why = "told of no file"
         for path in places[0].paths:
-            with suppress(UnreadableError):
+            try:
                 return self._copy(manifest, index, path, places[0])
-        raise UnreadableError(f"{manifest.name}, segment {index}")
+            except UnreadableError as error:
+                why = str(error)
+        raise UnreadableError(why)
 
     def _copy(self, manifest: Manifest, index: int, path: bytes, place: Place) -> Digest:
         pieces = self._reader.pieces(path, place.offset, place.length)

@@ -1,74 +1,43 @@
-"""What ends this process when nothing else can: a call of MPI that waits for a dead rank, and holds Python's
-interpreter meanwhile, so that neither its threads nor its signal handlers run.
+"""What ends this process when a wait does not: MPI's start and end wait for all ranks, dead or not.
 
-A timer of the C library starts a thread that calls ``_exit``, far below the interpreter, with the exit code
-that was chosen when the timer was set. There is one for the process.
+Time in which the process did not run does not count. MPI is started and ended in a way that lets the
+watchdog's thread run (see ``runtime.mpi.library``).
 """
 
 from __future__ import annotations
 
-import ctypes
-import sys
-from contextlib import suppress
+import os
+import threading
+from collections.abc import Callable
 
-#: From the headers of Linux: CLOCK_MONOTONIC, SIGEV_THREAD.
-_MONOTONIC = 1
-_THREAD = 2
+from mpi_core.runtime.awake import Awake
 
-#: Seconds between the line and the end: the shell that prints it takes a moment.
-_AFTER_THE_LINE = 1.0
+#: Seconds between two looks at the clock.
+_LOOK = 0.25
 
-
-class _Event(ctypes.Structure):
-    """struct sigevent: ``function(value)`` is called in a new thread."""
-
-    _fields_ = (
-        ("value", ctypes.c_void_p),
-        ("signo", ctypes.c_int),
-        ("notify", ctypes.c_int),
-        ("function", ctypes.c_void_p),
-        ("attributes", ctypes.c_void_p),
-        ("padding", ctypes.c_char * 32),
-    )
+#: Set to call the watchdog off, if there is one.
+_off: list[threading.Event] = []
 
 
-class _Times(ctypes.Structure):
-    """struct itimerspec: once, in so many seconds and nanoseconds."""
-
-    _fields_ = tuple((name, ctypes.c_long) for name in ("every_s", "every_ns", "in_s", "in_ns"))
-
-
-#: The timers that are set, and the memory that they read.
-_timers: list[tuple[ctypes.c_void_p, object]] = []
-
-
-def end_in(seconds: float, code: int, line: str = "") -> None:
-    """End this process with that exit code then, unless that is called off: after ``line`` on stderr, which
-    holds no quote. Nothing is flushed. Where there are no such timers, nothing happens."""
+def end_in(seconds: float, code: int, say: Callable[[], None] = lambda: None) -> None:
+    """End this process with that exit code then, after ``say``, unless that is called off. There is one
+    watchdog: it takes the earlier one's place. Nothing is flushed."""
     call_off()
-    if sys.platform != "linux":
-        return
-    with suppress(OSError, AttributeError):
-        if line:
-            said = ctypes.create_string_buffer(f"echo 'tui_torrent: {line}' >&2".encode())
-            _set(max(0.0, seconds - _AFTER_THE_LINE), "system", ctypes.addressof(said), said)
-        _set(seconds, "_exit", code, None)
+    off, clock = threading.Event(), Awake()
+    until = clock.now() + seconds
+
+    def watch() -> None:
+        while clock.now() < until:
+            if off.wait(min(_LOOK, max(0.0, until - clock.now()))):
+                return
+        say()
+        os._exit(code)
+
+    _off.append(off)
+    threading.Thread(target=watch, name="watchdog", daemon=True).start()
 
 
 def call_off() -> None:
     """Let this process live on."""
-    while _timers:
-        timer, _ = _timers.pop()
-        ctypes.CDLL(None).timer_delete(timer)
-
-
-def _set(seconds: float, name: str, value: int, memory: object) -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
-    function = ctypes.cast(getattr(libc, name), ctypes.c_void_p)
-    event, timer = _Event(value=value, notify=_THREAD, function=function.value), ctypes.c_void_p()
-    if libc.timer_create(_MONOTONIC, ctypes.byref(event), ctypes.byref(timer)):
-        raise OSError(ctypes.get_errno(), "timer_create")
-    _timers.append((timer, memory))
-    # A time of 0 would stop the timer.
-    times = _Times(in_s=int(seconds), in_ns=max(1, int(seconds % 1 * 1e9)))
-    libc.timer_settime(timer, 0, ctypes.byref(times), None)
+    while _off:
+        _off.pop().set()

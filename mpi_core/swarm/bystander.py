@@ -16,14 +16,15 @@ class Bystander:
 
     wake_at: float | None = None
 
-    def __init__(self, rank: Rank, abort: msg.Abort) -> None:
-        self._abort = abort
+    def __init__(self, rank: Rank, why: msg.Abort | msg.Failed) -> None:
+        """``why``: ABORT ends the run, FAILED lets the others go on."""
+        self._why = why
         self._rank = rank
         #: What the client leaves with.
-        self.exit_code = abort.code
+        self.exit_code = why.code if isinstance(why, msg.Abort) else 1
 
     def start(self, now: float) -> Effects:
-        return [Send(TRACKER, self._abort)]
+        return [Send(TRACKER, self._why)]
 
     def receive(self, now: float, sender: Rank, message: msg.Stimulus) -> Effects:
         if isinstance(message, msg.Stop) and sender == TRACKER:

@@ -37,6 +37,8 @@ class SwarmConfig:
     refresh_interval: float = 1.0
     #: … and a file of which a segment has no live holder for so long is given up.
     give_up_after: float = 15.0
+    #: Whether the first client that fails ends the run.
+    strict: bool = False
     #: A client with work left that is silent for so long is lost to the tracker.
     client_timeout: float = 60.0
     #: Corrupt segments after which a sender is avoided, and those of one file in a row after which it is

@@ -3,8 +3,8 @@
 The steps, by their messages: INIT; then, at INIT_ACK, one SWARM_REQUEST that names all wanted files; then
 REQUEST_SEGMENT to the sources, as many at a time as the window has room for, each answered by exactly one
 SEND_SEGMENT, SEGMENT_AT or REJECT; a swarm update after every tenth segment; FILE_COMPLETE for each whole
-file; ALL_COMPLETE once nothing is left to fetch; and, until STOP, answers to neighbours who ask what is here.
-Where the tracker is lost, all goes on without its part.
+file; ALL_COMPLETE once nothing is left to fetch, or FAILED where the disk refuses; and, until STOP, answers
+to neighbours who ask what is here. Where the tracker is lost, all goes on without its part.
 
 What is asked of whom is decided in ``asking``; who hears what in ``neighbours``; what they tell is taken
 in by ``hearsay``.
@@ -18,9 +18,8 @@ from typing import Any
 
 from mpi_core.protocol import events as ev
 from mpi_core.protocol import messages as msg
-from mpi_core.protocol.bitfield import Bitfield
 from mpi_core.protocol.entries import NO_TREE, OwnTree
-from mpi_core.protocol.errors import RemoteProtocolError, UnreadableError
+from mpi_core.protocol.errors import OutputError, RemoteProtocolError, UnreadableError
 from mpi_core.protocol.manifest import Manifest
 from mpi_core.protocol.roles import TRACKER
 from mpi_core.protocol.units import Rank, SegmentIndex
@@ -35,6 +34,7 @@ from mpi_core.swarm.picker import Picker
 from mpi_core.swarm.placing import Placing
 from mpi_core.swarm.sources import Request, Sources
 from mpi_core.swarm.store import SegmentStore
+from mpi_core.swarm.wanted import Wanted
 
 #: How often, in seconds, a downloader looks whether some segment has lost its last live holder.
 CHECK_INTERVAL = 0.25
@@ -56,6 +56,7 @@ class Downloader:
         rng: Random,
         patterns: Sequence[str] = (),
         tree: OwnTree = NO_TREE,
+        trouble: str | None = None,  # Why nothing can be written here, if nothing can.
     ) -> None:
         self._rank = rank
         self._clients = clients
@@ -64,20 +65,16 @@ class Downloader:
         self._wants = tuple(dict.fromkeys(wants))
         self._patterns = tuple(patterns)
         self._tree = tree
+        self._trouble = trouble if wants or patterns else None
         self._config = config
         self._picker = Picker(rank, rng)
         self._sources = Sources(config, rng)
         self._requests = Asking(config, self._picker, self._sources)
         self._neighbours = Neighbours(rank, store, self._picker, self._sources, self._requests, config, rng)
         self._effects: Effects = []
-        #: starting → waiting (INIT sent) → downloading → serving (ALL_COMPLETE sent) → stopped
+        #: starting → waiting (INIT sent) → downloading → serving (ALL_COMPLETE or FAILED sent) → stopped
         self._phase = "starting"
-        #: The names of the first SWARM_REQUEST → their places, over which an update's bitfield is.
-        self._names: dict[str, int] = {}
-        #: Wanted files that are neither complete nor given up → their place in ``_names``.
-        self._unfinished: dict[str, int] = {}
-        #: The same places as a set of bits.
-        self._unfinished_bits = 0
+        self._wanted = Wanted()
         #: Segments still missing of each file that was begun.
         self._missing: dict[str, int] = {}
         self._hearsay = Hearsay(rank, clients, store, self._picker, self._neighbours, config)
@@ -85,8 +82,6 @@ class Downloader:
         self._placing = Placing(store)
         #: Once the tracker is lost.
         self._orphan: Orphan | None = None
-        #: Files of which a segment has no live holder → since when.
-        self._hopeless: dict[str, float] = {}
         self._stored = 0
         self._asked_at = self._refresh_at = self._check_at = 0.0
         self._refresh_pause = config.refresh_interval
@@ -111,18 +106,28 @@ class Downloader:
         self._send(TRACKER, msg.Init(self._owned, self._patterns, self._wants, *self._tree))
         # How many segments a file with holes has is known at INIT_ACK.
         self._emit(ev.InitSent(tuple(ev.OwnedFile(m.name, m.segments) for m in self._owned if not m.holes)))
-        return self._take()
+        if self._trouble:
+            self._send(TRACKER, msg.Failed(self._trouble))
+        return self._take(now)
 
     def receive(self, now: float, sender: Rank, message: msg.Stimulus) -> Effects:
         handler = self._handlers.get(type(message))
         if handler is None or self._phase in ("starting", "stopped"):
             raise RemoteProtocolError(f"{type(message).__name__} while {self._phase}")
-        handler(now, sender, message)
-        return self._go_on(now)
+        try:
+            handler(now, sender, message)
+            self._go_on(now)
+        except OutputError as error:
+            self._fail(now, str(error))
+        return self._take(now)
 
     def wake(self, now: float) -> Effects:
-        self._effects += self._placing.go_on(now)
-        return self._go_on(now)
+        try:
+            self._placing.go_on(now, self._effects)
+            self._go_on(now)
+        except OutputError as error:
+            self._fail(now, str(error))
+        return self._take(now)
 
     @property
     def wake_at(self) -> float | None:
@@ -137,25 +142,25 @@ class Downloader:
             at = asked
         return at if flush_at is None or at < flush_at else flush_at
 
-    def _go_on(self, now: float) -> Effects:
-        """What follows from any stimulus: ask, give up, refresh, finish, announce."""
+    def _go_on(self, now: float) -> None:
+        """What follows from any stimulus: ask, give up, refresh, finish."""
         if self._phase == "downloading":
             if self._requests.is_due(now):
                 self._effects += self._requests.fill(now)
             if now >= self._check_at:
                 self._check_at = now + CHECK_INTERVAL
                 self._give_up(now)
-            if not self._unfinished and self._placing.wake_at is None:
+            if not self._wanted.unfinished and self._placing.wake_at is None:
                 self._all_complete(now)
             elif now >= self._refresh_at:
                 self._refresh(now)
         if self._orphan is not None and self._phase == "serving" and self._orphan.may_leave(now):
             self._halt()
+
+    def _take(self, now: float) -> Effects:
+        """All effects, announcements included."""
         if self._phase != "stopped":
             self._effects += self._neighbours.flush(now)
-        return self._take()
-
-    def _take(self) -> Effects:
         effects, self._effects = self._effects, []
         return effects
 
@@ -178,7 +183,7 @@ class Downloader:
         bundled = [bundle_of(told, self._store) for told in message.bundles]
         matched = [name for names in message.matched for name in names]
         wanted = tuple(dict.fromkeys((*self._wants, *matched)))
-        self._phase = "downloading"
+        self._phase = "serving" if self._trouble else "downloading"
         self._store.expect(message.entries, message.twins)
         unmatched = meaningless(message, self._patterns, self._store)
         settled = self._store.add_bundles(bundled, message.filled)
@@ -187,40 +192,32 @@ class Downloader:
         for pattern in unmatched:
             self._unavailable.append(pattern)
             self._emit(ev.FileUnavailable(pattern, "nobody owns a file of that name"))
+        missing = () if self._trouble else (name for name in wanted if not self._store.manifest(name))
+        self._wanted.begin(missing)
+        self._hearsay.expect(self._wanted.names, self._wanted.unfinished)
+        if self._trouble:
+            return
         self._placing.add(name for name in wanted if self._store.manifest(name))
-        self._effects += self._placing.go_on(now)
+        self._placing.go_on(now, self._effects)
         self._refresh_at = now + self._refresh_pause
-        missing = (name for name in wanted if not self._store.manifest(name))
-        self._names = {name: place for place, name in enumerate(missing)}
-        self._unfinished = dict(self._names)
-        self._unfinished_bits = (1 << len(self._names)) - 1
-        self._hearsay.expect(self._names, self._unfinished)
-        if self._names:
-            self._send(TRACKER, msg.SwarmRequest(tuple(self._names)))
+        if self._wanted.names:
+            self._send(TRACKER, msg.SwarmRequest(tuple(self._wanted.names)))
             self._requested_swarms(now)
 
     def _requested_swarms(self, now: float) -> None:
         self._asked_at = now
         self._refresh_at = now + self._refresh_pause
-        listed = tuple(self._unfinished) if len(self._unfinished) <= ev.NAMES_LISTED else ()
-        self._emit(ev.SwarmRequested(len(self._unfinished), listed))
+        self._emit(self._wanted.requested)
 
     def _update_swarms(self, now: float, stalled: bool = False) -> None:
-        unfinished = Bitfield(len(self._names), self._unfinished_bits)
-        packed = b""
-        if stalled and self._hopeless:
-            # While segments come, what nobody near has may well be on its way: the tracker is asked for
-            # strangers only when they no longer do.
-            lacking = Bitfield.of(len(self._names), (self._unfinished[name] for name in self._hopeless))
-            packed = lacking.to_bytes()
-        self._send(TRACKER, msg.SwarmRequest((), unfinished.to_bytes(), packed))
+        self._send(TRACKER, self._wanted.update(stalled))
         self._requested_swarms(now)
 
     def _refresh(self, now: float) -> None:
         """Nothing has come for a while: ask again, and show the tracker that we live."""
         longest = REFRESH_GROWTH * self._config.refresh_interval
         self._refresh_pause = min(2 * self._refresh_pause, longest)
-        if self._unfinished:
+        if self._wanted.unfinished:
             self._update_swarms(now, stalled=True)
         else:
             self._refresh_at = now + self._refresh_pause
@@ -230,12 +227,13 @@ class Downloader:
         self._from_tracker(sender, "SWARM_RESPONSE")
         if self._phase != "downloading":
             return  # The answer to a refresh that crossed our ALL_COMPLETE.
-        check_response(message, self._names, self._store, self._clients)
+        check_response(message, self._wanted.names, self._store, self._clients)
         for manifest in message.manifests:
             self._begin(manifest)
-        self._effects += self._neighbours.named(message.swarms, self._unfinished, self._hopeless, now)
+        unfinished, hopeless = self._wanted.unfinished, self._wanted.hopeless
+        self._effects += self._neighbours.named(message.swarms, unfinished, hopeless, now)
         for rank in message.lost:
-            self._neighbours.forget(rank, self._unfinished)
+            self._neighbours.forget(rank, unfinished)
         for name in message.unknown:
             self._make_unavailable(name, "nobody owns it")
         for manifest in message.manifests:
@@ -244,7 +242,7 @@ class Downloader:
             self._effects += self._hearsay.begun(manifest, now)
 
     def _begin(self, manifest: Manifest) -> None:
-        if manifest.name not in self._unfinished:
+        if manifest.name not in self._wanted.unfinished:
             return
         self._store.begin(manifest)
         self._picker.add(manifest.name, manifest.segments)
@@ -265,18 +263,18 @@ class Downloader:
     @property
     def exit_code(self) -> int:
         """1 where something wanted cannot be had, else 0."""
-        return 1 if self._unavailable else 0
+        return 1 if self._unavailable or self._trouble else 0
 
     def _on_lost(self, now: float, sender: Rank, message: msg.Lost) -> None:
         if sender != self._rank:
             raise RemoteProtocolError(f"rank {sender} says that {message.rank} is lost")
         if message.rank != TRACKER:
-            self._neighbours.forget(message.rank, self._unfinished)
+            self._neighbours.forget(message.rank, self._wanted.unfinished)
             return
         self._orphan = self._orphan or Orphan(self._store, self._config)
         if self._phase == "waiting":
-            self._unfinished = dict.fromkeys((*self._wants, *self._patterns), 0)
-        for name in [name for name in self._unfinished if name not in self._missing]:
+            self._wanted.begin((*self._wants, *self._patterns))
+        for name in [name for name in self._wanted.unfinished if name not in self._missing]:
             self._make_unavailable(name, UNTOLD)
         if self._phase != "downloading":
             self._orphan.done(now, served=self._phase == "serving")
@@ -288,7 +286,7 @@ class Downloader:
         request = self._requests.answered(now, sender, message.ticket)
         file, index = self._picker.locate(request.key)
         size = message.size
-        if self._requests.is_stored(request.key) or file.name not in self._unfinished:
+        if self._requests.is_stored(request.key) or file.name not in self._wanted.unfinished:
             self._emit(ev.SegmentDropped(sender, file.name, SegmentIndex(index), size, "duplicate"))
             return
         try:
@@ -296,8 +294,8 @@ class Downloader:
                 digest = self._store.copy(file.name, index, message.places)
             else:
                 digest = self._store.put(file.name, index, message.payload)
-        except UnreadableError:
-            self._is_rejected(now, sender, request, "unreadable")
+        except UnreadableError as error:
+            self._is_rejected(now, sender, request, msg.Reject(message.ticket, "unreadable", str(error)))
             return
         if digest is None:
             self._emit(ev.SegmentDropped(sender, file.name, SegmentIndex(index), size, "corrupt"))
@@ -305,30 +303,31 @@ class Downloader:
             return
         manifest = self._store.manifest(file.name)
         assert manifest is not None
-        text = manifest.digest_text(digest)
-        self._emit(ev.SegmentStored(sender, file.name, SegmentIndex(index), size, text))
+        self._emit(
+            ev.SegmentStored(sender, file.name, SegmentIndex(index), size, manifest.digest_text(digest))
+        )
         self._effects += self._requests.stored(now, sender, request)
         self._neighbours.gained(request.key)
         self._stored += 1
         self._refresh_pause = self._config.refresh_interval
-        if not self._hopeless:
+        if not self._wanted.hopeless:
             # However steadily segments come, the tracker must hear from us, or it counts us as lost.
             latest = self._asked_at + self._config.client_timeout / 4
             self._refresh_at = min(now + self._refresh_pause, latest)
         self._missing[file.name] -= 1
         if not self._missing[file.name]:
             self._file_complete(file.name)
-        if self._stored % self._config.swarm_update == 0 and self._unfinished:
+        if self._stored % self._config.swarm_update == 0 and self._wanted.unfinished:
             self._neighbours.share_out(file)
             self._update_swarms(now)
 
     def _on_reject(self, now: float, sender: Rank, message: msg.Reject) -> None:
-        self._is_rejected(now, sender, self._requests.answered(now, sender, message.ticket), message.reason)
+        self._is_rejected(now, sender, self._requests.answered(now, sender, message.ticket), message)
 
-    def _is_rejected(self, now: float, sender: Rank, request: Request, reason: msg.RejectReason) -> None:
+    def _is_rejected(self, now: float, sender: Rank, request: Request, answer: msg.Reject) -> None:
         file, index = self._picker.locate(request.key)
-        self._emit(ev.RequestRejected(sender, file.name, SegmentIndex(index), reason))
-        self._requests.rejected(now, sender, request, reason)
+        self._emit(ev.RequestRejected(sender, file.name, SegmentIndex(index), answer.reason, answer.why))
+        self._requests.rejected(now, sender, request, answer.reason, answer.why)
 
     def _on_pending(self, now: float, sender: Rank, message: msg.Pending) -> None:
         self._requests.pending(now, sender, message.tickets)
@@ -344,10 +343,8 @@ class Downloader:
     # Ends -------------------------------------------------------------------------------------
 
     def _file_complete(self, name: str) -> None:
-        if name not in self._unfinished:
+        if not self._wanted.close(name):
             return
-        self._unfinished_bits &= ~(1 << self._unfinished.pop(name))
-        self._hopeless.pop(name, None)
         self._store.finish(name)
         self._emit(ev.FileCompleted(name))
         self._send(TRACKER, msg.FileComplete(name))
@@ -356,30 +353,36 @@ class Downloader:
         """A file of which a segment has had no live holder for long cannot be had. Other holders are sought
         at once; one that is silent has far longer to speak again, since links may be slow."""
         hopeless = self._requests.hopeless_files()
-        if hopeless.keys() - self._hopeless.keys():
+        if self._wanted.lack(hopeless, now):
             self._refresh_at = min(self._refresh_at, now + self._config.refresh_interval)
-        self._hopeless = {name: self._hopeless.get(name, now) for name in hopeless}
         heard_since = now - self._config.client_timeout
         gone = self._requests.hopeless_files(heard_since) if hopeless else {}
-        for name, since in list(self._hopeless.items()):
+        for name, since in list(self._wanted.hopeless.items()):
             if name in gone and now - since >= self._config.give_up_after:
                 self._make_unavailable(name, f"{gone[name]} of its segments have no live holder")
 
     def _make_unavailable(self, name: str, reason: str) -> None:
-        if name not in self._unfinished:
+        if not self._wanted.close(name):
             return
-        self._unfinished_bits &= ~(1 << self._unfinished.pop(name))
-        self._hopeless.pop(name, None)
         self._unavailable.append(name)
         self._effects += self._requests.abandon(name)
-        self._emit(ev.FileUnavailable(name, reason))
+        self._emit(self._sources.unavailable(name, reason))
+
+    def _fail(self, now: float, why: str) -> None:
+        """The disk refuses: fetch nothing more, and serve on what is here."""
+        self._phase, self._trouble = "serving", why
+        if self._orphan is not None:
+            self._orphan.done(now)
+        self._wanted.close_all()
+        self._effects += self._requests.cancel_all()
+        self._send(TRACKER, msg.Failed(why))
 
     def _all_complete(self, now: float) -> None:
+        losses = self._store.settle()
         self._phase = "serving"
         self._effects += self._requests.cancel_all()
         if self._orphan is not None:
             self._orphan.done(now)
-        losses = self._store.settle()
         self._effects += map(Emit, losses)
         self._unavailable += [name for loss in losses if loss.what == "unmade" for name, _ in loss.files]
         self._send(TRACKER, msg.AllComplete(tuple(self._unavailable)))

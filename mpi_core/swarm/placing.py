@@ -32,9 +32,9 @@ class Placing:
         """Files that the store owns."""
         self._names.extend(names)
 
-    def go_on(self, now: float) -> Effects:
-        """Copy for as long as AT_ONCE lasts; tells of the files that are whole now. Raises OSError."""
-        effects: Effects = []
+    def go_on(self, now: float, effects: Effects) -> None:
+        """Copy for as long as AT_ONCE lasts. Raises OutputError; ``effects`` tell even then of the files that
+        are whole now."""
         left = AT_ONCE
         while self._names and left > 0:
             if self._steps is None:
@@ -46,4 +46,3 @@ class Placing:
             else:
                 left -= step
         self.wake_at = now if self._names else None
-        return effects

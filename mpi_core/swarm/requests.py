@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from mpi_core.protocol import events as ev
 from mpi_core.protocol.bitfield import Bitfield
-from mpi_core.protocol.errors import RemoteProtocolError
+from mpi_core.protocol.errors import CHANGED, RemoteProtocolError
 from mpi_core.protocol.manifest import Manifest
 from mpi_core.protocol.messages import Cancel, RejectReason, RequestSegment
 from mpi_core.protocol.units import MAX_TICKETS, Rank, SegmentIndex, Ticket
@@ -264,23 +264,23 @@ class Requests:
         if row == self._config.ban_after:
             # Its copy of this file is bad; what else it holds may be sound.
             source.barred |= file.mask
+            self._sources.blame(file.name, sender, CHANGED)
             self._sources.changed()
             return [Emit(ev.SourceAvoided(sender, f"{row} corrupt segments of {file.name} in a row"))]
         if source.strikes == self._config.strikes:
             return [Emit(ev.SourceAvoided(sender, f"{source.strikes} corrupt segments"))]
         return []
 
-    def rejected(self, now: float, sender: Rank, request: Request, reason: RejectReason) -> None:
+    def rejected(self, now: float, sender: Rank, request: Request, reason: RejectReason, why: str) -> None:
         source = self._sources.of(sender, now)
-        bit = 1 << request.key
         if reason == "unreadable" and not request.as_payload:
             # Here alone, perhaps: of descriptors we may have too few, or another path.
             source.as_payload = True
         elif reason in ("absent", "unreadable"):
-            self._picker.lost(source.peer_keys & bit & ~self._stored)
-            source.peer_keys &= ~bit
-            source.seed_keys &= ~bit
-            self._sources.changed()
+            self._picker.lost(source.peer_keys & 1 << request.key & ~self._stored)
+            self._sources.lacks(source, request.key)
+            if reason == "unreadable":
+                self._sources.blame(self._picker.locate(request.key)[0].name, sender, why or reason)
         elif reason == "busy":
             self._sources.paused(source, now)
         self._need(request.key)

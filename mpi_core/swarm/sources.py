@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from math import inf
 from random import Random
 
+from mpi_core.protocol.events import Cause, FileUnavailable
 from mpi_core.protocol.units import Rank, Ticket
 from mpi_core.swarm.config import SwarmConfig
 
@@ -142,6 +143,8 @@ class Sources:
         self._seeds: list[Source] = []
         #: Until then some source is paused, or was.
         self._paused_until = 0.0
+        #: File → who holds it and cannot serve it, and why.
+        self._troubles: dict[str, dict[Rank, str]] = {}
         #: Whether any source has a strike.
         self._any_strikes = False
 
@@ -206,6 +209,22 @@ class Sources:
         """It is busy: leave it alone for a while."""
         source.paused(now)
         self._paused_until = max(self._paused_until, source.paused_until)
+
+    def lacks(self, source: Source, key: int) -> None:
+        """It does not have that key, or not any more."""
+        source.peer_keys &= ~(1 << key)
+        source.seed_keys &= ~(1 << key)
+        self.changed()
+
+    def blame(self, name: str, rank: Rank, why: str) -> None:
+        """A source holds that file and cannot serve it."""
+        self._troubles.setdefault(name, {})[rank] = why
+
+    def unavailable(self, name: str, reason: str) -> FileUnavailable:
+        """That a file cannot be had: for those who hold it and cannot serve it, else for that reason."""
+        causes = tuple(Cause(rank, why) for rank, why in sorted(self._troubles.get(name, {}).items()))
+        told = "; ".join(f"client {cause.client}: {cause.reason}" for cause in causes)
+        return FileUnavailable(name, told or reason, causes)
 
     def struck(self, source: Source, key: int) -> None:
         """It sent a corrupt payload."""

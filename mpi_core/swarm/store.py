@@ -14,7 +14,7 @@ from typing import ClassVar, Protocol
 from mpi_core.protocol.bitfield import Bitfield
 from mpi_core.protocol.bundle import is_small
 from mpi_core.protocol.entries import Entry, Twins
-from mpi_core.protocol.errors import LocalProtocolError, UnreadableError
+from mpi_core.protocol.errors import LocalProtocolError, UnreadableError, why_unreadable
 from mpi_core.protocol.events import NotKept
 from mpi_core.protocol.manifest import Manifest
 from mpi_core.protocol.messages import Place
@@ -179,16 +179,16 @@ class SegmentStore:
         self._bitfields[name] = self._bitfields[name].plus(index)
         return digest
 
-    def read(self, name: str, index: int) -> bytes | bytearray | None:
-        """The payload of a segment, or None where it is not here or can no longer be read."""
+    def read(self, name: str, index: int) -> bytes | bytearray:
+        """The payload of a segment. Raises UnreadableError where it is not here, or can no longer be read:
+        somebody has moved or shortened the file under us."""
         bitfield = self._bitfields.get(name)
         if bitfield is None or not 0 <= index < bitfield.length or not bitfield.has(index):
-            return None
+            raise UnreadableError("not here")
         try:
             return self._backing.read(self._manifests[name], index)
-        except OSError:
-            # The owner moved or shortened the file under us: for the swarm, the segment is absent.
-            return None
+        except OSError as error:
+            raise UnreadableError(why_unreadable(error)) from error
 
     @property
     def is_in_files(self) -> bool:

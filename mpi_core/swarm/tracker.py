@@ -3,8 +3,8 @@
 Steps: gather every client's INIT, check that the owners agree, answer all with INIT_ACK; gather their first
 SWARM_REQUESTs too, for a moment, so that a crowd that comes at once is told of all its members and not each
 of those before it; then answer SWARM_REQUESTs with what changed since the asker's last; list who sends
-FILE_COMPLETE as a seed; and when every client that lives has sent ALL_COMPLETE, tell each to STOP. An ABORT
-from anyone stops everyone.
+FILE_COMPLETE as a seed; and when every client that lives has sent ALL_COMPLETE or FAILED, tell each to STOP.
+An ABORT from anyone stops everyone.
 """
 
 from __future__ import annotations
@@ -45,6 +45,8 @@ class Member:
     told_lost: int = 0
     heard_at: float = 0.0
     done: bool = False
+    #: It takes no part, and no INIT will come.
+    absent: bool = False
     lost: bool = False
 
 
@@ -80,6 +82,7 @@ class Tracker:
             msg.SwarmRequest: self._on_swarm_request,
             msg.FileComplete: self._on_file_complete,
             msg.AllComplete: self._on_all_complete,
+            msg.Failed: self._on_failed,
             msg.Alive: self._on_alive,
         }
 
@@ -133,7 +136,9 @@ class Tracker:
 
     def _awaits(self, member: Member) -> bool:
         """Whether that client is to speak next; one that has sent its INIT waits for us."""
-        return not member.done and not member.lost and (self._acked or member.init is None)
+        if not self._acked:
+            return not member.lost and member.init is None and not member.absent
+        return not member.done and not member.lost
 
     def _go_on(self, now: float) -> Effects:
         if not self._acked and not self._uninitialised and not self._halted:
@@ -158,7 +163,7 @@ class Tracker:
     # Steps ------------------------------------------------------------------------------------
 
     def _on_init(self, now: float, member: Member, message: msg.Init) -> None:
-        if member.init is not None or self._acked:
+        if member.init is not None or member.absent or self._acked:
             raise RemoteProtocolError(f"a second INIT from rank {member.rank}, or a late one")
         if len({manifest.name for manifest in message.owned}) != len(message.owned):
             raise RemoteProtocolError(f"rank {member.rank} owns one name twice")
@@ -337,6 +342,20 @@ class Tracker:
             self.exit_code = max(self.exit_code, 1)
         self._emit(ev.AllCompleteReceived(member.rank))
 
+    def _on_failed(self, now: float, member: Member, message: msg.Failed) -> None:
+        """A client fetches nothing more, or takes no part at all; the others go on."""
+        if member.done:
+            raise RemoteProtocolError(f"FAILED from rank {member.rank}, which is done")
+        self._emit(ev.ClientFailed(member.rank, message.reason))
+        if self._config.strict:
+            self._abort(member.rank, 2, message.reason)
+            return
+        if not member.lost:
+            self._undone -= 1
+            self._uninitialised -= member.init is None and not message.serves
+        member.done, member.absent = True, not message.serves
+        self.exit_code = max(self.exit_code, 1)
+
     def _on_alive(self, now: float, member: Member, message: msg.Alive) -> None:
         """A client that hashes its shares shows that it lives; ``receive`` has noted the time."""
 
@@ -345,7 +364,7 @@ class Tracker:
             return
         member.lost = True
         self._unheard.discard(member.rank)
-        self._uninitialised -= member.init is None
+        self._uninitialised -= member.init is None and not member.absent
         if not member.done:
             self._undone -= 1
             self.exit_code = max(self.exit_code, 1)

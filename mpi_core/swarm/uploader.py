@@ -18,7 +18,7 @@ from math import inf
 
 from mpi_core.protocol import events as ev
 from mpi_core.protocol import messages as msg
-from mpi_core.protocol.errors import RemoteProtocolError
+from mpi_core.protocol.errors import RemoteProtocolError, UnreadableError
 from mpi_core.protocol.units import MAX_TICKETS, Rank, SegmentIndex, Ticket
 from mpi_core.swarm.config import SwarmConfig
 from mpi_core.swarm.machine import Effects, Emit, Halt, Send
@@ -152,10 +152,12 @@ class Uploader:
         # Not in the queue: its answer is on the way, and one answer is all it gets.
         return []
 
-    def _refuse(self, to: Rank, request: msg.RequestSegment, reason: msg.RejectReason) -> Effects:
+    def _refuse(
+        self, to: Rank, request: msg.RequestSegment, reason: msg.RejectReason, why: str = ""
+    ) -> Effects:
         return [
-            Send(to, msg.Reject(request.ticket, reason)),
-            Emit(ev.SegmentRefused(to, request.name, request.index, reason)),
+            Send(to, msg.Reject(request.ticket, reason, why)),
+            Emit(ev.SegmentRefused(to, request.name, request.index, reason, why)),
         ]
 
     def _remove(self, sender: Rank, waiting: Waiting) -> None:
@@ -258,9 +260,10 @@ class Uploader:
         while now >= self._free_at and (chosen := self._next(now)) is not None:
             to, waiting = chosen
             request = self._take(to, waiting)
-            answer = self._answer(waiting)
-            if answer is None:
-                effects += self._refuse(to, request, "unreadable")
+            try:
+                answer = self._answer(waiting)
+            except UnreadableError as error:
+                effects += self._refuse(to, request, "unreadable", str(error))
                 continue
             size = answer.size
             if isinstance(answer, msg.SegmentAt):
@@ -281,13 +284,12 @@ class Uploader:
         self._set_alarm(now)
         return effects
 
-    def _answer(self, waiting: Waiting) -> msg.SendSegment | msg.SegmentAt | None:
-        """The payload, or where it lies; None where it can no longer be read."""
+    def _answer(self, waiting: Waiting) -> msg.SendSegment | msg.SegmentAt:
+        """The payload, or where it lies; raises UnreadableError."""
         request = waiting.request
         if waiting.direct:
             return msg.SegmentAt(request.ticket, self._store.locate(request.name, request.index))
-        payload = self._store.read(request.name, request.index)
-        return None if payload is None else msg.SendSegment(request.ticket, payload)
+        return msg.SendSegment(request.ticket, self._store.read(request.name, request.index))
 
     def _set_alarm(self, now: float) -> None:
         # What fills the first slots does not wait; who asks before the last is free is served in time.

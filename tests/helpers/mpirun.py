@@ -11,6 +11,7 @@ import ctypes
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -27,6 +28,9 @@ import pytest
 
 REPOSITORY = Path(__file__).parents[2]
 MARKER = "TUI_TORRENT_TEST_RUN"
+
+#: The host that every line of a run names here.
+HOST = socket.gethostname()
 
 #: What every rank runs, unless its test says otherwise: Python's arguments.
 PROGRAM = ("-m", "tui_torrent")
@@ -140,11 +144,15 @@ class Job:
         powerless: bool = False,
         flags: Sequence[str] = (),
         program: Sequence[str] = PROGRAM,
+        launcher: Sequence[str] | None = None,
     ) -> None:
-        launcher = find_mpirun()
-        assert launcher is not None
-        extra = [*(["--oversubscribe"] if flavour() == "openmpi" else []), *flags]
-        words = [launcher, *extra, "-np", str(ranks), sys.executable, *program]
+        """``launcher`` stands in the place of mpirun, its flags and the number of ranks."""
+        if launcher is None:
+            found = find_mpirun()
+            assert found is not None
+            extra = [*(["--oversubscribe"] if flavour() == "openmpi" else []), *flags]
+            launcher = [found, *extra, "-np", str(ranks)]
+        words = [*launcher, sys.executable, *program]
         words += [str(argument) for argument in arguments]
         self.command = " ".join(words[1:])
         self.marker = uuid.uuid4().hex
@@ -244,9 +252,10 @@ def started(
     powerless: bool = False,
     flags: Sequence[str] = (),
     program: Sequence[str] = PROGRAM,
+    launcher: Sequence[str] | None = None,
 ) -> Iterator[Job]:
     """A run that has begun, and that is ended at the latest when the block is left; ``flags`` of mpirun."""
-    job = Job(ranks, arguments, cwd, environment, powerless, flags, program)
+    job = Job(ranks, arguments, cwd, environment, powerless, flags, program, launcher)
     try:
         yield job
     finally:

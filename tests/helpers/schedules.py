@@ -124,6 +124,8 @@ def schedules(draw: st.DrawFn, deaths: bool = True, corruption: bool = True) -> 
         dead_at = draw(st.dictionaries(ranks, moments, max_size=max(0, len(clients) - 1)))
     noticed = st.one_of(st.none(), st.floats(0.0, 5.0))
     notices = {rank: (at, draw(noticed)) for rank, at in dead_at.items()}
+    full_after = draw(st.dictionaries(ranks, st.integers(0, 20), max_size=2)) if deaths else {}
+    unwritable, absent = (draw(st.frozensets(ranks, max_size=1)) if deaths else () for _ in range(2))
     spoilt = st.sampled_from((0.05, 0.3, 0.6, 1.0))
     corrupt = draw(st.dictionaries(ranks, spoilt, max_size=2)) if corruption else {}
     rates = st.sampled_from((5e4, 2e5, 25e6))
@@ -136,10 +138,14 @@ def schedules(draw: st.DrawFn, deaths: bool = True, corruption: bool = True) -> 
         dead_at=dead_at,
         noticed_at={rank: at + later for rank, (at, later) in notices.items() if later is not None},
         dead_take_payloads=draw(st.booleans()),
+        full_after=full_after,
+        unwritable=unwritable,
+        absent=absent,
         corrupt=corrupt,
         sent_after=draw(st.sampled_from((lambda rng: 0.0, lambda rng: 1.0, lambda rng: 1.5 * rng.random()))),
     )
-    return Schedule(clients, draw(configs(bool(dead_at or corrupt))), draw(st.integers(0, 2**16)), faults)
+    config = draw(configs(bool(dead_at or corrupt or full_after or unwritable or absent)))
+    return Schedule(clients, config, draw(st.integers(0, 2**16)), faults)
 
 
 # What must be true at the end -------------------------------------------------------------------
@@ -155,7 +161,12 @@ def check_ending(schedule: Schedule, swarm: VirtualSwarm) -> None:
     living = swarm.living()
     lost = {event.client for event in swarm.events(ev.ClientLost)}
     assert not lost & set(living), f"clients that live were lost: {lost & set(living)}"
+    failed = {event.client for event in swarm.events(ev.ClientFailed)}
+    may_fail = {*swarm.faults.full_after, *swarm.faults.unwritable, *swarm.faults.absent}
+    assert failed <= may_fail, f"clients that could go on have failed: {failed - may_fail}"
     for rank in living:
+        if rank in failed:
+            continue
         reported = [event.file for event in swarm.events(ev.FileUnavailable, rank)]
         assert len(reported) == len(set(reported))
         for name in schedule.wanted(rank):
@@ -163,7 +174,7 @@ def check_ending(schedule: Schedule, swarm: VirtualSwarm) -> None:
             assert not (swarm.holds(rank, name) and name in reported), f"{name} is at {rank} yet reported"
             if can_be_had(schedule, swarm, name):
                 assert swarm.holds(rank, name), f"{name} is there, but {rank} does not have it"
-    lacking = any(swarm.events(ev.FileUnavailable, rank) for rank in living)
+    lacking = failed or any(swarm.events(ev.FileUnavailable, rank) for rank in living)
     assert swarm.tracker.exit_code in ((1,) if lacking else (0, 1) if swarm.faults.dead_at else (0,))
     assert not broken_rules(swarm.journal)
 
@@ -201,6 +212,4 @@ def check_stores(swarm: VirtualSwarm) -> None:
     for store in swarm.stores.values():
         for manifest in store.manifests:
             for index in store.bitfield(manifest.name) or Bitfield(0):
-                payload = store.read(manifest.name, index)
-                assert payload is not None
-                assert manifest.verifies(index, payload)
+                assert manifest.verifies(index, store.read(manifest.name, index))

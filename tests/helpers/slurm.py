@@ -77,8 +77,11 @@ class Cluster:
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="tt-slurm-"))
         self._processes: list[subprocess.Popen[bytes]] = []
-        #: What srun and its kin need to find this cluster.
+        #: What srun and its kin need to find this cluster, and a rank to find its MPI: mpirun would say it.
         self.environment = {"SLURM_CONF": str(self.folder / "slurm.conf")}
+        library = Path(sys.prefix) / "lib" / "libmpi.so.12"
+        if library.exists():
+            self.environment |= {"MPI4PY_LIBMPI": str(library)}
 
     def start(self) -> None:
         folder = self.folder
@@ -105,6 +108,15 @@ class Cluster:
             (folder / f"spool.c{at}").mkdir()
             self._run("slurmd", "-D", "-N", f"c{at}", "-f", folder / "slurm.conf")
         self._until(self._is_idle, "four idle nodes")
+
+    def launcher(self, ranks: int) -> list[str]:
+        """The words before Python's name that start so many ranks, on all nodes."""
+        return ["env", "-u", "MPI4PY_MPIABI", "srun", f"-N{min(NODES, ranks)}", f"-n{ranks}", "--mpi=pmi2"]
+
+    def cancel_all(self) -> None:
+        """Cancel every job, as its time limit does."""
+        words = [_found("scancel") or "", "--user=root"]
+        subprocess.run(words, timeout=20, check=True, env=os.environ | self.environment)
 
     def _is_idle(self) -> bool:
         words = [_found("sinfo") or "", "-h", "-t", "idle", "-o", "%D"]

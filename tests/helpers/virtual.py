@@ -6,19 +6,21 @@ what it made of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from random import Random
 
 from mpi_core.protocol import messages as msg
 from mpi_core.protocol.codec import decode, encode
+from mpi_core.protocol.errors import OutputError
 from mpi_core.protocol.events import Event, RunEnded, RunStarted, Stamped
 from mpi_core.protocol.manifest import Manifest
 from mpi_core.protocol.roles import TRACKER
-from mpi_core.protocol.units import Rank
+from mpi_core.protocol.units import Payload, Rank
 from mpi_core.sim.network import Link, LinkedNetwork, Network
 from mpi_core.sim.simulation import NEVER, Key, Simulation
+from mpi_core.swarm.bystander import Bystander
 from mpi_core.swarm.config import SwarmConfig
 from mpi_core.swarm.downloader import Downloader
 from mpi_core.swarm.machine import Effects, Halt, Machine, Send
@@ -26,6 +28,9 @@ from mpi_core.swarm.store import MemoryBacking, SegmentStore
 from mpi_core.swarm.tracker import Tracker
 from mpi_core.swarm.uploader import Uploader
 from tests.helpers.network import DrawnNetwork
+
+#: What a full disk says.
+FULL = "No space left on device"
 
 
 def declared(name: str, segments: int) -> Manifest:
@@ -56,10 +61,40 @@ class Faults:
     noticed_at: Mapping[int, float] = field(default_factory=dict)
     #: Whether a payload for a dead client leaves its sender all the same.
     dead_take_payloads: bool = True
+    #: Clients whose disks are full after so many files begun, segments written and files finished.
+    full_after: Mapping[int, int] = field(default_factory=dict)
+    #: Clients that can write nothing, as they know from the start; and those that take no part at all.
+    unwritable: Collection[int] = ()
+    absent: Collection[int] = ()
     #: Clients whose payloads are spoiled with this probability.
     corrupt: Mapping[int, float] = field(default_factory=dict)
     #: A sender learns that its payload has left after so many times the payload's own delay.
     sent_after: Callable[[Random], float] = lambda rng: rng.random() * 1.5
+
+
+class FullDisk(MemoryBacking):
+    """A disk on which there is room for so many files begun, segments written and files finished."""
+
+    def __init__(self, room: int) -> None:
+        super().__init__()
+        self._room = room
+
+    def _takes(self, name: str) -> None:
+        if not self._room:
+            raise OutputError(f"cannot write {name!r}: {FULL}")
+        self._room -= 1
+
+    def begin(self, manifest: Manifest) -> None:
+        self._takes(manifest.name)
+        super().begin(manifest)
+
+    def write(self, manifest: Manifest, index: int, payload: Payload) -> None:
+        self._takes(manifest.name)
+        super().write(manifest, index, payload)
+
+    def finish(self, manifest: Manifest) -> None:
+        self._takes(manifest.name)
+        super().finish(manifest)
 
 
 class Recorded:
@@ -138,13 +173,18 @@ class VirtualSwarm:
         self.tracker = Tracker(clients, self.config, Random(self.seed))
         machines: dict[Key, Machine] = {(TRACKER, "tracker"): self.tracker}
         for rank, plan in self.plans.items():
-            self.backings[rank] = MemoryBacking()
+            full_after = self.faults.full_after.get(rank)
+            self.backings[rank] = MemoryBacking() if full_after is None else FullDisk(full_after)
             store = self.stores[rank] = SegmentStore(self.backings[rank])
+            if rank in self.faults.absent:
+                machines[rank, "downloader"] = Bystander(rank, msg.Failed("no such root", serves=False))
+                continue
             for manifest in plan.owns:
                 store.add_owned(manifest)
             rng = Random(self.seed * 1000 + rank)
+            trouble = "no such folder" if rank in self.faults.unwritable else None
             machines[rank, "downloader"] = Downloader(
-                rank, clients, store, plan.wants, self.config, rng, patterns=plan.patterns
+                rank, clients, store, plan.wants, self.config, rng, plan.patterns, trouble=trouble
             )
             machines[rank, "uploader"] = Uploader(rank, clients, store, self.config)
         return machines

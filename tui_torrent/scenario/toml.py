@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mpi_core.protocol.errors import ScenarioError
+from mpi_core.protocol.errors import OwnTrouble, ScenarioError
 from mpi_core.protocol.patterns import pattern_problem
 from tui_torrent.scenario.plan import (
     QUOTED,
@@ -125,7 +125,7 @@ class TomlScenario(Scenario):
             root = os.path.join(folder, self._expanded(rank, client, "root", client.root))
         if not os.path.isdir(root):
             line = self._line(client.table, "root", client.root)
-            raise self._wrong(line, f"client {rank}: expected root to be a folder, found none at {root!r}")
+            raise self._lacking(line, f"client {rank}: expected root to be a folder, found none at {root!r}")
         if not client.share:
             return Found()
         # Imported here: only the ranks that share anything walk a disk.
@@ -135,7 +135,11 @@ class TomlScenario(Scenario):
             return all_shares(root, client.share, apart)
         except ShareError as error:
             line = self._line(client.table, "share", error.entry)
-            raise self._wrong(line, f"client {rank}: {error}") from None
+            raise self._lacking(line, f"client {rank}: {error}") from None
+
+    def _lacking(self, line: int | None, problem: str) -> OwnTrouble:
+        """What the table of one client names is not on that client's host."""
+        return OwnTrouble(str(self._wrong(line, problem)))
 
     def _parse(self, text: str) -> dict[str, Any]:
         if sys.version_info >= (3, 11):

@@ -31,20 +31,12 @@ TOLD_BY_TRACKER = frozenset(
         ev.AllCompleteReceived,
         ev.StopSent,
         ev.ClientLost,
+        ev.ClientFailed,
         ev.TrackerLoad,
     )
 )
 TOLD_BY_OBSERVER = frozenset((ev.RunStarted, ev.RunEnded))
-TOLD_BY_ANYONE = frozenset(
-    (
-        ev.RankPlaced,
-        ev.MessageSent,
-        ev.MessageReceived,
-        ev.RunAborted,
-        ev.NonsenseReceived,
-        ev.EventsDropped,
-    )
-)
+TOLD_BY_ANYONE = frozenset((ev.RankPlaced, ev.RunAborted, ev.NonsenseReceived, ev.EventsDropped))
 
 #: What each rule says where it holds; ``n`` is the number of events that were held against it.
 HELD = {
@@ -264,7 +256,7 @@ class Conformance:
             Debt(rule, breach)
             for rule, doubts in self._ledger.doubts.items()
             for client, breach in doubts.items()
-            if client not in self._tracker.lost
+            if client not in self._tracker.gone
         ]
 
     def _debts(self) -> list[Debt]:
@@ -290,7 +282,7 @@ class Conformance:
             debts.append(owed(Rule.STOP, tracker.after_stop, "the tracker goes on after its last STOP"))
         # In order of rank, not of arrival: which client is named must not hang on the interleaving.
         for rank, trace in sorted(self._clients.items()):
-            if not trace.blind and rank not in tracker.lost:
+            if not trace.blind and rank not in tracker.gone:
                 debts += self._owed_by(trace, end)
         return debts
 

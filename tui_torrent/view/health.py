@@ -76,7 +76,7 @@ def starving(view: SwarmView, now: float) -> Iterator[Remark]:
     hungry = []
     for client in _clients(view):
         last = client.detail.last_at
-        if client.state != "downloading" or client.lost or last is None:
+        if client.state != "downloading" or client.gone or last is None:
             continue
         usual = usual_gap(client) if client.received else others
         if now - last >= max(STARVING, UNUSUAL * usual):

@@ -129,7 +129,7 @@ def _rates(view: SwarmView, measured: bool) -> _Rates:
 
 def _took(view: SwarmView) -> float | None:
     """Seconds from the first download to the last, once all are done."""
-    ends = [client.finished_at for client in view.clients.values() if client.fetches and not client.lost]
+    ends = [client.finished_at for client in view.clients.values() if client.fetches and not client.gone]
     known = [end for end in ends if end is not None]
     if view.began is None or not known or len(known) < len(ends):
         return None
@@ -202,7 +202,7 @@ def forecast(view: SwarmView, now: float) -> Forecast | None:
     together lately had (who is done leaves its share to the others); each client's part of it, at the best
     that its downlink has taken; and what a single client holds, over its uplink.
     """
-    fetching = [client for _, client in sorted(view.clients.items()) if client.fetches and not client.lost]
+    fetching = [client for _, client in sorted(view.clients.items()) if client.fetches and not client.gone]
     still = [client for client in fetching if client.finished_at is None]
     began = view.began or 0.0
     if not still:

@@ -26,15 +26,15 @@ NAMED = 10
 MISSING: frozenset[Loss] = frozenset(("unreadable", "unmade"))
 
 
-def sentence(client: int, loss: Lost) -> str:
-    """``client 1 cannot share 'a' (Permission denied), 'b' (…) and 3 more``."""
+def sentence(who: str, loss: Lost) -> str:
+    """``client 1 on n0 cannot share 'a' (Permission denied), 'b' (…) and 3 more``."""
     named = [f"{name!r} ({why})" for name, why in loss.files[:NAMED]]
     rest = f" and {loss.count - len(named)} more" if loss.count > len(named) else ""
     names = ", ".join(named) + rest
     if loss.what == "untravelled":
-        return f"client {client} does not share what no swarm carries: {names}"
+        return f"{who} does not share what no swarm carries: {names}"
     if loss.what == "unreadable":
-        return f"client {client} cannot share {names}"
+        return f"{who} cannot share {names}"
     if loss.what == "unmade":
-        return f"client {client} cannot make {names}"
-    return f"client {client}: its file system refuses to keep all as it is: {names}"
+        return f"{who} cannot make {names}"
+    return f"{who}: its file system refuses to keep all as it is: {names}"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Literal
 
-from mpi_core.protocol.events import NotKept
+from mpi_core.protocol.events import Cause, FileUnavailable, NotKept
 from mpi_core.protocol.units import Rank
 from tui_torrent.view.client_detail import Detail
 from tui_torrent.view.rates import Rate
@@ -50,6 +50,10 @@ class ClientView:
     lost: bool = False
     #: Why it was given up.
     lost_reason: str = ""
+    #: Why it fetches nothing more, as it has told the tracker; it serves on.
+    failed: str | None = None
+    #: It has sent INIT.
+    initialised: bool = False
     hashed_bytes: int = 0
     share_bytes: int = 0
     owned: dict[str, int] = field(default_factory=dict)
@@ -58,6 +62,8 @@ class ClientView:
     held: dict[str, bytearray] = field(default_factory=dict)
     completed: dict[str, float] = field(default_factory=dict)
     unavailable: dict[str, str] = field(default_factory=dict)
+    #: Those of them that are some clients' trouble → whose.
+    blamed: dict[str, tuple[Cause, ...]] = field(default_factory=dict)
     #: What of its share or of its results is not as it should be.
     not_kept: list[NotKept] = field(default_factory=list)
     #: The wanted files that it has not owned from the start, each once: what it has to fetch.
@@ -97,6 +103,16 @@ class ClientView:
     #: Whence its segments came, its requests in flight, its waits.
     detail: Detail = field(default_factory=Detail)
 
+    def cannot_have(self, event: FileUnavailable) -> None:
+        self.unavailable[event.file] = event.reason
+        if event.causes:
+            self.blamed[event.file] = event.causes
+
+    @property
+    def gone(self) -> bool:
+        """Whether it fetches nothing more, for its own trouble."""
+        return self.lost or self.failed is not None
+
     @property
     def seed(self) -> bool:
         """Whether it brings files and has nothing to fetch."""
@@ -121,7 +137,7 @@ class ClientView:
 
     def doing(self, now: float) -> Doing:
         """What it does at ``now``, in seconds of the run."""
-        if self.lost:
+        if self.gone:
             return "lost"
         if self.state == "stopped":
             return "done"

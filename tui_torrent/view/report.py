@@ -17,9 +17,10 @@ from tui_torrent.view.health import verdicts
 from tui_torrent.view.hosts import split
 from tui_torrent.view.job import JobReport, job, rounded
 from tui_torrent.view.ledger import Finding, Rule
-from tui_torrent.view.losses import MISSING, sentence
+from tui_torrent.view.losses import MISSING
+from tui_torrent.view.problems import causes, why_missing
 from tui_torrent.view.swarm_view import ClientView, SwarmView
-from tui_torrent.view.words import counted, who
+from tui_torrent.view.words import counted
 
 SCHEMA = "tui_torrent.report/2"
 
@@ -83,6 +84,8 @@ class ClientReport(msgspec.Struct, frozen=True):
     expired: int
     #: Why the tracker gave the client up, where it did.
     lost: str | None
+    #: Why it fetched nothing more, where its own disk or its plan failed.
+    failed: str | None
     #: Where it ran; None where that was not told.
     host: str | None
     #: What of its share, or of its results, is not as it should be.
@@ -179,7 +182,7 @@ def build(view: SwarmView, findings: Sequence[Finding], *, traffic: bool = True)
         events=view.events,
         events_dropped=view.dropped,
         hosts=HostTraffic(*hosts) if hosts is not None else None,
-        remarks=verdicts(view),
+        remarks=[*verdicts(view), *causes(clients)],
         job=job(view),
     )
 
@@ -204,14 +207,18 @@ def to_mapping(report: Report) -> dict[str, Any]:
 
 
 def exit_code(report: Report) -> int:
-    """0 all is there; 1 something wanted could not be had; 2 bad input; 3 an internal failure; 128 and the
-    number of the signal that interrupted it."""
+    """0 all is there; 1 something wanted could not be had; 2 bad input, or nobody got anything because
+    clients failed; 3 an internal failure; 128 and the number of the signal that interrupted it."""
     aborted = report.aborted
     if report.outcome == "interrupted":
         return aborted.code if aborted is not None else INTERRUPTED
     if report.outcome == "failed":
         return 2 if aborted is not None and aborted.code == 2 else FAILURE
-    return 0 if report.outcome == "complete" else 1
+    if report.outcome == "complete":
+        return 0
+    failed = any(client.failed is not None for client in report.clients)
+    anything = any(file.complete for client in report.clients for file in client.files)
+    return 2 if failed and not anything else 1
 
 
 def is_interruption(code: int) -> bool:
@@ -222,30 +229,6 @@ def is_interruption(code: int) -> bool:
 def broken(findings: Iterable[Finding]) -> list[Finding]:
     """The findings that a rule of the protocol was broken."""
     return [f for f in findings if f.holds is False and f.rule != NOT_OF_THE_PROTOCOL]
-
-
-def problems(report: Report) -> list[str]:
-    """What a person must be told of this run, a sentence each; nothing where all went well."""
-    sentences = []
-    for client in report.clients:
-        if client.lost is not None:
-            sentences.append(f"client {client.rank} was lost: {client.lost}")
-        for loss in client.not_kept:
-            sentences.append(sentence(client.rank, loss))
-        for file in client.files:
-            which = f"client {client.rank}: {file.name!r}"
-            if file.unavailable is not None:
-                sentences.append(f"{which} unavailable: {file.unavailable}")
-            elif not file.complete:
-                segments = counted(file.segments, "segment")
-                sentences.append(f"{which} incomplete: {file.verified} of {segments}")
-    if report.aborted is not None:
-        sentences.append(f"aborted by {who(report.aborted.culprit)}: {report.aborted.reason}")
-    if report.events_dropped:
-        events = counted(report.events_dropped, "event")
-        sentences.append(f"{events} got lost on the way here: the numbers may be too small by that")
-    sentences += [f"broken rule: {f.rule}. {f.detail}" for f in report.conformance if f.holds is False]
-    return sentences
 
 
 def tally(findings: Sequence[Finding]) -> str:
@@ -293,6 +276,7 @@ def _client(view: SwarmView, client: ClientView) -> ClientReport:
         bytes_duplicate=client.duplicate_bytes,
         expired=client.expired,
         lost=(client.lost_reason or "no reason was told") if client.lost else None,
+        failed=client.failed,
         host=view.hosts.get(client.rank),
         not_kept=[LossReport(loss.what, list(loss.files), loss.count) for loss in client.not_kept],
     )
@@ -328,7 +312,7 @@ def _file(view: SwarmView, client: ClientView, name: str) -> FileReport:
         # Counted as bits, which is a hundred times quicker than counting the bytes.
         verified=int.from_bytes(held, "little").bit_count() if held is not None else 0,
         complete=name in client.completed,
-        unavailable=client.unavailable.get(name),
+        unavailable=why_missing(view, client, name),
     )
 
 
@@ -346,7 +330,8 @@ def _outcome(view: SwarmView, clients: list[ClientReport], findings: Sequence[Fi
     )
     missing |= any(loss.what in MISSING for client in clients for loss in client.not_kept)
     lost = any(client.lost is not None and client.finished_at_s is None for client in clients)
-    return "incomplete" if view.outcome == "incomplete" or missing or lost else "complete"
+    failed = any(client.failed is not None for client in clients)
+    return "incomplete" if view.outcome == "incomplete" or missing or lost or failed else "complete"
 
 
 def fairness(view: SwarmView) -> Fairness:

@@ -52,7 +52,7 @@ def misses_only(view: SwarmView, client: ClientView, held: Counter[str]) -> int:
 
 def _open_files(client: ClientView) -> list[str]:
     """The files that it fetches and does not have whole."""
-    if client.lost or client.finished_at is not None:
+    if client.gone or client.finished_at is not None:
         return []
     return [
         name for name in client.fetches if name not in client.completed and name not in client.unavailable

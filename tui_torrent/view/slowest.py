@@ -48,7 +48,7 @@ def waits(client: ClientView) -> list[Wait]:
 
 def slowest(view: SwarmView) -> list[str]:
     """Who was done last (or lags behind most) and why; nothing where several are alike."""
-    fetching = [client for _, client in sorted(view.clients.items()) if client.to_fetch and not client.lost]
+    fetching = [client for _, client in sorted(view.clients.items()) if client.to_fetch and not client.gone]
     if len(fetching) < 2:
         return []
     if any(client.finished_at is None for client in fetching):

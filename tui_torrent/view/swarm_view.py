@@ -196,6 +196,11 @@ def _client_lost(view: SwarmView, rank: Rank, t: float, event: ev.ClientLost) ->
     client.lost, client.lost_reason = True, event.reason
 
 
+def _client_failed(view: SwarmView, rank: Rank, t: float, event: ev.ClientFailed) -> None:
+    view.client(event.client).failed = event.reason
+    view.tracker_did("FAILED", t)
+
+
 def _tracker_load(view: SwarmView, rank: Rank, t: float, event: ev.TrackerLoad) -> None:
     view.load.add(event)
 
@@ -216,7 +221,7 @@ def _not_kept(view: SwarmView, rank: Rank, t: float, event: ev.NotKept) -> None:
 
 def _init_sent(view: SwarmView, rank: Rank, t: float, event: ev.InitSent) -> None:
     client = view.client(rank)
-    client.state = "ready"
+    client.state, client.initialised = "ready", True
     _own(view, client, event.owned)
 
 
@@ -317,10 +322,6 @@ def _file_completed(view: SwarmView, rank: Rank, t: float, event: ev.FileComplet
     view.client(rank).completed[event.file] = t
 
 
-def _file_unavailable(view: SwarmView, rank: Rank, t: float, event: ev.FileUnavailable) -> None:
-    view.client(rank).unavailable[event.file] = event.reason
-
-
 def _all_completed(view: SwarmView, rank: Rank, t: float, event: ev.AllCompleted) -> None:
     client = view.client(rank)
     client.state = "serving"
@@ -374,6 +375,7 @@ _HANDLERS: dict[type[Event], Callable[..., None]] = {
     ev.AllCompleteReceived: _tracker_did("ALL_COMPLETE"),
     ev.StopSent: _tracker_did("STOP"),
     ev.ClientLost: _client_lost,
+    ev.ClientFailed: _client_failed,
     ev.TrackerLoad: _tracker_load,
     ev.RankPlaced: _rank_placed,
     ev.ShareHashed: _share_hashed,
@@ -388,7 +390,7 @@ _HANDLERS: dict[type[Event], Callable[..., None]] = {
     ev.RequestExpired: _request_expired,
     ev.SourceAvoided: _source_avoided,
     ev.FileCompleted: _file_completed,
-    ev.FileUnavailable: _file_unavailable,
+    ev.FileUnavailable: lambda view, rank, t, event: view.client(rank).cannot_have(event),
     ev.AllCompleted: _all_completed,
     ev.Stopped: _stopped,
     ev.SegmentSent: _segment_sent,

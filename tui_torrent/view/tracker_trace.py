@@ -86,6 +86,8 @@ class TrackerTrace:
         #: Events of the tracker are missing: nothing that follows is judged.
         self.blind = False
         self.lost: set[int] = set()
+        #: Those, and the ones that have told that they fetch nothing more.
+        self.gone: set[int] = set()
         self.inits: set[int] = set()
         self.acks: set[int] = set()
         #: Client → where its FILE_COMPLETEs came in, by file.
@@ -99,10 +101,12 @@ class TrackerTrace:
     def see(self, spot: Spot, event: Event) -> None:
         if isinstance(event, ev.ClientLost):
             self.lost.add(event.client)
+        if isinstance(event, (ev.ClientLost, ev.ClientFailed)):
+            self.gone.add(event.client)
         if isinstance(event, ev.FileRegistered):
             self._catalog.register(spot, event)
         # What it did until then is summed up after its last STOP.
-        if self.blind or isinstance(event, (ev.ClientLost, ev.TrackerLoad)):
+        if self.blind or isinstance(event, (ev.ClientLost, ev.ClientFailed, ev.TrackerLoad)):
             return
         if self.stops and self.after_stop is None and getattr(event, "client", None) not in self.lost:
             self.after_stop = spot
@@ -112,10 +116,10 @@ class TrackerTrace:
             handler(self, spot, event, client)
 
     def unheard(self, heard: set[int]) -> int | None:
-        """The first client that is neither in ``heard`` nor lost."""
+        """The first client that is neither in ``heard`` nor gone."""
         # Rank by rank, so that an absurd header costs no more than the events that follow it.
         rank = 1
-        while rank in heard or rank in self.lost:
+        while rank in heard or rank in self.gone:
             rank += 1
         return rank if rank <= self._header.clients else None
 

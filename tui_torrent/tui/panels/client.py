@@ -188,8 +188,8 @@ def _head(view: SwarmView, client: ClientView, now: float, width: int) -> list[L
     if client.to_fetch:
         figures.append(Span(f"{percent(client.share_done)}%", "strong"))
         figures.append(Span(f"{client.received}/{client.to_fetch}", "text"))
-    if client.lost and client.lost_reason:
-        figures.append(Span(clean(client.lost_reason), "trouble"))
+    if client.gone and (why := client.failed or client.lost_reason):
+        figures.append(Span(clean(why), "trouble"))
     last = forecast(view, now) if client.finished_at is None else None
     eta = eta_text(client, now, last.at if last is not None else inf)
     if eta != "–":

@@ -24,6 +24,7 @@ from tui_torrent.tui.panels.lines import (
 from tui_torrent.tui.panels.text import definition, wrapped
 from tui_torrent.view.ledger import Finding
 from tui_torrent.view.losses import MISSING, sentence
+from tui_torrent.view.problems import causes, failures, named
 from tui_torrent.view.report import ClientReport, Report, tally
 from tui_torrent.view.swarm_view import SwarmView
 from tui_torrent.view.words import counted
@@ -68,14 +69,18 @@ def report_lines(
     if cut_off:
         mark, style, text = "✗", "trouble", f"No more events come, and the run had not ended. {_so_far(view)}"
     lines += wrapped(f"{mark} {text}", width, 1, style)
-    losses = [(client.rank, loss) for client in report.clients for loss in client.not_kept]
-    not_there = [sentence(rank, loss) for rank, loss in losses if loss.what in MISSING]
+    losses = [
+        (named(client.rank, client.host), loss) for client in report.clients for loss in client.not_kept
+    ]
+    not_there = [sentence(who, loss) for who, loss in losses if loss.what in MISSING]
     wrong = [*_lost(report), *not_there, *_missing(report, so_far)]
     if wrong:
         lines += [EMPTY, rule("what went wrong", "", width)]
         for text in wrong:
             lines += definition("✗", "trouble", text, 1, width)
-    remarks = [*report.remarks, *(sentence(rank, loss) for rank, loss in losses if loss.what not in MISSING)]
+    told_above = causes(report.clients)
+    remarks = [remark for remark in report.remarks if remark not in told_above]
+    remarks += [sentence(who, loss) for who, loss in losses if loss.what not in MISSING]
     if remarks:
         lines += [EMPTY, rule("the slowest, and what else stands out", "", width)]
         for text in remarks:
@@ -144,7 +149,7 @@ def _table(report: Report, view: SwarmView, width: int, so_far: bool) -> list[Li
 def _cells(client: ClientReport, so_far: bool, owner: bool) -> dict[str, tuple[str, str]]:
     """Text and style of each column."""
     whole = all(file.complete for file in client.files)
-    if client.lost is not None:
+    if client.lost is not None or client.failed is not None:
         finished = ("lost", "trouble")
     elif client.finished_at_s is not None and whole:
         finished = (f"at {time_text(client.finished_at_s)}" if client.files else "–", "done")
@@ -204,15 +209,13 @@ def _balance(report: Report, view: SwarmView, width: int) -> list[Line]:
 
 
 def _lost(report: Report) -> list[str]:
-    lost = [client for client in report.clients if client.lost is not None]
-    texts = [f"client {client.rank} was lost: {clean(client.lost or '')}" for client in lost[:_NAMES]]
-    return texts + ([f"and {len(lost) - _NAMES} more clients"] if len(lost) > _NAMES else [])
+    return [clean(line) for line in failures(report.clients)]
 
 
 def _missing(report: Report, so_far: bool) -> list[str]:
     found: dict[tuple[str, str], list[int]] = {}
     for client in report.clients:
-        for file in client.files:
+        for file in client.files if client.failed is None else ():
             if file.unavailable is not None:
                 found.setdefault((file.name, file.unavailable), []).append(client.rank)
             elif not file.complete and not so_far:

@@ -140,7 +140,7 @@ def heading(layout: Layout, axis: Axis, sort: str = "rank", reverse: bool = Fals
 
 
 def state_of(client: ClientView, now: float) -> str:
-    if client.lost:
+    if client.gone:
         return "lost"
     if client.state == "downloading" and not client.down_rate.at(now):
         return "waiting"
@@ -159,7 +159,7 @@ def eta_text(client: ClientView, now: float, last: float) -> str:
     """
     if client.finished_at is not None:
         return f"at {time_text(client.finished_at)}"
-    seconds = None if client.lost else seconds_left(client, now)
+    seconds = None if client.gone else seconds_left(client, now)
     if seconds is None or seconds == inf:
         return "–"
     seconds = min(seconds, last - now)
