@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 
-from tests.helpers.mpirun import REPOSITORY, mpirun, needs_mpirun
+from tests.helpers.mpirun import HOST, REPOSITORY, mpirun, needs_mpirun
 from tests.helpers.trees import Tree, grow, wrong_files
 
 pytestmark = [pytest.mark.mpirun, needs_mpirun, pytest.mark.timeout(60)]
@@ -77,6 +77,8 @@ def test_what_cannot_be_had_is_told_to_every_rank_and_the_program_goes_on(tmp_pa
             2,
             "expected a folder, found a file",
         ],
+        "dict(root='all', share='**/*', want='model.bin', out='mine') if rank == 1 else "
+        "dict(want='*', out='all/model.bin') if rank else {}": [1, f"client 2 on {HOST}: "],
         "{} if rank == 1 else None": [2, "expected at least 2 ranks, found 1"],
     }
     by_rank = told(tmp_path, 3, *cases)
