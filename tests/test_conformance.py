@@ -236,7 +236,7 @@ def test_a_journal_needs_its_header() -> None:
 def test_a_journal_of_another_version() -> None:
     told = lawful()
     alter(told, (0, 0), version=99)
-    assert detail(journal(told), Rule.JOURNAL).endswith("the journal's version is 99, not 1 to 2.")
+    assert detail(journal(told), Rule.JOURNAL).endswith("the journal's version is 99, not 1 to 3.")
 
 
 def test_nothing_comes_after_the_outcome() -> None:

@@ -24,7 +24,7 @@ from tui_torrent.view.conformance import Rule
 
 EVENTS = journal(lawful())
 
-FIRST = "run.jsonl:1: expected a journal's first line, RunStarted of version 1 to 2, found "
+FIRST = "run.jsonl:1: expected a journal's first line, RunStarted of version 1 to 3, found "
 
 
 def written(folder: Path, content: bytes) -> Path:

@@ -96,7 +96,8 @@ def test_a_metered_driver_tells_each_message_once_the_last_one_included() -> Non
     inbox, client = Inbox(network.endpoint(Rank(0), "tracker")), network.endpoint(Rank(1), "downloader")
     for _ in range(50):
         client.send(Rank(0), msg.Alive())
-    driver = Driver(Rank(0), Quiet(50), inbox, Clock(), told.append, meter=Meter(inbox, told.append))
+    meter = Meter(inbox, told.append)
+    driver = Driver(Rank(0), Quiet(50), inbox, Clock(), lambda event, at: told.append(event), meter=meter)
     thread = threading.Thread(target=driver.run, daemon=True)
     thread.start()
     thread.join(20)

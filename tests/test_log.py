@@ -65,6 +65,7 @@ STORED = at(17)
 REQUEST = at(17, ev.SegmentRequested(Rank(5), "base.bin", SegmentIndex(17)))
 INIT = at(0, ev.InitSent((ev.OwnedFile("base.bin", 3), ev.OwnedFile("x/y.txt", 3))))
 REJECT = at(0, ev.RequestRejected(Rank(5), "base.bin", SegmentIndex(4), "busy"))
+ANNOUNCED = at(0, ev.MessageSent("ANNOUNCE", Rank(5), (("x", "1-4,9"), ("y", "20"))))
 SERVED = at(0, ev.SwarmServed(Rank(7), 1, 1, 4), rank=0)
 
 
@@ -103,8 +104,28 @@ def test_words_and_fields(text: str, taken: list[Stamped]) -> None:
 @settings(max_examples=60)
 @given(st.text())
 def test_nothing_that_can_be_typed_is_an_error(text: str) -> None:
-    for stamped in (STORED, REQUEST, INIT, SERVED):
+    for stamped in (STORED, REQUEST, INIT, SERVED, ANNOUNCED):
         parse(text).match(stamped)
+
+
+@pytest.mark.parametrize(
+    ("text", "taken"),
+    [
+        ("announce from:3 to:5", True),
+        ("to:3", False),
+        ("seg:4", True),
+        ("seg:9", True),
+        ("seg:10-12", False),
+        ("seg:8-12", True),
+        ("seg:5-", True),
+        ("seg:21-", False),
+        ("seg:20", True),
+        ("file:y", True),
+        ("file:z", False),
+    ],
+)
+def test_messages_of_many_segments_are_found_by_each(text: str, taken: bool) -> None:
+    assert parse(text).match(ANNOUNCED) == taken
 
 
 def test_what_has_no_sentence_is_not_in_the_log() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from mpi_core.protocol import events as ev
 from mpi_core.protocol.events import AnyEvent, Stamped
 from mpi_core.protocol.units import Rank, SegmentIndex
@@ -45,11 +47,33 @@ def test_a_stop_says_why() -> None:
     ]
 
 
-def test_what_was_taken_back_is_no_trouble() -> None:
+def test_what_was_taken_back_or_came_twice_is_told_and_is_no_trouble() -> None:
     cancelled = ev.RequestRejected(Rank(5), "demo.bin", SegmentIndex(1), "cancelled")
-    assert sentence(Rank(3), cancelled) is None
     duplicate = ev.SegmentDropped(Rank(5), "demo.bin", SegmentIndex(1), 10, "duplicate")
-    assert sentence(Rank(3), duplicate) is None
+    told = [sentence(Rank(3), event) for event in (cancelled, duplicate)]
+    assert [(one.tag, one.text, one.kind) for one in told if one] == [
+        ("REJECT", "client 3 ← client 5  demo.bin #1: cancelled", "segment"),
+        ("SEND_SEGMENT", "client 3 ← client 5  demo.bin #1: duplicate", "segment"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("message", "segments", "text"),
+    [
+        ("ANNOUNCE", (("demo.bin", "0-3,7"),), "client 3 → client 5  has got demo.bin #0-3,7"),
+        ("BITFIELD", (("a", "0-9"), ("b", "")), "client 3 → client 5  holds a #0-9"),
+        ("BITFIELD", (("b", ""),), "client 3 → client 5  holds nothing"),
+        ("CANCEL", (("a", "4"),), "client 3 → client 5  no longer needs a #4"),
+        ("PENDING", (("a", "1,4"), ("b", "2")), "client 3 → client 5  has yet to send a #1,4; b #2"),
+    ],
+)
+def test_messages_without_an_event_of_their_own_are_told_by_who_sends_them(
+    message: ev.MessageName, segments: tuple[tuple[str, str], ...], text: str
+) -> None:
+    told = sentence(Rank(3), ev.MessageSent(message, Rank(5), segments))
+    assert told is not None
+    assert (told.tag, told.text) == (message, text)
+    assert sentence(Rank(5), ev.MessageReceived(message, Rank(3))) is None
 
 
 def test_what_comes_often_shares_a_line() -> None:

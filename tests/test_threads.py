@@ -160,7 +160,11 @@ class Scene:
         self.told: list[ev.Event] = []
         self.tracker: LocalEndpoint = self.network.endpoint(Rank(0), "tracker")
         endpoint = self.network.endpoint(Rank(2), "downloader")
-        self.driver = Driver(Rank(2), machine, endpoint, Clock(), self.told.append)
+        self.driver = Driver(Rank(2), machine, endpoint, Clock(), self._tell)
+
+    def _tell(self, event: ev.Event, at: float) -> None:
+        assert at >= 0.0
+        self.told.append(event)
 
     def run(self, *messages: msg.Message) -> None:
         for message in messages:

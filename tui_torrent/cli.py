@@ -26,6 +26,7 @@ from tui_torrent.words import (
     UsageError,
     Version,
     add_choices_of_the_swarm,
+    add_journal_level,
     given,
     path,
     positive,
@@ -77,6 +78,7 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="write every status event as JSON Lines; *.zst: compressed",
     )
+    add_journal_level(parser, Options.journal_level, "all for a declared scenario, else basic")
     add(
         "--strategy",
         choices=("swarm", "classic"),

@@ -30,6 +30,7 @@ from mpi_core.runtime.reporter import Reporter
 from mpi_core.swarm.bystander import Bystander
 from mpi_core.swarm.downloader import Downloader
 from mpi_core.swarm.machine import Machine
+from mpi_core.swarm.overheard import Overheard
 from mpi_core.swarm.store import SegmentStore
 from mpi_core.swarm.uploader import Uploader
 from tui_torrent.config import Options
@@ -56,16 +57,15 @@ def run_client(
         _load(scenario, world.rank, options.digest)
     # Looked at before the ranks meet: from then on, any of them may make it.
     made = missing_folders(str(options.out)) if options.out else []
-    world.meet()
-    clock.start()
-    reporter.tell(ev.RankPlaced(world.host))
+    clock.start(world.meet())
+    reporter.tell(ev.RankPlaced(world.host, world.clock.error))
     backing: RealFiles | DeclaredFiles | None = None
     try:
         machines: dict[str, Machine]
         try:
             if problem or scenario is None:
                 raise ScenarioError(problem or "no scenario")
-            shares = _Shares(downloads, clock, reporter)
+            shares = _Shares(downloads, clock, reporter, options.tells_every_message(scenario.declared))
             plan = shares.found(scenario, world.rank, options.out or scenario.default_out)
             outputs = {"--report": options.report, "--journal": options.journal}
             refuse_inputs(outputs, (share.path for share in plan.shares))
@@ -83,7 +83,8 @@ def run_client(
             machines = {"download": Bystander(Rank(world.rank), Abort(2, str(error)))}
         except HashingStopped:
             machines = {}
-        crew = _crew(world, machines, downloads, uploads, clock, reporter)
+        overheard = scenario is not None and options.tells_every_message(scenario.declared)
+        crew = _crew(world, machines, downloads, uploads, clock, reporter, overheard)
         with crew:
             crew.report(reporter, tell)
     finally:
@@ -113,10 +114,18 @@ def _crew(
     uploads: MpiEndpoint,
     clock: Clock,
     reporter: Reporter,
+    overheard: bool,
 ) -> Crew:
     endpoints = {"download": downloads, "upload": uploads}
     drivers = {
-        name: Driver(world.rank, machine, endpoints[name], clock, reporter.tell)
+        name: Driver(
+            world.rank,
+            machine,
+            endpoints[name],
+            clock,
+            reporter.tell,
+            overheard=Overheard() if overheard else None,
+        )
         for name, machine in machines.items()
     }
 
@@ -197,8 +206,11 @@ class _Shares:
     """Finds and hashes a client's shares, and tells that it lives and how far it is. Raises HashingStopped
     where the run was aborted meanwhile."""
 
-    def __init__(self, endpoint: MpiEndpoint, clock: Clock, reporter: Reporter) -> None:
+    def __init__(
+        self, endpoint: MpiEndpoint, clock: Clock, reporter: Reporter, every_message: bool = False
+    ) -> None:
         self._endpoint = endpoint
+        self._every_message = every_message
         self._clock = clock
         self._reporter = reporter
         self._total = self._done = 0
@@ -271,4 +283,6 @@ class _Shares:
         now = self._clock.now()
         if now >= self._alive_at + ALIVE_TOLD:
             self._alive_at = now
+            if self._every_message:
+                self._reporter.tell(ev.MessageSent("ALIVE", TRACKER), now)
             self._endpoint.send(TRACKER, Alive())

@@ -12,6 +12,7 @@ from tui_torrent.words import (
     PROGRAM,
     Parser,
     add_choices_of_the_swarm,
+    add_journal_level,
     given,
     path,
     port,
@@ -157,6 +158,7 @@ def build_simulate_parser() -> argparse.ArgumentParser:
     add_choices_of_the_swarm(parser)
     add("--json", action="store_true", help="print the report as one JSON object")
     add("--journal", type=path, metavar="FILE", help="write every event, to be checked and replayed")
+    add_journal_level(parser, default.journal_level, "basic")
     add("--plot", type=path, metavar="FILE", help="draw the completion curves, as SVG")
     add("--interpreted", action="store_true", help="never compile the machines, however long they will run")
     return parser

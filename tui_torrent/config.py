@@ -9,6 +9,9 @@ from typing import Literal
 from mpi_core.protocol.errors import ScenarioError
 from mpi_core.swarm.config import Strategy, SwarmConfig
 
+#: Which events there are: those of the protocol's steps and of what the swarm shares, or of all messages.
+JournalLevel = Literal["basic", "all"]
+
 
 @dataclass(frozen=True)
 class Options:
@@ -22,6 +25,8 @@ class Options:
     json: bool = False
     report: Path | None = None
     journal: Path | None = None
+    #: None: all messages of a declared scenario, where somebody wants its events.
+    journal_level: JournalLevel | None = None
     seed: int = 0
     strategy: Strategy = SwarmConfig.strategy
     #: None: as many requests as the links need.
@@ -39,6 +44,12 @@ class Options:
     ascii: bool = False
     #: Let viewers attach: at a Unix socket, or at TCP on loopback.
     serve: Literal["unix", "tcp"] | None = None
+
+    def tells_every_message(self, declared: bool) -> bool:
+        """Whether every message of the run gets its events: in a declared scenario there is time for that."""
+        if self.journal_level is None:
+            return declared and bool(self.journal or self.monitor or self.serve)
+        return self.journal_level == "all"
 
     def swarm_config(self, scenario_rate: float | None) -> SwarmConfig:
         """The machines' configuration; patience grows with the request timeout."""
@@ -99,6 +110,7 @@ class SimulateOptions:
     seed: int = 0
     json: bool = False
     journal: Path | None = None
+    journal_level: JournalLevel = "basic"
     plot: Path | None = None
     #: Run the machines as Python however long it takes.
     interpreted: bool = False

@@ -1,14 +1,17 @@
 """From the source to the sinks: every rank's events, into recorders, the checker, the view and the tail.
 
-The observer's rank has one. ``poll`` takes what has come and never blocks. A rank's last message is an
-empty batch; when all have sent it the run is over: the outcome is decided, told as the last event, and
-the journal closed.
+The observer's rank has one. ``poll`` takes what has come and never blocks. Events are held back for a moment,
+so that those of all ranks can be put into one order, in which nothing is received before it was sent: that is
+the order of the journal, the log and the tail. A rank's last message is an empty batch; when all have sent it
+the run is over: the outcome is decided, told as the last event, and the journal closed.
 """
 
 from __future__ import annotations
 
 import queue
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence, Set
+from math import inf
 from typing import Protocol
 
 from mpi_core.protocol.codec import decode_batch
@@ -18,7 +21,8 @@ from mpi_core.protocol.roles import TRACKER
 from mpi_core.protocol.units import Rank
 from mpi_core.runtime.awake import Awake
 from mpi_core.runtime.clock import Clock
-from mpi_core.runtime.reporter import Reporter
+from mpi_core.runtime.reporter import BATCH_INTERVAL, Reporter
+from tui_torrent.view.causal import CausalMerge, Entry
 from tui_torrent.view.conformance import Conformance
 from tui_torrent.view.ledger import Finding
 from tui_torrent.view.report import FAILURE, Report, broken, build, is_interruption
@@ -29,6 +33,8 @@ from tui_torrent.view.swarm_view import SwarmView
 LAST_WORDS = 15.0
 #: … those of clients that were given up so long.
 LAST_WORDS_OF_THE_LOST = 1.0
+#: An event is held back until it is so many seconds old: by then the others of its time have come.
+HELD_BACK = 2 * BATCH_INTERVAL
 
 
 class Recorder(Protocol):
@@ -58,6 +64,10 @@ class Feed:
         self._own = own
         self._speaking = set(others)
         self._own_speaks = own_speaks
+        #: Events held back, by rank, and how many have come.
+        self._held: dict[Rank, deque[Entry]] = {}
+        self._count = 0
+        self._merge = CausalMerge(self._pull, (*self._speaking, own.rank))
         #: Whether some rank's machine has ended: then the others' do so too.
         self._ending = False
         self._recorders = recorders
@@ -75,8 +85,10 @@ class Feed:
         self.report: Report | None = None
         #: Called once, when the run is over and the report is made.
         self.on_over: Callable[[Report], None] = lambda report: None
-        own.tell(header)
-        self._fold(own.take())
+        # It is told before the ranks' clocks are set to 0 together.
+        own.tell(header, 0.0)
+        self._hold(own.take())
+        self._release(0.0)
 
     @property
     def now(self) -> float:
@@ -107,15 +119,19 @@ class Feed:
         if self.over:
             return
         own_spoke = self._own_speaks
-        self._own.drain(self._fold)
+        self._own.drain(self._hold)
+        if not own_spoke:
+            self._merge.end(self._own.rank)
         while not self._inbox.empty():
             sender, buffer = self._inbox.get_nowait()
             self._heard_at = self._awake.now()
             if buffer:
-                self._fold(decode_batch(buffer))
+                self._hold(decode_batch(buffer))
             else:
                 self._speaking.discard(sender)
+                self._merge.end(sender)
                 self._ending = True
+        self._release(self._clock.now() - HELD_BACK)
         silent = self._awake.now() - self._heard_at
         patience = LAST_WORDS_OF_THE_LOST if all(map(self._is_lost, self._speaking)) else LAST_WORDS
         if not own_spoke and (not self._speaking or (self._ending and silent > patience)):
@@ -132,7 +148,24 @@ class Feed:
             self._own.tell(RunAborted(culprit, code, reason))
             self._end()
 
-    def _fold(self, batch: list[Stamped]) -> None:
+    def _pull(self, rank: Rank) -> Entry | None:
+        held = self._held.get(rank)
+        return held.popleft() if held else None
+
+    def _hold(self, batch: list[Stamped]) -> None:
+        """Take events of one rank in."""
+        if batch:
+            rank = batch[0].rank
+            held = self._held.setdefault(rank, deque())
+            held.extend(Entry(stamped.t, self._count + place, stamped) for place, stamped in enumerate(batch))
+            self._count += len(batch)
+            self._merge.offer(rank)
+
+    def _release(self, horizon: float = inf) -> None:
+        """Fold the events up to that time whose turn it is."""
+        batch = [entry.stamped for entry in self._merge.release(horizon)]
+        if not batch:
+            return
         for recorder in self._recorders:
             recorder.append(batch)
         for stamped in batch:
@@ -141,9 +174,11 @@ class Feed:
             self.tail.add(stamped)
 
     def _end(self) -> None:
-        self._own.drain(self._fold)
-        self._own.tell(RunEnded(self._outcome()))
-        self._own.drain(self._fold)
+        self._own.drain(self._hold)
+        self._release()
+        self._own.tell(RunEnded(self._outcome()), max(self._clock.now(), self.view.t))
+        self._own.drain(self._hold)
+        self._release()
         for recorder in self._recorders:
             recorder.close()
         self.verdict = self._checker.result()

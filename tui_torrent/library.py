@@ -17,7 +17,7 @@ from mpi_core.protocol.patterns import pattern_problem
 from mpi_core.protocol.roles import TRACKER, Roles
 from mpi_core.swarm.config import Strategy, SwarmConfig
 from tui_torrent.client import run_client
-from tui_torrent.config import Options
+from tui_torrent.config import JournalLevel, Options
 from tui_torrent.launch import AGREEMENT
 from tui_torrent.scenario.plan import ClientPlan, Scenario, expanded
 from tui_torrent.tracker import run_tracker
@@ -88,6 +88,7 @@ def distribute(
     seed: int = 0,
     report: Name | None = None,
     journal: Name | None = None,
+    journal_level: JournalLevel = "basic",
     serve: Literal["unix", "tcp"] | None = None,
 ) -> Report | None:
     """Let every rank of ``comm`` have what it wants of what any of them shares, below its folder ``out``.
@@ -120,6 +121,7 @@ def distribute(
         seed=seed,
         report=None if report is None else Path(report),
         journal=None if journal is None else Path(journal),
+        journal_level=journal_level,
         serve=serve,
         out=Path(),
     )
@@ -166,6 +168,12 @@ def _problem(
         ("request_timeout", options.request_timeout, options.request_timeout > 0, "above 0"),
         ("strategy", options.strategy, options.strategy in get_args(Strategy), "swarm or classic"),
         ("digest", options.digest, options.digest in ("blake3", "sha256"), "blake3 or sha256"),
+        (
+            "journal_level",
+            options.journal_level,
+            options.journal_level in get_args(JournalLevel),
+            "basic or all",
+        ),
         ("serve", options.serve, options.serve in (None, "unix", "tcp"), "unix or tcp"),
     ):
         if not holds:

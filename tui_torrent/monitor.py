@@ -56,9 +56,8 @@ def _observe(
     world: World, clock: Clock, reporter: Reporter, options: Options, observer: Observer, problem: str | None
 ) -> int:
     terminal = find_terminal()
-    world.meet()
-    clock.start()
-    reporter.tell(RankPlaced(world.host))
+    clock.start(world.meet())
+    reporter.tell(RankPlaced(world.host, world.clock.error))
     if observer.problem:
         world.endpoint("observer").send(TRACKER, Abort(2, observer.problem))
     to_rank_0 = world.sender(TRACKER, Tag.KEYS)

@@ -1,8 +1,9 @@
 """A journal that can be entered anywhere: its events in the order of their times, with keyframes.
 
-Live, events arrive in batches, so a journal's lines are in no order of time. Here they are, each at its
-stamp, but never before an earlier event of its rank: law 6 says that the view is the same. The findings
-and the report are made in the journal's own order, as the live ones were (law 7).
+The lines of a journal may be in any order that keeps each rank's own. Here they are put into the order that a
+live run shows: each event at its stamp, but never before an earlier one of its rank, and no receipt before
+its sending. Law 6 says that the view is the same. The findings and the report are made in the journal's own
+order, as the live ones were (law 7).
 
 A keyframe is the state after so many events, packed. Any other state is the nearest keyframe before it
 and the events since. Both are kept compressed, so that a million events need some tens of megabytes.
@@ -24,6 +25,7 @@ from mpi_core.protocol import events as ev
 from mpi_core.protocol.codec import decode_batch, encode_batch
 from mpi_core.protocol.events import Stamped
 from mpi_core.protocol.units import Rank
+from tui_torrent.view.causal import CausalMerge, Entry, Key, sent
 from tui_torrent.view.conformance import Conformance
 from tui_torrent.view.report import build
 from tui_torrent.view.story import Tail
@@ -87,6 +89,9 @@ class Recording:
         #: Where the keyframes stand, in order, and what they are.
         self._places: list[int] = []
         self._frames: list[bytes] = []
+        #: While it is read: each rank's lines, in order; what was sent (CausalMerge's ``told``).
+        self._lines: dict[Rank, array[int]] = {}
+        self._told: set[Key] = set()
         with _no_collection():
             self._order(self._read(journal))
             self._fold()
@@ -153,28 +158,57 @@ class Recording:
             t = 0.0 if header else max(last.t, told_at.get(last.rank, 0.0))
             told_at[last.rank] = t
             self.times.append(t)
-            if isinstance(last.event, ev.AllCompleted):
-                self.marks.append(Mark(t, last.rank, "finished"))
-            elif isinstance(last.event, (ev.ClientLost, ev.ClientFailed)):
-                self.marks.append(Mark(t, last.event.client, "lost"))
+            self._lines.setdefault(last.rank, array("q")).append(len(packed) - 1)
+            message = sent(last)
+            if message is not None:
+                self._told.add(message[:2])
         if last is not None and isinstance(last.event, ev.RunEnded):
             self.times[-1] = max(self.times)
-        self.marks.sort()
         self.header = view.header
         self.findings = checker.result()
         self.report = build(view, self.findings)
         return packed
 
     def _order(self, packed: list[bytes]) -> None:
-        """Sort by time, and put the events together into blocks."""
-        order = sorted(range(len(packed)), key=self.times.__getitem__)
-        self.times = array("d", (self.times[line] for line in order))
-        for start in range(0, len(order), self._block):
-            lines = order[start : start + self._block]
-            events = [decode_batch(packed[line])[0] for line in lines]
-            self._blocks.append(zlib.compress(encode_batch(events), _LEVEL))
-            for line in lines:
-                packed[line] = b""
+        """Merge the ranks, and put the events together into blocks."""
+        lines = {rank: iter(numbers) for rank, numbers in self._lines.items()}
+        stamps, self.times = self.times, array("d")
+
+        def pull(rank: Rank) -> Entry | None:
+            line = next(lines[rank], None)
+            if line is None:
+                return None
+            stamped = decode_batch(packed[line])[0]
+            packed[line] = b""
+            return Entry(stamps[line], line, stamped)
+
+        merge = CausalMerge(pull, self._lines, self._told)
+        for rank in self._lines:
+            merge.offer(rank)
+        for rank in self._lines:
+            merge.end(rank)
+        self._lines = {}
+        block: list[Stamped] = []
+        for t, _, stamped in merge.release():
+            # What was waited for in vain stands later than its time.
+            t = max(t, self.end)
+            self.times.append(t)
+            self._mark(t, stamped)
+            block.append(stamped)
+            if len(block) == self._block:
+                self._pack(block)
+                block = []
+        if block:
+            self._pack(block)
+
+    def _mark(self, t: float, stamped: Stamped) -> None:
+        if isinstance(stamped.event, ev.AllCompleted):
+            self.marks.append(Mark(t, stamped.rank, "finished"))
+        elif isinstance(stamped.event, (ev.ClientLost, ev.ClientFailed)):
+            self.marks.append(Mark(t, stamped.event.client, "lost"))
+
+    def _pack(self, block: list[Stamped]) -> None:
+        self._blocks.append(zlib.compress(encode_batch(block), _LEVEL))
 
     def _fold(self) -> None:
         """Make the keyframes."""

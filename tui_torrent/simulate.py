@@ -146,6 +146,7 @@ def _crowd(options: SimulateOptions, members: list[Member], journal: _Journal | 
         options.latency,
         options.tracker_rate,
         None if journal is None else journal.tell,
+        journal is not None and options.journal_level == "all",
     )
 
 

@@ -14,6 +14,7 @@ from mpi_core.runtime.clock import Clock
 from mpi_core.runtime.driver import Driver
 from mpi_core.runtime.load import Inbox, Meter
 from mpi_core.runtime.reporter import Reporter
+from mpi_core.swarm.overheard import Overheard
 from mpi_core.swarm.tracker import Tracker
 from tui_torrent.config import Options
 from tui_torrent.crew import Crew
@@ -49,14 +50,15 @@ def run_tracker(
         def failed(driver: Driver) -> None:
             reporter.tell(ev.RunAborted(TRACKER, 3, f"the tracker failed: {driver.failure!r}"))
             for client in roles.clients:
+                reporter.tell(ev.StopSent(client))
                 endpoint.send(client, Stop(aborted=True))
 
         meter = Meter(endpoint, reporter.tell)
-        driver = Driver(world.rank, machine, endpoint, clock, reporter.tell, meter=meter)
+        overheard = Overheard() if scenario and options.tells_every_message(scenario.declared) else None
+        driver = Driver(world.rank, machine, endpoint, clock, reporter.tell, meter, overheard)
         crew = Crew({"tracker": driver}, failed)
-        world.meet()
-        clock.start()
-        reporter.tell(ev.RankPlaced(world.host))
+        clock.start(world.meet())
+        reporter.tell(ev.RankPlaced(world.host, world.clock.error))
         with crew:
             if observer is not None:
                 observer.watch(crew.ended)

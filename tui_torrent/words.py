@@ -6,10 +6,11 @@ import argparse
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar, get_args
 
 from mpi_core.protocol.errors import one_line
 from mpi_core.swarm.config import SwarmConfig
+from tui_torrent.config import JournalLevel
 
 PROGRAM = "tui_torrent"
 
@@ -99,6 +100,17 @@ def path(text: str) -> Path:
         return Path(expanded(given(text)))
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"expected a path, found {quoted(text)}: {error}") from None
+
+
+def add_journal_level(parser: argparse.ArgumentParser, otherwise: JournalLevel | None, what: str) -> None:
+    """Which events a run has; ``what`` says which where nothing is chosen."""
+    parser.add_argument(
+        "--journal-level",
+        choices=get_args(JournalLevel),
+        default=otherwise,
+        help="basic: the protocol's steps and every segment; "
+        f"all: every ANNOUNCE, BITFIELD, CANCEL and PENDING as well (default: {what})",
+    )
 
 
 def add_choices_of_the_swarm(parser: argparse.ArgumentParser) -> None:

@@ -17,8 +17,9 @@ from mpi_core.protocol.messages import RejectReason, SwarmRole
 from mpi_core.protocol.units import Rank, SegmentIndex
 
 #: The version of the journal's format; in every journal's first line. Since 2 it tells hosts (RankPlaced)
-#: and the tracker's load (TrackerLoad); older ones are read all the same, and are silent on that.
-JOURNAL_VERSION = 2
+#: and the tracker's load (TrackerLoad). Since 3 all times are on the tracker's clock, and the lines are in an
+#: order in which nothing is received before it was sent. Older ones are read all the same.
+JOURNAL_VERSION = 3
 OLDEST_VERSION = 1
 
 #: A SWARM_REQUEST event lists the files' names up to this many; above, it only counts them.
@@ -326,6 +327,29 @@ class RankPlaced(Event, frozen=True):
     """The host that the rank runs on; each tells it once."""
 
     host: str
+    #: Seconds by which the rank's times may differ from the tracker's, as measured at the start; 0 where both
+    #: read one clock.
+    clock_error: float = 0.0
+
+
+#: Messages beside those of which other events tell.
+MessageName = Literal["BITFIELD", "ANNOUNCE", "CANCEL", "PENDING", "ALIVE", "ABORT"]
+
+
+class MessageSent(Event, frozen=True):
+    """Told only where every message is wanted (``--journal-level all``), as is MessageReceived."""
+
+    message: MessageName
+    to: Rank
+    #: The segments that it speaks of, by file: ``("model.bin", "0-3,7")``.
+    segments: tuple[tuple[str, str], ...] = ()
+
+
+class MessageReceived(Event, frozen=True):
+    """The n-th of a kind and sender is the n-th that it sent."""
+
+    message: MessageName
+    sender: Rank
 
 
 class NonsenseReceived(Event, frozen=True):
@@ -376,6 +400,8 @@ AnyEvent = (
     | SegmentRefused
     | ServingEnded
     | RankPlaced
+    | MessageSent
+    | MessageReceived
     | NonsenseReceived
     | EventsDropped
 )

@@ -1,4 +1,4 @@
-"""The run's time: seconds since this rank's clock was started, which all ranks do after one barrier."""
+"""The run's time: seconds since its start, which is one moment for all ranks."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from collections.abc import Callable
 
 
 class Clock:
-    """Monotonic wall time, from 0 at ``start``."""
+    """Monotonic wall time, from 0 at the run's start."""
 
     def __init__(self) -> None:
-        self.start()
+        self.start(time.monotonic())
 
-    def start(self) -> None:
-        self._zero = time.monotonic()
+    def start(self, at: float) -> None:
+        """The run began at that time of ``time.monotonic``."""
+        self._zero = at
 
     def now(self) -> float:
         return time.monotonic() - self._zero

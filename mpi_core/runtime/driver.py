@@ -13,7 +13,7 @@ from typing import Literal
 
 from mpi_core.protocol import events as ev
 from mpi_core.protocol.errors import RemoteProtocolError
-from mpi_core.protocol.messages import Abort
+from mpi_core.protocol.messages import Abort, Stimulus
 from mpi_core.protocol.roles import TRACKER
 from mpi_core.protocol.units import Rank
 from mpi_core.runtime.awake import Awake
@@ -21,7 +21,8 @@ from mpi_core.runtime.clock import Clock
 from mpi_core.runtime.disk import OutputError
 from mpi_core.runtime.load import Meter
 from mpi_core.runtime.transport import Endpoint
-from mpi_core.swarm.machine import Effects, Emit, Machine, Send
+from mpi_core.swarm.machine import Effects, Emit, Halt, Machine, Send
+from mpi_core.swarm.overheard import Overheard
 
 #: A machine without a deadline is looked after this often all the same, and its end (seconds).
 LONGEST_WAIT = 0.1
@@ -36,17 +37,21 @@ class Driver:
         machine: Machine,
         endpoint: Endpoint,
         clock: Clock,
-        tell: Callable[[ev.Event], None],
+        tell: Callable[[ev.Event, float], None],
         meter: Meter | None = None,
+        overheard: Overheard | None = None,
     ) -> None:
         self._rank = rank
         self._machine = machine
         self._endpoint = endpoint
-        #: The machine's time: in which this process ran.
+        self._clock = clock
+        #: The machine's time: in which this process ran. Events are stamped with the run's.
         self._awake = Awake(clock.now)
         self._tell = tell
         self._abandoned = threading.Event()
         self._meter = meter
+        #: Where every message is to be told.
+        self._overheard = overheard
         self.halted = False
         #: The error that ended the machine, if one did.
         self.failure: BaseException | None = None
@@ -55,7 +60,8 @@ class Driver:
 
     def run(self) -> None:
         try:
-            self._perform(self._machine.start(self._awake.now()))
+            at = self._clock.now()
+            self._perform(self._machine.start(self._awake.now()), at)
             while not self.halted and not self._abandoned.is_set():
                 self._step()
         except Exception as error:
@@ -74,37 +80,50 @@ class Driver:
         sender = self._rank
         try:
             delivery = self._endpoint.receive(wait)
-            now = self._awake.now()
+            at, now = self._clock.now(), self._awake.now()
             if delivery is None:
                 effects = self._machine.wake(now)
             else:
                 sender, message = delivery
+                if self._overheard is not None and (heard := self._overheard.received(sender, message)):
+                    self._tell(heard, at)
                 effects = self._machine.receive(now, sender, message)
         except RemoteProtocolError as error:
             culprit = sender if error.sender is None else error.sender
-            self._tell(ev.NonsenseReceived(culprit, str(error)))
+            self._tell(ev.NonsenseReceived(culprit, str(error)), self._clock.now())
             return
-        self._perform(effects)
+        self._perform(effects, at)
         # A stream of messages must not keep a deadline from being noticed.
         if delivery is not None and wake_at is not None and now >= wake_at and not self.halted:
-            self._perform(self._machine.wake(now))
+            self._perform(self._machine.wake(now), at)
         if self._meter is not None:
             ended = self._awake.now()
             if delivery is not None:
                 self._meter.served(now, ended)
             self._meter.look(ended)
 
-    def _perform(self, effects: Effects) -> None:
+    def _perform(self, effects: Effects, at: float) -> None:
+        """Carry out what was decided at that time of the run. What is told has its stamp before any message
+        leaves: so nobody receives a message earlier than the stamp of the event that tells of its sending."""
+        for effect in effects:
+            if isinstance(effect, Emit):
+                self._tell(effect.event, at)
+            elif isinstance(effect, Send):
+                self._tell_sent(effect.to, effect.message, at)
         for effect in effects:
             if isinstance(effect, Send):
                 self._endpoint.send(*effect)
-            elif isinstance(effect, Emit):
-                self._tell(effect.event)
-            else:
+            elif isinstance(effect, Halt):
                 self.halted = True
+
+    def _tell_sent(self, to: Rank, message: Stimulus, at: float) -> None:
+        if self._overheard is not None and (said := self._overheard.sent(to, message)):
+            self._tell(said, at)
 
     def _fail(self, error: Exception) -> None:
         what = error if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
         code: Literal[2, 3] = 2 if isinstance(error, OutputError) else 3
         self.failure, self.exit_code = error, code
-        self._endpoint.send(TRACKER, Abort(code, f"rank {self._rank}: {what}"))
+        abort = Abort(code, f"rank {self._rank}: {what}")
+        self._tell_sent(TRACKER, abort, self._clock.now())
+        self._endpoint.send(TRACKER, abort)

@@ -3,6 +3,9 @@
 Machines' threads only append here; one thread of the rank sends a batch every so often. The queue is
 bounded: what does not fit is dropped, counted, and the count is itself an event, so the observer shows the
 loss instead of hiding it.
+
+An event bears the time at which its machine decided it. A rank's times never fall: of two threads that
+decide at the same time, the one that tells later may be stamped with the other's time.
 """
 
 from __future__ import annotations
@@ -24,26 +27,29 @@ class Reporter:
     """The events of one rank on their way to the observer."""
 
     def __init__(self, rank: Rank, clock: Clock, bound: int = QUEUE_BOUND) -> None:
-        self._rank = rank
+        self.rank = rank
         self._clock = clock
         self._bound = bound
         self._lock = threading.Lock()
         self._waiting: list[Stamped] = []
         self._dropped = 0
         self._seq = 0
+        #: The time of the newest event.
+        self._told_at = 0.0
 
-    def tell(self, event: Event) -> None:
-        """Stamp an event and queue it; called from any thread of the rank."""
+    def tell(self, event: Event, at: float | None = None) -> None:
+        """Stamp an event that was decided at that time (None: now) and queue it; called from any thread."""
         with self._lock:
             if len(self._waiting) >= self._bound:
                 self._dropped += 1
                 self._seq += 1
             else:
-                self._append(event)
+                self._waiting.append(self._stamped(event, at))
 
-    def _append(self, event: Event) -> None:
-        self._waiting.append(Stamped(self._clock.now(), self._rank, self._seq, event))  # type: ignore[arg-type]
+    def _stamped(self, event: Event, at: float | None) -> Stamped:
+        self._told_at = max(self._told_at, self._clock.now() if at is None else at)
         self._seq += 1
+        return Stamped(self._told_at, self.rank, self._seq - 1, event)  # type: ignore[arg-type]
 
     def take(self) -> list[Stamped]:
         """What is queued, at most a batch; [] when nothing is."""
@@ -51,8 +57,7 @@ class Reporter:
             batch = self._waiting[:BATCH_BOUND]
             del self._waiting[:BATCH_BOUND]
             if self._dropped and not self._waiting:
-                batch.append(Stamped(self._clock.now(), self._rank, self._seq, EventsDropped(self._dropped)))
-                self._seq += 1
+                batch.append(self._stamped(EventsDropped(self._dropped), None))
                 self._dropped = 0
             return batch
 

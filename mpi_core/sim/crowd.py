@@ -65,6 +65,7 @@ class Crowd:
         latency: float = 0.0,
         tracker_rate: float = 1.25e9,
         tell: Callable[[float, Rank, ev.Event], None] | None = None,
+        every_message: bool = False,
     ) -> None:
         self.members = {Rank(rank): member for rank, member in enumerate(members, 1)}
         self.tracker = Tracker(len(members), config, Random(f"{seed}/0"))
@@ -86,7 +87,7 @@ class Crowd:
             rng = Random(f"{seed}/{rank}")
             machines[rank, "downloader"] = Downloader(rank, len(members), store, member.wants, config, rng)
             machines[rank, "uploader"] = Uploader(rank, len(members), store, config)
-        self.simulation = Simulation(machines, self._see)
+        self.simulation = Simulation(machines, self._see, every_message)
         links = [Link(tracker_rate, tracker_rate), *(Link(m.up, m.down) for m in members)]
         spoil = self._spoil if any(m.corrupt for m in members) else None
         deliver = self._deliver if any(m.comes_at for m in members) else self.simulation.deliver

@@ -15,6 +15,7 @@ from mpi_core.protocol.units import Rank
 from mpi_core.sim.agenda import Agenda
 from mpi_core.sim.network import Network
 from mpi_core.swarm.machine import Effects, Emit, Machine, Send
+from mpi_core.swarm.overheard import Overheard
 
 #: A machine's address.
 Key = tuple[Rank, msg.Port]
@@ -25,27 +26,35 @@ NEVER = float("inf")
 class Seat:
     """A machine and its alarm."""
 
-    __slots__ = ("halted", "machine", "rank", "rings_at")
+    __slots__ = ("halted", "machine", "overheard", "rank", "rings_at")
 
-    def __init__(self, rank: Rank, machine: Machine) -> None:
+    def __init__(self, rank: Rank, machine: Machine, overheard: Overheard | None) -> None:
         self.rank = rank
         self.machine = machine
+        #: Where every message is to be told.
+        self.overheard = overheard
         self.halted = False
         #: The earliest time at which the agenda wakes it; it may look and find that it is too early.
         self.rings_at = NEVER
 
 
 class Simulation:
-    """Machines over a network. ``tell`` hears every event: when, by whom, what."""
+    """Machines over a network. ``tell`` hears every event: when, by whom, what; and where ``every_message``
+    of every message."""
 
     def __init__(
-        self, machines: Mapping[Key, Machine], tell: Callable[[float, Rank, Event], None] | None = None
+        self,
+        machines: Mapping[Key, Machine],
+        tell: Callable[[float, Rank, Event], None] | None = None,
+        every_message: bool = False,
     ) -> None:
         self.agenda = Agenda()
         self._tell = tell
         self._seats: dict[msg.Port, dict[Rank, Seat]] = {}
         for (rank, port), machine in machines.items():
-            self._seats.setdefault(port, {})[rank] = Seat(rank, machine)
+            self._seats.setdefault(port, {})[rank] = Seat(
+                rank, machine, Overheard() if every_message else None
+            )
         self._network: Network | None = None
         self.dead: set[Rank] = set()
 
@@ -87,6 +96,10 @@ class Simulation:
         seat = self._seats[stimulus.port].get(to)
         if seat is None or seat.halted:
             return
+        if seat.overheard is not None and self._tell is not None:
+            heard = seat.overheard.received(sender, stimulus)
+            if heard is not None:
+                self._tell(now, to, heard)
         try:
             effects = seat.machine.receive(now, sender, stimulus)
         except RemoteProtocolError as error:
@@ -112,14 +125,18 @@ class Simulation:
 
     def _perform(self, seat: Seat, effects: Effects) -> None:
         sends: list[tuple[Rank, msg.Message]] = []
-        now, rank, tell = self.agenda.now, seat.rank, self._tell
+        now, rank, tell, overheard = self.agenda.now, seat.rank, self._tell, seat.overheard
         for effect in effects:
             if isinstance(effect, Send):
                 to, message = effect
                 if isinstance(message, msg.Local):
                     self.agenda.put(now, self.deliver, rank, to, message)
-                else:
-                    sends.append((to, message))
+                    continue
+                if overheard is not None and tell is not None:
+                    said = overheard.sent(to, message)
+                    if said is not None:
+                        tell(now, rank, said)
+                sends.append((to, message))
             elif isinstance(effect, Emit):
                 if tell is not None:
                     tell(now, rank, effect.event)

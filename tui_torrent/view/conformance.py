@@ -36,7 +36,16 @@ TOLD_BY_TRACKER = frozenset(
     )
 )
 TOLD_BY_OBSERVER = frozenset((ev.RunStarted, ev.RunEnded))
-TOLD_BY_ANYONE = frozenset((ev.RankPlaced, ev.RunAborted, ev.NonsenseReceived, ev.EventsDropped))
+TOLD_BY_ANYONE = frozenset(
+    (
+        ev.RankPlaced,
+        ev.MessageSent,
+        ev.MessageReceived,
+        ev.RunAborted,
+        ev.NonsenseReceived,
+        ev.EventsDropped,
+    )
+)
 
 #: What each rule says where it holds; ``n`` is the number of events that were held against it.
 HELD = {

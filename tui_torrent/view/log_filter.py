@@ -39,7 +39,7 @@ class Filter(NamedTuple):
             if not _rank_matches(sender, self.senders) or not _rank_matches(receiver, self.receivers):
                 return False
         event: Any = stamped.event
-        if self.segments and not _segment_matches(getattr(event, "segment", None), self.segments):
+        if self.segments and not any(_segment_matches(span, self.segments) for span in _segments(event)):
             return False
         if self.files and not any(
             fnmatchcase(name.lower(), pattern) for name in _files(event) for pattern in self.files
@@ -110,6 +110,7 @@ _ROUTES: dict[type[Event], Callable[[int, Any], tuple[int, int | None]]] = {
     ev.ClientLost: lambda rank, event: (event.client, TRACKER),
     ev.ClientFailed: lambda rank, event: (event.client, TRACKER),
     ev.RunAborted: lambda rank, event: (event.culprit, None),
+    ev.MessageSent: lambda rank, event: (rank, event.to),
     ev.NonsenseReceived: lambda rank, event: (event.sender, rank),
 }
 
@@ -125,15 +126,27 @@ def _rank_matches(rank: int | None, patterns: Iterable[str]) -> bool:
     )
 
 
-def _segment_matches(segment: int | None, patterns: Iterable[str]) -> bool:
-    if segment is None:
-        return False
+def _segments(event: Any) -> Iterable[tuple[int, int]]:
+    """The first and last segment of each span that the event speaks of."""
+    if isinstance(event, ev.MessageSent):
+        for _, spans in event.segments:
+            for span in spans.split(",") if spans else ():
+                first, _, last = span.partition("-")
+                if first.isdecimal() and (last or first).isdecimal():
+                    yield int(first), int(last or first)
+    elif (segment := getattr(event, "segment", None)) is not None:
+        yield segment, segment
+
+
+def _segment_matches(span: tuple[int, int], patterns: Iterable[str]) -> bool:
+    first, last = span
     for pattern in patterns:
         low, dash, high = pattern.partition("-")
-        if dash and low.isdecimal() and (high.isdecimal() or not high):
-            if int(low) <= segment and (not high or segment <= int(high)):
+        if pattern.isdecimal() or (dash and low.isdecimal() and (high.isdecimal() or not high)):
+            most = int(high) if high else last if dash else int(low)
+            if int(low) <= last and first <= most:
                 return True
-        elif fnmatchcase(str(segment), pattern):
+        elif first == last and fnmatchcase(str(first), pattern):
             return True
     return False
 
@@ -145,5 +158,7 @@ def _files(event: Any) -> Iterable[str]:
         return event.wanted
     if isinstance(event, ev.InitSent):
         return [owned.file for owned in event.owned]
+    if isinstance(event, ev.MessageSent):
+        return [file for file, _ in event.segments]
     name = getattr(event, "file", None)
     return (name,) if name is not None else ()

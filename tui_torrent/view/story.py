@@ -84,6 +84,16 @@ def _dropped(rank: Rank, event: ev.SegmentDropped) -> str:
     return f"{who(rank)} ← {who(event.source)}  {_segment(event)}: {why}"
 
 
+def _told(said: str) -> Callable[[Rank, ev.MessageSent], str]:
+    """The sentence of a message that speaks of segments: ``said`` stands before these."""
+
+    def tell(rank: Rank, event: ev.MessageSent) -> str:
+        what = "; ".join(f"{file} #{segments}" for file, segments in event.segments if segments)
+        return f"{who(rank)} → {who(event.to)}  {said} {what or 'nothing'}"
+
+    return tell
+
+
 _OFTEN = 2.0
 
 _FORMS: dict[type[Event], _Form] = {
@@ -143,15 +153,27 @@ _FORMS: dict[type[Event], _Form] = {
     ),
 }
 
+_DUPLICATE = _Form("SEND_SEGMENT", "segment", 1, _OFTEN, _dropped)
+
+#: Messages that have no event of their own are told by who sends them.
+_MESSAGES: dict[ev.MessageName, _Form] = {
+    "BITFIELD": _Form("BITFIELD", "segment", 1, _OFTEN, _told("holds")),
+    "ANNOUNCE": _Form("ANNOUNCE", "segment", 1, _OFTEN, _told("has got")),
+    "CANCEL": _Form("CANCEL", "segment", 1, _OFTEN, _told("no longer needs")),
+    "PENDING": _Form("PENDING", "segment", 1, _OFTEN, _told("has yet to send")),
+    "ALIVE": _Form("ALIVE", "step", 1, _OFTEN, lambda rank, e: f"{who(rank)} → tracker  goes on"),
+    "ABORT": _Form("ABORT", "trouble", 4, 1, lambda rank, e: f"{who(rank)} → tracker  cannot go on"),
+}
+
 #: The longest tag, so that a column can be as wide.
 TAG_WIDTH = max(len(form.tag) for form in _FORMS.values())
 
 
 def _form_of(event: AnyEvent) -> _Form | None:
-    if isinstance(event, ev.RequestRejected) and event.reason == "cancelled":
-        return None  # the end of a request that its sender took back, and no trouble
+    if isinstance(event, ev.MessageSent):
+        return _MESSAGES[event.message]
     if isinstance(event, ev.SegmentDropped) and event.reason != "corrupt":
-        return None
+        return _DUPLICATE
     return _FORMS.get(type(event))
 
 
@@ -190,8 +212,8 @@ class Tail:
     def __init__(self, length: int = 200) -> None:
         self.told: deque[Told] = deque(maxlen=length)
         self.log = Log()
-        #: For each event: until when its lines are counted, how many there are, and the last of them.
-        self._quota: dict[type[Event], tuple[float, int, Told]] = {}
+        #: For each tag: until when its lines are counted, how many there are, and the last of them.
+        self._quota: dict[str, tuple[float, int, Told]] = {}
 
     def add(self, stamped: Stamped) -> None:
         """Take one event; most cost a dictionary's look-up."""
@@ -199,8 +221,7 @@ class Tail:
         form = _form_of(stamped.event)
         if form is None:
             return
-        kind = type(stamped.event)
-        until, lines, last = self._quota.get(kind, (stamped.t, 0, None))
+        until, lines, last = self._quota.get(form.tag, (stamped.t, 0, None))
         if last is not None and stamped.t < until and lines >= form.lines:
             last.more += 1
             return
@@ -208,7 +229,7 @@ class Tail:
             until, lines = stamped.t + form.seconds, 0
         told = Told(stamped)
         self.told.append(told)
-        self._quota[kind] = (until, lines + 1, told)
+        self._quota[form.tag] = (until, lines + 1, told)
 
     def last(self, count: int) -> list[Told]:
         """The newest ``count`` lines, oldest first."""

@@ -56,7 +56,7 @@ def probe(comm: MPI.Comm, status: MPI.Status, died: Callable[[int], Any] = int) 
     return None
 
 
-def _send(comm: MPI.Comm, to: int, tag: int, buffer: Any) -> MPI.Request:
+def begun(comm: MPI.Comm, to: int, tag: int, buffer: Any) -> MPI.Request:
     """A send that has begun; one to a dead rank has left."""
     return unless_dead(lambda: comm.Isend([buffer, MPI.BYTE], dest=to, tag=tag), MPI.REQUEST_NULL)
 
@@ -78,7 +78,7 @@ class Outbox:
 
     def send(self, comm: MPI.Comm, to: int, tag: int, buffer: bytes) -> None:
         with self._lock:
-            self.keep(to, _send(comm, to, tag, buffer), buffer)
+            self.keep(to, begun(comm, to, tag, buffer), buffer)
         if len(self._sends) >= 64:
             self.reap()
 
@@ -141,7 +141,7 @@ class MpiEndpoint:
             self._local[message.port].put((self._rank, message))
             return
         if isinstance(message, msg.SendSegment):
-            request = _send(self._payloads, to, message.ticket, message.payload)
+            request = begun(self._payloads, to, message.ticket, message.payload)
             self._leaving.append((to, message.ticket, request, message.payload))
             return
         if isinstance(message, msg.RequestSegment):

@@ -22,12 +22,15 @@ from mpi_core.runtime.bell import Bells
 from mpi_core.runtime.beside import VIEW, ranks_beside, view_of_files
 from mpi_core.runtime.launcher import find_launcher, ranks_leave_alone, ranks_may_die
 from mpi_core.runtime.mpi import library
-from mpi_core.runtime.mpi.endpoint import DEATHS, MpiEndpoint, Outbox, done, probe
+from mpi_core.runtime.mpi.clocks import CLOCK_ID, clock_id, measured
+from mpi_core.runtime.mpi.endpoint import DEATHS, MpiEndpoint, Outbox, begun, done, probe, unless_dead
 from mpi_core.runtime.mpi.pulse import PROCESS_ENDED, Pulse
 from mpi_core.runtime.transport import Delivery
 
 #: So many ranks before and after this one are connected to at the start.
 HANDSHAKES = 16
+#: The tag of the word that the run has begun.
+START = 2
 _PORTS: tuple[msg.Port, ...] = ("tracker", "downloader", "uploader", "observer")
 
 #: Seconds for MPI's end, where all ranks have come to it, and where some are lost: MPI may wait for those.
@@ -57,10 +60,10 @@ class World:
     def _connect(self) -> None:
         # All ranks meet asleep, not spinning: those still importing need the cores.
         self._bells = Bells(self.rank)
-        told = self._told_by_all(view_of_files() + self._bells.name)
+        told = self._told_by_all(view_of_files() + clock_id() + self._bells.name)
         #: Ranks that can open this one's files, and it theirs, by the same names.
         self.beside = ranks_beside(self.rank, [each[:VIEW] for each in told])
-        self._bells.know([each[VIEW:] for each in told], self.beside)
+        self._bells.know([each[VIEW + CLOCK_ID :] for each in told], self.beside)
         self._comms: dict[msg.Port, MPI.Comm] = {port: self._comm.Dup() for port in _PORTS}
         self._payloads = self._comm.Dup()
         #: Ranks without which there is no run.
@@ -69,6 +72,8 @@ class World:
         self._pulse = Pulse(self._comm.Dup(), self._lost, self._asked_to_leave)
         self._pulse.start()
         self._shake_hands()
+        #: How far this rank's clock is from that of rank 0.
+        self.clock = measured(self._comm, [each[VIEW : VIEW + CLOCK_ID] for each in told])
         self._endpoints: list[MpiEndpoint] = []
         self._outboxes: list[Outbox] = []
 
@@ -193,10 +198,20 @@ class World:
 
     # Together ---------------------------------------------------------------------------------
 
-    def meet(self) -> None:
-        """Wait, asleep, until every rank has come here."""
+    def meet(self) -> float:
+        """Wait, asleep, until every rank has come here; when rank 0 went on, in seconds of this rank's own
+        monotonic clock: the run's start, the same moment for all, to the error of ``clock``."""
         wait_until(self._all_here(), timeout=None)
+        start = array("d", [time.monotonic() + self.clock.seconds])
+        if self.rank == 0:
+            told = [begun(self._comm, rank, START, start) for rank in range(1, self.size)]
+            wait_until(lambda: all(map(done, told)), timeout=None)
+        else:
+            receive = self._comm.Irecv
+            hears = unless_dead(lambda: receive([start, MPI.DOUBLE], 0, START), MPI.REQUEST_NULL)
+            wait_until(lambda: done(hears), timeout=None)
         watchdog.call_off()
+        return start[0] - self.clock.seconds
 
     def _all_here(self) -> Callable[[], bool]:
         flag = array("i", [1])
