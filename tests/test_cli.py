@@ -327,7 +327,7 @@ def test_help_and_wrong_flags_need_no_mpi() -> None:
 def test_what_nobody_has_foreseen_is_one_line_too(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def surprise(path: str, write: object) -> int:
+    def surprise(path: str, write: object, scenario: object) -> int:
         raise KeyError(path)
 
     monkeypatch.setattr("tui_torrent.check.run_check", surprise)

@@ -48,7 +48,11 @@ SIZES = ((40, 20),)
 
 RUN = scripted(corrupt_every=110, reject_every=60)
 BAD_RUN = scripted(unavailable="gone.bin", lost=4, corrupt_every=60)
-FINDINGS = [Finding(rule.value, rule is not Rule.UPDATE, "Line 7: no update.") for rule in Rule]
+FINDINGS = [
+    Finding(rule.value, rule is not Rule.UPDATE, "Line 7: no update.")
+    for rule in Rule
+    if rule is not Rule.SCENARIO
+]
 
 
 def overview(events: list[Stamped], now: float, width: int, height: int) -> list[Line]:

@@ -156,7 +156,7 @@ def test_a_lost_client_leaves_the_run_incomplete() -> None:
     )
     report = report_of(told)
     assert (report.outcome, exit_code(report)) == ("incomplete", 1)
-    assert problems(report) == ["client 2 on n0 was lost: silent for 60 s; it lacks 'f'"]
+    assert problems(report)[0] == "client 2 on n0 was lost: silent for 60 s; it lacks 'f'"
 
 
 LATE = (ev.FileCompleteReceived, ev.AllCompleteReceived)
@@ -177,11 +177,11 @@ def test_an_interrupted_run_failed() -> None:
     assert (report.outcome, exit_code(report)) == ("failed", 3)
 
 
-def test_a_broken_rule_fails_the_run() -> None:
+def test_a_run_that_has_everything_and_breaks_a_rule_leaves_with_1_and_says_so() -> None:
     told = lawful(PAIR)
     alter(told, place(told, ev.SegmentStored), digest="something else")
     report = report_of(told)
-    assert (report.outcome, exit_code(report)) == ("failed", 3)
+    assert (report.outcome, exit_code(report)) == ("complete", 1)
     assert problems(report)[0].startswith("broken rule: each stored segment matches its hash. Line ")
 
 

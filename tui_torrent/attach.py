@@ -17,7 +17,7 @@ from pathlib import Path
 
 from mpi_core.protocol.codec import from_line
 from mpi_core.protocol.errors import ScenarioError, one_line, reason
-from mpi_core.protocol.events import RunEnded, Stamped
+from mpi_core.protocol.events import RunEnded, RunStarted, Stamped, header_problem
 from mpi_core.runtime.disk import READ
 from tui_torrent.browse import browse, has_screen
 from tui_torrent.complaints import complain
@@ -173,7 +173,11 @@ class Attached:
             with self._sock.makefile("rb") as lines:
                 for line in lines:
                     if line.endswith(b"\n"):
-                        self._inbox.put(from_line(line))
+                        stamped = from_line(line)
+                        header = stamped.event
+                        if isinstance(header, RunStarted) and (problem := header_problem(header)):
+                            raise ScenarioError(problem)
+                        self._inbox.put(stamped)
         except (OSError, ScenarioError):
             pass
         self._hung_up.set()

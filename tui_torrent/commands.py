@@ -32,7 +32,17 @@ def build_check_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument(
-        "journal", type=given, metavar="JOURNAL", help="what --journal wrote, compressed or not"
+        "journal",
+        type=given,
+        metavar="JOURNAL",
+        help="what --journal wrote, compressed or not; - is standard input",
+    )
+    parser.add_argument(
+        "--scenario",
+        type=given,
+        metavar="PATH",
+        help="what the run was of, a folder of in<R>.txt files or a TOML file: how many clients, what each "
+        "owns and wants, the hashes, and 10 segments between two updates, whatever the journal says",
     )
     return parser
 
@@ -40,7 +50,8 @@ def build_check_parser() -> argparse.ArgumentParser:
 def _check(words: list[str]) -> int:
     from tui_torrent.check import run_check
 
-    return run_check(build_check_parser().parse_args(words).journal, sys.stdout.write)
+    options = build_check_parser().parse_args(words)
+    return run_check(options.journal, sys.stdout.write, options.scenario)
 
 
 def build_replay_parser() -> argparse.ArgumentParser:
@@ -49,8 +60,8 @@ def build_replay_parser() -> argparse.ArgumentParser:
         prog=f"python -m {PROGRAM} replay",
         description="Show the run that a journal tells of, on the monitor's screens with a timeline below. "
         "Where there is no terminal, print its plain lines and its outcome at once. "
-        "The exit code is the one that the run left with, 3 where the journal was cut short, "
-        "or 2 where it cannot be read.",
+        "The exit code is the one that the run left with, 1 where a rule is broken, 3 where the journal was "
+        "cut short, or 2 where it cannot be read.",
         allow_abbrev=False,
     )
     add = parser.add_argument

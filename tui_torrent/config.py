@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from mpi_core.protocol.errors import ScenarioError
+from mpi_core.protocol.roles import MOST_CLIENTS
 from mpi_core.swarm.config import Strategy, SwarmConfig
 
 #: Which events there are: those of the protocol's steps and of what the swarm shares, or of all messages.
@@ -74,7 +75,7 @@ def _patient(config: SwarmConfig, request_timeout: float) -> SwarmConfig:
 
 
 #: Segments, hosts and transfers of a simulation, at the most: what a large machine's memory may hold.
-MOST_SEGMENTS, MOST_HOSTS, MOST_TRANSFERS = 10_000_000, 1_000_000, 100_000_000
+MOST_SEGMENTS, MOST_HOSTS, MOST_TRANSFERS = 10_000_000, MOST_CLIENTS, 100_000_000
 
 #: Seconds that a segment may take from host to host, at the most; and bytes a second of a link.
 LONGEST = 60.0

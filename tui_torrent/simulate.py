@@ -77,7 +77,7 @@ def run_simulate(
         result = measured(options, crowd, time.process_time() - began)
         if journal is not None:
             crowd.finish()
-            journal.end(complete=not crowd.waiting)
+            journal.end(complete=not crowd.waiting and not crowd.simulation.dead)
     finally:
         if collecting:
             gc.enable()

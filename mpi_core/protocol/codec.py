@@ -65,4 +65,7 @@ def from_line(line: bytes) -> Stamped:
     try:
         return _line_decoder.decode(line)
     except _UNREADABLE as error:
-        raise ScenarioError(f"expected an event as JSON: {error}") from None
+        # Imported where a line is wrong: most runs read none.
+        from mpi_core.protocol.lines import what_is_wrong
+
+        raise ScenarioError(f"expected an event as JSON: {what_is_wrong(line, str(error))}") from None

@@ -14,6 +14,7 @@ import msgspec
 from mpi_core.protocol.digest import Algorithm
 from mpi_core.protocol.histogram import Bins
 from mpi_core.protocol.messages import RejectReason, SwarmRole
+from mpi_core.protocol.roles import MOST_CLIENTS
 from mpi_core.protocol.units import Rank, SegmentIndex
 
 #: The version of the journal's format; in every journal's first line. Since 2 it tells hosts (RankPlaced)
@@ -21,6 +22,9 @@ from mpi_core.protocol.units import Rank, SegmentIndex
 #: order in which nothing is received before it was sent. Older ones are read all the same.
 JOURNAL_VERSION = 3
 OLDEST_VERSION = 1
+
+#: What RunEnded may say.
+OUTCOMES = ("complete", "incomplete", "failed", "interrupted")
 
 #: A SWARM_REQUEST event lists the files' names up to this many; above, it only counts them.
 NAMES_LISTED = 32
@@ -58,10 +62,21 @@ class RunStarted(Event, frozen=True):
     segment_bytes: int = 0
 
 
+def header_problem(header: RunStarted) -> str | None:
+    """Why no run has that header, or None; what is kept for each client takes memory."""
+    if not 1 <= header.clients <= MOST_CLIENTS:
+        return f"expected clients from 1 to {MOST_CLIENTS}, found {header.clients}"
+    if header.swarm_update < 1:
+        return f"expected swarm_update from 1 on, found {header.swarm_update}"
+    if header.window < 0:
+        return f"expected window from 0 on, found {header.window}"
+    return None
+
+
 class RunEnded(Event, frozen=True):
     """The outcome: the last line of a journal; one whose run was killed has none."""
 
-    #: complete, incomplete, failed or interrupted.
+    #: One of OUTCOMES.
     outcome: str
 
 

@@ -12,6 +12,9 @@ Role = Literal["tracker", "client", "monitor"]
 
 TRACKER = Rank(0)
 
+#: No run has more clients, simulated ones included.
+MOST_CLIENTS = 1_000_000
+
 
 @dataclass(frozen=True, slots=True)
 class Roles:

@@ -105,6 +105,8 @@ class Script:
         self.open = {r: list(names) for r, names in self.wants.items()}
         self.stored = dict.fromkeys(clients, 0)
         self.finished: set[int] = set()
+        #: Requests that expired: who answers, and what.
+        self.unanswered: list[tuple[int, ev.SegmentRefused]] = []
 
     def tell(self, rank: int, event: AnyEvent) -> None:
         self.now += self.random.random() / 50
@@ -171,6 +173,9 @@ class Script:
         names = tuple(self.open[rank])
         if names:
             self.tell(rank, ev.SwarmRequested(len(names), names))
+            for name in names:
+                if name in self.plan.files and name not in self.held[rank]:
+                    self.tell(0, ev.SwarmListed(Rank(rank), name, "peer"))
             self.tell(0, ev.SwarmServed(Rank(rank), len(names), 0, 1))
 
     def _sources(self, rank: int, name: str, index: int) -> list[int]:
@@ -197,6 +202,7 @@ class Script:
             return
         if luck < 0.1:
             self.tell(rank, ev.RequestExpired(there, name, segment))
+            self.unanswered.append((source, ev.SegmentRefused(here, name, segment, "cancelled")))
             self._update(rank)
             return
         self.tell(source, ev.SegmentSent(here, name, segment, SIZE))
@@ -246,8 +252,9 @@ class Script:
         self.tell(0, self._load())
         for rank in self.random.sample(clients, len(clients)):
             self.tell(rank, ev.Stopped())
-            if self.random.random() < 0.3:
-                self.tell(rank, ev.SegmentRefused(Rank(1), "a", SegmentIndex(0), "cancelled"))
+            for source, refusal in self.unanswered:
+                if source == rank and self.random.random() < 0.5:
+                    self.tell(rank, refusal)
             self.tell(rank, ev.ServingEnded())
         lacking = self.dead or any(
             name not in self.plan.files for names in self.wants.values() for name in names

@@ -96,6 +96,11 @@ class TomlScenario(Scenario):
     def rate_of(self, rank: int) -> float | None:
         return self._clients[rank - 1].rate
 
+    def words(self, rank: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """What client ``rank`` may share and what it wants: names, folders and patterns. No disk is read."""
+        client = self._clients[rank - 1]
+        return client.share, client.want
+
     def shares(self, rank: int) -> bool:
         return bool(self._clients[rank - 1].share)
 

@@ -12,12 +12,12 @@ from typing import Any
 from mpi_core.protocol import events as ev
 from mpi_core.protocol.events import Event
 from mpi_core.protocol.units import Rank
-from tui_torrent.view.ledger import Header, Ledger, Rule, SparseSet, Spot, clip
+from tui_torrent.view.ledger import Header, Ledger, Rule, Sources, Spot, clip
+from tui_torrent.view.moves import Holding, Moves, Way
+from tui_torrent.view.pairs import Pairs
+from tui_torrent.view.steps import Requests, Uploads
 from tui_torrent.view.tracker_trace import Catalog
-
-#: A refusal is decided before it is told. One of a file that came in only this long ago (in seconds)
-#: may have been decided before.
-REFUSAL_GRACE = 1.0
+from tui_torrent.view.words import counted
 
 #: Told by an uploader: these may come after the downloader's Stopped.
 UPLOADER = frozenset((ev.SegmentSent, ev.SegmentRefused, ev.ServingEnded))
@@ -44,45 +44,81 @@ ASKING = frozenset((ev.SwarmRequested, ev.SegmentRequested))
 class ClientTrace:
     """One client, as far as its own events tell."""
 
-    def __init__(self, rank: Rank, ledger: Ledger, catalog: Catalog, header: Header) -> None:
+    def __init__(
+        self, rank: Rank, ledger: Ledger, catalog: Catalog, moves: Moves, pairs: Pairs, header: Header
+    ) -> None:
         self.rank = rank
         self._ledger = ledger
         self._catalog = catalog
+        self._moves = moves
+        self._pairs = pairs
         self._header = header
-        self.blind = False
+        #: Where its events were first missing or out of order.
+        self.blind: Spot | None = None
         self.initialised = False
         self.acknowledged = False
         #: Where AllCompleted was told.
         self.finished: Spot | None = None
-        self.stopped = False
+        #: When STOP came.
+        self.stopped_at: float | None = None
         self.served = False
-        self._owned: dict[str, int] = {}
-        self._wanted: dict[str, None] = {}
+        #: When it last showed that it was at work.
+        self.active_at = 0.0
+        #: What it told the tracker that it owns, and where; and bundles that it was told are of these.
+        self.declared: dict[str, int] = {}
+        self.init: Spot | None = None
+        self.bundled: dict[str, Spot] = {}
+        #: Where INIT_ACK came, and what it wants.
+        self.ack: Spot | None = None
+        self.wanted: dict[str, None] = {}
         #: Wanted files neither completed nor unavailable.
         self._open: dict[str, None] = {}
         #: Those of ``_open`` that are whole: an update may name them or leave them out.
         self._whole: set[str] = set()
         self._started: dict[str, int] = {}
-        self._held: dict[str, SparseSet] = {}
-        #: Wanted files → when they were complete.
-        self.completed: dict[str, float] = {}
-        self._unavailable: set[str] = set()
+        self.holding = Holding()
+        moves.holdings[rank] = self.holding
+        #: When a segment of each file was stored last.
+        self.stored_at: dict[str, float] = {}
+        self._uploads = Uploads(rank, ledger, moves, self.holding)
+        self._requests = Requests(rank, ledger, moves, self.holding)
+        #: Sources that it has reason not to rely on, for a file or ("") for all.
+        self.distrusted: set[tuple[Rank, str]] = set()
+        #: Wanted files → where they were complete.
+        self.completed: dict[str, Spot] = {}
+        #: Files that were given up → where.
+        self.unavailable: dict[str, Spot] = {}
         self._stored = 0
         #: The segment after which an update is due, and the first that was asked for but wrong.
         self._due: Spot | None = None
         self._wrong: tuple[Spot, str] | None = None
 
+    @property
+    def stopped(self) -> bool:
+        return self.stopped_at is not None
+
+    @property
+    def told_all(self) -> bool:
+        """Whether none of its events is missing, from the first to the last."""
+        return self.served and self.blind is None
+
     def announced(self, name: str) -> bool:
         """Whether the client has sent FILE_COMPLETE for that file."""
-        return name in self.completed and name not in self._owned
+        return name in self.completed and name not in self.holding.owned
 
     def see(self, spot: Spot, event: Event) -> None:
+        """Take the client's next event, of a kind that is judged here (``JUDGED``)."""
         if self.blind:
             if isinstance(event, ev.SegmentStored):
                 self._catalog.stored(spot, event)
             return
         self._in_order(spot, event)
-        handler = _CLIENT.get(type(event))
+        kind = type(event)
+        if kind is not ev.FileCompleted or event.file not in self.holding.owned:  # type: ignore[attr-defined]
+            self._pairs.see(spot, event, self.rank)
+        if kind is not ev.Stopped and kind is not ev.ServingEnded:
+            self.active_at = spot.stamped.t
+        handler = _CLIENT.get(kind)
         if handler is not None:
             handler(self, spot, event)
 
@@ -112,24 +148,30 @@ class ClientTrace:
             self._ledger.broken(Rule.INIT, spot, "the client sends INIT again")
             return
         self.initialised = True
+        self.init = spot
         self._ledger.checked[Rule.INIT] += 1
-        self._owned = {owned.file: owned.segments for owned in event.owned}
+        self.declared = {owned.file: owned.segments for owned in event.owned}
+        self.holding.owned.update(self.declared)
+        for owned in event.owned:
+            self._catalog.sized(spot, owned.file, owned.segments)
 
     def _init_ack_received(self, spot: Spot, event: ev.InitAckReceived) -> None:
         if self.acknowledged:
             self._ledger.broken(Rule.REQUEST, spot, "INIT_ACK comes again")
             return
         self.acknowledged = True
-        self._owned.update((owned.file, owned.segments) for owned in event.bundled)
-        self._wanted = dict.fromkeys(event.wanted)
+        self.ack = spot
+        self.bundled = dict.fromkeys((owned.file for owned in event.bundled), spot)
+        self.holding.owned.update((owned.file, owned.segments) for owned in event.bundled)
+        self.wanted = dict.fromkeys(event.wanted)
         self._open = {
-            name: None
-            for name in self._wanted
-            if name not in self.completed and name not in self._unavailable
+            name: None for name in self.wanted if name not in self.completed and name not in self.unavailable
         }
-        self._whole = {name for name in self._open if name in self._owned}
+        self._whole = {name for name in self._open if name in self.holding.owned}
+        self._uploads.is_told_its_bundles()
 
     def _swarm_requested(self, spot: Spot, event: ev.SwarmRequested) -> None:
+        self._requests.swarms_asked(event)
         if self._due is None:
             return
         problem = self._update_problem(event)
@@ -143,7 +185,7 @@ class ClientTrace:
         """Why that is no update for every unfinished file."""
         most, least = len(self._open), len(self._open) - len(self._whole)
         if not least <= event.unfinished <= most:
-            return f"the update is for {event.unfinished} files where {least} are unfinished"
+            return f"the update is for {counted(event.unfinished, 'file')} where {least} are unfinished"
         if not event.files and event.unfinished > ev.NAMES_LISTED:
             return None
         named = dict.fromkeys(event.files)
@@ -154,11 +196,11 @@ class ClientTrace:
             missing = next(name for name in self._open if name not in named and name not in self._whole)
             return f"the update does not name {clip(missing)}, which is unfinished"
         if len(named) != event.unfinished:
-            return f"the update is for {event.unfinished} files but names {len(named)}"
+            return f"the update is for {counted(event.unfinished, 'file')} but names {len(named)}"
         return None
 
     def _download_started(self, spot: Spot, event: ev.DownloadStarted) -> None:
-        self._catalog.started(spot, event)
+        self._catalog.sized(spot, event.file, event.segments)
         self._started.setdefault(event.file, event.segments)
         if event.segments == 0 and event.file in self._open:
             self._whole.add(event.file)
@@ -166,19 +208,52 @@ class ClientTrace:
     def _segment_requested(self, spot: Spot, event: ev.SegmentRequested) -> None:
         if self.finished is not None:
             self._ledger.broken(Rule.ALL_COMPLETE, spot, "the client asks for a segment after ALL_COMPLETE")
+        way = Way(self.rank, event.source, event.file, event.segment)
+        if self.acknowledged and way.file not in self._open:
+            what = f"{way} is asked for, but the client does not fetch that file"
+            self._ledger.broken(Rule.MOVED, spot, what)
+        self._requests.asked(spot, way, self._started.get(way.file))
+
+    def _segment_dropped(self, spot: Spot, event: ev.SegmentDropped) -> None:
+        self._moves.take(spot, self._requests.answered(spot, event))
+        if event.reason != "duplicate":
+            self.distrusted.add((event.source, event.file))
+
+    def _request_rejected(self, spot: Spot, event: ev.RequestRejected) -> None:
+        self._moves.reject(spot, self._requests.answered(spot, event))
+        if event.reason in ("absent", "unreadable"):
+            self.distrusted.add((event.source, event.file))
+
+    def _request_expired(self, spot: Spot, event: ev.RequestExpired) -> None:
+        self.distrusted.add((event.source, event.file))
+        self._requests.expired(spot, event)
+
+    def _source_avoided(self, spot: Spot, event: ev.SourceAvoided) -> None:
+        self.distrusted.add((event.source, ""))
 
     def _segment_stored(self, spot: Spot, event: ev.SegmentStored) -> None:
         self._ledger.checked[Rule.STORED] += 1
+        self._ledger.checked[Rule.MOVED] += 1
         if self._due is not None and self._open:
             self._update_missed(spot)
         self._catalog.stored(spot, event)
-        held = self._held.setdefault(event.file, SparseSet())
-        new = held.add(event.segment)
+        way = self._requests.answered(spot, event)
+        self._moves.take(spot, way)
+        held = self.holding.got.get(event.file)
+        if held is None:
+            held = self.holding.got[event.file] = Sources()
+        new = held.add(event.segment, event.source)
         problem = self._storing_problem(event) if new else "is stored twice"
+        if event.file not in self._started:
+            self._ledger.suspicious(Rule.STORED, spot, f"{way} is stored before the file's manifest came")
         if problem is not None:
             self._ledger.broken(Rule.STORED, spot, f"segment {event.segment} of {clip(event.file)} {problem}")
         if not new:
             return
+        if event.source != self.rank:
+            self._moves.trace_back(spot, way)
+        self.stored_at[event.file] = spot.stamped.t
+        self._uploads.stored(event.file, event.segment, spot.stamped.t)
         if held.count == self._started.get(event.file) and event.file in self._open:
             self._whole.add(event.file)
         self._stored += 1
@@ -191,22 +266,23 @@ class ClientTrace:
         if self._wrong is not None:
             self._ledger.broken(Rule.UPDATE, *self._wrong)
         elif self._due is not None:
-            what = f"the client stores on without the update that was due after its {self._stored}"
-            self._ledger.broken(Rule.UPDATE, spot, f"{what}th segment (line {self._due.line})")
+            due = counted(self._stored, "segment")
+            what = f"the client stores on without the update that was due after {due}"
+            self._ledger.broken(Rule.UPDATE, spot, f"{what} (line {self._due.line})")
         self._due = self._wrong = None
 
     def _storing_problem(self, event: ev.SegmentStored) -> str | None:
         """Why that segment should not have been stored here, whatever its hash."""
         if event.source == self.rank:
             return "comes from the client itself"
-        if event.file in self._owned:
+        if event.file in self.holding.owned:
             return "belongs to a file that the client has owned from the start"
-        if self.acknowledged and event.file not in self._wanted:
+        if self.acknowledged and event.file not in self.wanted:
             return "belongs to a file that the client does not want"
         segments = self._started.get(event.file)
-        if segments is None:
-            return "is stored before the file's manifest came"
-        return None if 0 <= event.segment < segments else f"is stored where there are {segments} segments"
+        if event.segment < 0 or (segments is not None and event.segment >= segments):
+            return f"is stored where there are {segments} segments" if segments is not None else "is stored"
+        return None
 
     def _file_completed(self, spot: Spot, event: ev.FileCompleted) -> None:
         name = event.file
@@ -214,29 +290,41 @@ class ClientTrace:
         problem = self._completing_problem(name) if self.acknowledged else None
         if problem is not None:
             self._ledger.broken(Rule.FILE_COMPLETE, spot, f"{clip(name)} {problem}")
-        self.completed.setdefault(name, spot.stamped.t)
+        if name not in self._started and name not in self.holding.owned and name not in self.holding.got:
+            what = f"{clip(name)} is completed before its manifest came"
+            self._ledger.suspicious(Rule.FILE_COMPLETE, spot, what)
+        self.completed.setdefault(name, spot)
         self._close(name)
 
     def _completing_problem(self, name: str) -> str | None:
         if name in self.completed:
             return "is completed again"
-        if name in self._unavailable:
+        if name in self.unavailable:
             return "is completed after it was given up as unavailable"
-        if name not in self._wanted:
+        if name not in self.wanted:
             return "is completed, but the client does not want it"
-        if name in self._owned or not self.initialised:
+        if name in self.holding.owned or not self.initialised:
             return None
-        segments, held = self._started.get(name), self._held.get(name)
-        count = held.count if held else 0
-        if segments is None:
-            return None if held else "is completed before its manifest came"
-        return None if count == segments else f"is completed with {count} of its {segments} segments stored"
+        segments, got = self._started.get(name), self.holding.got.get(name)
+        count = got.count if got else 0
+        if segments is None or count == segments:
+            return None
+        return f"is completed with {count} of its {counted(segments, 'segment')} stored"
 
     def _file_unavailable(self, spot: Spot, event: ev.FileUnavailable) -> None:
         if event.file in self.completed:
             what = f"{clip(event.file)} is given up as unavailable after it was completed"
             self._ledger.broken(Rule.FILE_COMPLETE, spot, what)
-        self._unavailable.add(event.file)
+        elif event.file in self.unavailable:
+            self._ledger.broken(Rule.GIVEN_UP, spot, f"{clip(event.file)} is given up again")
+        elif self.acknowledged and event.file not in self.wanted:
+            self._ledger.broken(
+                Rule.GIVEN_UP, spot, f"{clip(event.file)} is given up, which nobody here wants"
+            )
+        self._ledger.checked[Rule.GIVEN_UP] += 1
+        self.unavailable.setdefault(event.file, spot)
+        # Whoever cannot serve it has said so, to this client or another.
+        self.distrusted.update((cause.client, event.file) for cause in event.causes)
         self._close(event.file)
 
     def _close(self, name: str) -> None:
@@ -259,23 +347,14 @@ class ClientTrace:
         if self.finished is None and not self.stopped:
             what = "the client stops without having sent ALL_COMPLETE"
             self._ledger.doubtful(Rule.ALL_COMPLETE, self.rank, spot, what)
-        self.stopped = True
+        self.stopped_at = spot.stamped.t
 
     def _segment_sent(self, spot: Spot, event: ev.SegmentSent) -> None:
         self._ledger.checked[Rule.SERVING] += self.finished is not None
+        self._uploads.sent(spot, event)
 
     def _segment_refused(self, spot: Spot, event: ev.SegmentRefused) -> None:
-        if self.finished is None or self.stopped or event.reason != "absent":
-            return
-        at = self.completed.get(event.file)
-        if event.file in self._owned:
-            there = 0 <= event.segment < self._owned[event.file]
-        else:
-            there = at is not None and 0 <= event.segment < self._started.get(event.file, 0)
-            there = there and at is not None and spot.stamped.t > at + REFUSAL_GRACE
-        if there:
-            what = f"segment {event.segment} of {clip(event.file)} is refused as absent"
-            self._ledger.broken(Rule.SERVING, spot, f"{what} by a finished client that has the whole file")
+        self._uploads.refused(spot, event, self.finished is not None, self.stopped)
 
     def _serving_ended(self, spot: Spot, event: ev.ServingEnded) -> None:
         if not self.stopped:
@@ -290,6 +369,10 @@ _CLIENT: dict[type[Event], Callable[[ClientTrace, Spot, Any], None]] = {
     ev.DownloadStarted: ClientTrace._download_started,
     ev.SegmentRequested: ClientTrace._segment_requested,
     ev.SegmentStored: ClientTrace._segment_stored,
+    ev.SegmentDropped: ClientTrace._segment_dropped,
+    ev.RequestRejected: ClientTrace._request_rejected,
+    ev.RequestExpired: ClientTrace._request_expired,
+    ev.SourceAvoided: ClientTrace._source_avoided,
     ev.FileCompleted: ClientTrace._file_completed,
     ev.FileUnavailable: ClientTrace._file_unavailable,
     ev.AllCompleted: ClientTrace._all_completed,
@@ -298,3 +381,6 @@ _CLIENT: dict[type[Event], Callable[[ClientTrace, Spot, Any], None]] = {
     ev.SegmentRefused: ClientTrace._segment_refused,
     ev.ServingEnded: ClientTrace._serving_ended,
 }
+
+#: What a client tells and is judged here; all else that it tells is not.
+JUDGED = frozenset((*_CLIENT, ev.ShareHashed))

@@ -7,31 +7,18 @@ the journal ends (a *debt*): a breach where the run has ended, not to be judged 
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from dataclasses import dataclass
-from enum import Enum
 from typing import NamedTuple
 
 import msgspec
 
 from mpi_core.protocol.events import Stamped
 from mpi_core.protocol.units import Rank
+from tui_torrent.view.rules import Rule
 
-
-class Rule(str, Enum):
-    """The steps of the protocol, in their order, and that the journal tells all of them."""
-
-    INIT = "INIT first"
-    INIT_ACK = "no INIT_ACK before the last INIT"
-    REQUEST = "no request before INIT_ACK"
-    UPDATE = "an update for every unfinished file after each N segments"
-    STORED = "each stored segment matches its hash"
-    FILE_COMPLETE = "FILE_COMPLETE once a file and only when it is whole"
-    ALL_COMPLETE = "ALL_COMPLETE once, after the last file"
-    STOP = "STOP after the last ALL_COMPLETE and nothing after it"
-    TRACKER = "the tracker moves no segment"
-    SERVING = "finished clients keep serving"
-    JOURNAL = "the journal is whole"
+__all__ = ["Breach", "Finding", "Header", "Ledger", "Rule", "Sources", "Spot", "clip"]
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -62,8 +49,9 @@ class Header:
 
     #: C: the clients are the ranks 1…C.
     clients: int = 0
-    #: N: after so many stored segments an update is due.
+    #: N: after so many stored segments an update is due; and whether a scenario, not the header, says so.
     update_every: int = 0
+    update_is_given: bool = False
 
 
 class Breach(NamedTuple):
@@ -78,6 +66,8 @@ class Ledger:
         self.breaches: dict[Rule, Breach] = {}
         #: Breaches unless that client was lost or the run was aborted.
         self.doubts: dict[Rule, dict[Rank, Breach]] = {}
+        #: Breaches unless the program that was run never tells of manifests.
+        self.suspicions: dict[Rule, Breach] = {}
         #: How many events were held against each rule.
         self.checked: Counter[Rule] = Counter()
 
@@ -93,6 +83,12 @@ class Ledger:
         if client not in doubts:
             doubts[client] = Breach(spot.line, spot.says(what))
 
+    def suspicious(self, rule: Rule, spot: Spot, what: str) -> None:
+        """``spot`` breaks ``rule`` unless nobody tells of the manifests that come."""
+        known = self.suspicions.get(rule)
+        if known is None or spot.line < known.line:
+            self.suspicions[rule] = Breach(spot.line, spot.says(what))
+
 
 def clip(text: str, width: int = 60) -> str:
     """``text`` quoted, cut in its middle where it is long: names and hashes have no bound."""
@@ -101,19 +97,44 @@ def clip(text: str, width: int = 60) -> str:
     return repr(text)
 
 
-class SparseSet:
-    """A set of segments as a bitfield in pages, so that an absurd index costs one page."""
+class Sources:
+    """Segments of a file, and whom each came from; in pages, so that an absurd index costs one page.
+
+    A segment is *rooted* once the way that it took is known back to somebody who has owned the file.
+    """
 
     def __init__(self) -> None:
-        self._pages: dict[int, int] = {}
+        #: Index // 64 → for each of 64 segments its source + 1 (negative where it is rooted), or 0 where it
+        #: is not here.
+        self._pages: dict[int, array[int]] = {}
         self.count = 0
 
-    def add(self, index: int) -> bool:
+    def add(self, index: int, source: int) -> bool:
         """Whether ``index`` was not there yet."""
-        page, bit = index >> 10, 1 << (index & 1023)
-        bits = self._pages.get(page, 0)
-        if bits & bit:
+        page = self._pages.get(index >> 6)
+        if page is None:
+            page = self._pages[index >> 6] = array("i", bytes(4 * 64))
+        if page[index & 63]:
             return False
-        self._pages[page] = bits | bit
+        # The tracker's number stands for every rank that can be no client's.
+        page[index & 63] = source + 1 if 0 <= source < 1 << 30 else 1
         self.count += 1
         return True
+
+    def root(self, index: int) -> None:
+        """The way of that segment, which is here, is known."""
+        page = self._pages[index >> 6]
+        page[index & 63] = -abs(page[index & 63])
+
+    def is_rooted(self, index: int) -> bool:
+        page = self._pages.get(index >> 6)
+        return page is not None and page[index & 63] < 0
+
+    def source(self, index: int) -> int | None:
+        """Whom that segment came from; None where it is not here."""
+        page = self._pages.get(index >> 6)
+        return abs(page[index & 63]) - 1 if page is not None and page[index & 63] else None
+
+    def __contains__(self, index: int) -> bool:
+        page = self._pages.get(index >> 6)
+        return page is not None and page[index & 63] != 0

@@ -168,7 +168,7 @@ def build(view: SwarmView, findings: Sequence[Finding], *, traffic: bool = True)
     header, aborted, hosts = view.header, view.aborted, split(view)
     return Report(
         schema=SCHEMA,
-        outcome=_outcome(view, clients, findings),
+        outcome=_outcome(view, clients),
         elapsed_s=round(view.t if view.ended_at is None else view.ended_at, 6),
         strategy=header.strategy if header else None,
         seed=header.seed if header else None,
@@ -207,15 +207,16 @@ def to_mapping(report: Report) -> dict[str, Any]:
 
 
 def exit_code(report: Report) -> int:
-    """0 all is there; 1 something wanted could not be had; 2 bad input, or nobody got anything because
-    clients failed; 3 an internal failure; 128 and the number of the signal that interrupted it."""
+    """0 all is there; 1 something wanted could not be had, or a rule is broken; 2 bad input, or nobody got
+    anything because clients failed; 3 an internal failure; 128 and the number of the signal that interrupted
+    it."""
     aborted = report.aborted
     if report.outcome == "interrupted":
         return aborted.code if aborted is not None else INTERRUPTED
     if report.outcome == "failed":
         return 2 if aborted is not None and aborted.code == 2 else FAILURE
     if report.outcome == "complete":
-        return 0
+        return 1 if broken(report.conformance) else 0
     failed = any(client.failed is not None for client in report.clients)
     anything = any(file.complete for client in report.clients for file in client.files)
     return 2 if failed and not anything else 1
@@ -316,11 +317,11 @@ def _file(view: SwarmView, client: ClientView, name: str) -> FileReport:
     )
 
 
-def _outcome(view: SwarmView, clients: list[ClientReport], findings: Sequence[Finding]) -> Outcome:
+def _outcome(view: SwarmView, clients: list[ClientReport]) -> Outcome:
     if view.aborted is not None and is_interruption(view.aborted.code):
         return "interrupted"
     ended = view.outcome in ("complete", "incomplete")
-    if view.aborted is not None or not ended or broken(findings):
+    if view.aborted is not None or not ended:
         return "failed"
     # Where events were dropped, a file may be whole though we never heard so: then RunEnded knows better.
     missing = any(

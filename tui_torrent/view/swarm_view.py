@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from mpi_core.protocol import events as ev
 from mpi_core.protocol.events import Event, Stamped
 from mpi_core.protocol.messages import SwarmRole
+from mpi_core.protocol.roles import MOST_CLIENTS
 from mpi_core.protocol.units import Rank
 from tui_torrent.view.load import Load
 from tui_torrent.view.parts import ClientState, ClientView, FileView, share
@@ -156,7 +157,7 @@ class SwarmView:
 
 def _run_started(view: SwarmView, rank: Rank, t: float, event: ev.RunStarted) -> None:
     view.header = event
-    for client in range(1, event.clients + 1):
+    for client in range(1, min(event.clients, MOST_CLIENTS) + 1):
         view.client(Rank(client))
 
 

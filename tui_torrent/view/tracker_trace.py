@@ -7,7 +7,7 @@ the tracker's line comes, and what else must agree is compared at the end.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container, Mapping
 from typing import Any
 
 from mpi_core.protocol import events as ev
@@ -15,23 +15,56 @@ from mpi_core.protocol.events import Event
 from mpi_core.protocol.roles import TRACKER
 from mpi_core.protocol.units import Rank
 from tui_torrent.view.ledger import Header, Ledger, Rule, Spot, clip
+from tui_torrent.view.moves import Moves
+from tui_torrent.view.pairs import Pairs
+from tui_torrent.view.words import counted
 
 
 class Catalog:
-    """The digests that the tracker registered, and what clients told before its line came."""
+    """The digests that the tracker registered, and what clients told before its line came.
+
+    A program may tell neither of the tracker's files nor of the manifests that come: then there are no
+    digests to compare with, but for a scenario's, and stored segments are compared with each other.
+    """
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._digests: dict[str, tuple[str, ...]] = {}
+        #: Bundles → the small files in each.
+        self.bundles: dict[str, frozenset[str]] = {}
+        self._bundled: set[str] = set()
+        #: Files whose digests are a scenario's.
+        self._given: dict[str, tuple[str, ...]] = {}
+        #: Whether somebody has told of a file's registration or of a manifest that came.
+        self.tells_files = False
         #: File → (segment, digest) → the first event that told it, while the file is unregistered.
         self.waiting: dict[str, dict[tuple[int, str], Spot]] = {}
-        #: File → number of segments → the first DownloadStarted that told it.
+        #: File → number of segments → the first DownloadStarted (or its owner's INIT) that told it.
         self.waiting_sizes: dict[str, dict[int, Spot]] = {}
 
+    @property
+    def is_given(self) -> bool:
+        """Whether a scenario has told of files."""
+        return bool(self._given)
+
+    def expect(self, files: Mapping[str, tuple[str, ...]]) -> None:
+        """The digests of a scenario's files, whatever the tracker registers."""
+        self._given = dict(files)
+
     def register(self, spot: Spot, event: ev.FileRegistered) -> None:
+        self.tells_files = True
         if len(event.digests) != event.segments:
-            what = f"{clip(event.file)} has {event.segments} segments but {len(event.digests)} digests"
-            self._ledger.broken(Rule.STORED, spot, what)
+            numbers = f"{counted(event.segments, 'segment')} but {counted(len(event.digests), 'digest')}"
+            self._ledger.broken(Rule.STORED, spot, f"{clip(event.file)} has {numbers}")
+        if event.members:
+            names = frozenset(name for segment in event.members for name in segment)
+            self.bundles[event.file] = names
+            self._bundled |= names
+        given = self._given.get(event.file)
+        if given is not None and given != event.digests:
+            self._ledger.broken(
+                Rule.SCENARIO, spot, f"{clip(event.file)} is registered with other hashes than the scenario's"
+            )
         known = self._digests.setdefault(event.file, event.digests)
         if known != event.digests:
             self._ledger.broken(
@@ -48,22 +81,56 @@ class Catalog:
         else:
             self.waiting.setdefault(event.file, {}).setdefault((event.segment, event.digest), spot)
 
-    def started(self, spot: Spot, event: ev.DownloadStarted) -> None:
-        if event.file in self._digests:
-            self._judge_size(spot, event.file, event.segments)
+    def sized(self, spot: Spot, file: str, segments: int) -> None:
+        """A manifest came, or an owner said how many segments its file has."""
+        self.tells_files |= isinstance(spot.stamped.event, ev.DownloadStarted)
+        if file in self._digests:
+            self._judge_size(spot, file, segments)
         else:
-            self.waiting_sizes.setdefault(event.file, {}).setdefault(event.segments, spot)
+            self.waiting_sizes.setdefault(file, {}).setdefault(segments, spot)
 
-    def unregistered(self) -> tuple[Spot, str] | None:
-        """The first event about a file that the tracker has not registered, and its name."""
-        firsts = [(spot, name) for name, told in self.waiting.items() for spot in told.values()]
-        firsts += [(spot, name) for name, told in self.waiting_sizes.items() for spot in told.values()]
-        return min(firsts, key=lambda first: first[0].line, default=None)
+    def digests(self, file: str) -> tuple[str, ...] | None:
+        """The digests of a file that was registered."""
+        return self._digests.get(file)
+
+    def segments(self, file: str) -> int | None:
+        """How many segments a file has, as it was registered, or else as it was told first."""
+        digests = self._digests.get(file) or self._given.get(file)
+        if digests is not None:
+            return len(digests)
+        return next(iter(self.waiting_sizes.get(file, ())), None)
+
+    def settle(self) -> list[tuple[Spot, str]]:
+        """What is wrong with files that the tracker has not registered, and where."""
+        wrong: list[tuple[Spot, str]] = []
+        for name, told in self.waiting.items():
+            if self.tells_files:
+                wrong += [
+                    (spot, f"{clip(name)} was never registered by the tracker") for spot in told.values()
+                ]
+                continue
+            given, first = self._given.get(name), dict[int, str]()
+            for (segment, digest), spot in sorted(told.items(), key=lambda item: item[1].line):
+                right = first.setdefault(segment, digest)
+                if given is not None:
+                    right = given[segment] if 0 <= segment < len(given) else ""
+                if digest != right:
+                    what = f"segment {segment} of {clip(name)} hashes to {clip(digest)}, not to {clip(right)}"
+                    wrong.append((spot, f"{what} as {'the scenario has it' if given else 'before'}"))
+        for name, sizes in self.waiting_sizes.items():
+            if self.tells_files and name not in self._bundled:
+                wrong += [
+                    (spot, f"{clip(name)} was never registered by the tracker") for spot in sizes.values()
+                ]
+            elif len(sizes) > 1:
+                numbers = " and ".join(map(str, sizes))
+                wrong.append((list(sizes.values())[1], f"{clip(name)} is told with {numbers} segments"))
+        return wrong
 
     def _judge(self, spot: Spot, file: str, segment: int, digest: str) -> None:
         digests = self._digests[file]
         if not 0 <= segment < len(digests):
-            what = f"segment {segment} of {clip(file)}, which has {len(digests)} segments"
+            what = f"segment {segment} of {clip(file)}, which has {counted(len(digests), 'segment')}"
             self._ledger.broken(Rule.STORED, spot, what)
         elif digests[segment] != digest:
             what = f"segment {segment} of {clip(file)} hashes to {clip(digest)}"
@@ -72,50 +139,64 @@ class Catalog:
     def _judge_size(self, spot: Spot, file: str, segments: int) -> None:
         registered = len(self._digests[file])
         if segments != registered:
-            what = f"{clip(file)} comes with {segments} segments, but {registered} were registered"
+            what = f"{clip(file)} comes with {counted(segments, 'segment')}, but {registered} were registered"
             self._ledger.broken(Rule.STORED, spot, what)
 
 
 class TrackerTrace:
     """The tracker, as far as its own events tell; which clients it has heard, told and lost."""
 
-    def __init__(self, ledger: Ledger, catalog: Catalog, header: Header) -> None:
+    def __init__(self, ledger: Ledger, catalog: Catalog, moves: Moves, pairs: Pairs, header: Header) -> None:
         self._ledger = ledger
         self._catalog = catalog
+        self._moves = moves
+        self._pairs = pairs
         self._header = header
-        #: Events of the tracker are missing: nothing that follows is judged.
-        self.blind = False
+        #: Where events of the tracker were first missing: nothing that follows is judged.
+        self.blind: Spot | None = None
         self.lost: set[int] = set()
         #: Those, and the ones that have told that they fetch nothing more.
         self.gone: set[int] = set()
-        self.inits: set[int] = set()
+        #: Client → how many files its INIT brought.
+        self.inits: dict[int, tuple[Spot, int]] = {}
         self.acks: set[int] = set()
         #: Client → where its FILE_COMPLETEs came in, by file.
         self.files: dict[Rank, dict[str, Spot]] = {}
         #: Client → where its ALL_COMPLETE came in.
         self.done: dict[Rank, Spot] = {}
-        self.stops: set[int] = set()
+        #: Client → when it was sent STOP.
+        self.stops: dict[int, float] = {}
         #: What came after the last STOP, so far.
         self.after_stop: Spot | None = None
+
+    @property
+    def told_all(self) -> bool:
+        """Whether none of its events is missing, to its last."""
+        return bool(self.stops) and self.blind is None
 
     def see(self, spot: Spot, event: Event) -> None:
         if isinstance(event, ev.ClientLost):
             self.lost.add(event.client)
         if isinstance(event, (ev.ClientLost, ev.ClientFailed)):
             self.gone.add(event.client)
-        if isinstance(event, ev.FileRegistered):
+        elif isinstance(event, ev.FileRegistered):
             self._catalog.register(spot, event)
+        elif isinstance(event, ev.SwarmListed):
+            self._moves.list_member(event.file, event.client, event.role)
         # What it did until then is summed up after its last STOP.
         if self.blind or isinstance(event, (ev.ClientLost, ev.ClientFailed, ev.TrackerLoad)):
             return
         if self.stops and self.after_stop is None and getattr(event, "client", None) not in self.lost:
             self.after_stop = spot
         handler = _TRACKER.get(type(event))
-        if handler is not None:
-            client: Rank = event.client  # type: ignore[attr-defined]
-            handler(self, spot, event, client)
+        client: Rank | None = getattr(event, "client", None)
+        if client is not None:
+            self._ledger.checked[Rule.ANSWER] += isinstance(event, ev.SwarmServed)
+            self._pairs.see(spot, event, client)
+            if handler is not None:
+                handler(self, spot, event, client)
 
-    def unheard(self, heard: set[int]) -> int | None:
+    def unheard(self, heard: Container[int]) -> int | None:
         """The first client that is neither in ``heard`` nor gone."""
         # Rank by rank, so that an absurd header costs no more than the events that follow it.
         rank = 1
@@ -129,7 +210,7 @@ class TrackerTrace:
         elif self.acks and client not in self.lost:
             what = f"the INIT of client {client} comes in after an INIT_ACK was sent"
             self._ledger.broken(Rule.INIT_ACK, spot, what)
-        self.inits.add(client)
+        self.inits.setdefault(client, (spot, event.files))
 
     def _init_ack_sent(self, spot: Spot, event: ev.InitAckSent, client: Rank) -> None:
         self._ledger.checked[Rule.INIT_ACK] += 1
@@ -155,13 +236,13 @@ class TrackerTrace:
 
     def _stop_sent(self, spot: Spot, event: ev.StopSent, client: Rank) -> None:
         self._ledger.checked[Rule.STOP] += 1
-        missing = None if self.stops else self.unheard(set(self.done))
+        missing = None if self.stops else self.unheard(self.done)
         if client in self.stops:
             self._ledger.doubtful(Rule.STOP, client, spot, f"client {client} is sent STOP again")
         elif missing is not None:
             what = f"client {client} is sent STOP before the ALL_COMPLETE of client {missing} is in"
             self._ledger.doubtful(Rule.STOP, TRACKER, spot, what)
-        self.stops.add(client)
+        self.stops.setdefault(client, spot.stamped.t)
         self.after_stop = None
 
 

@@ -25,7 +25,7 @@ from tui_torrent.tui.panels.text import definition, wrapped
 from tui_torrent.view.ledger import Finding
 from tui_torrent.view.losses import MISSING, sentence
 from tui_torrent.view.problems import causes, failures, named
-from tui_torrent.view.report import ClientReport, Report, tally
+from tui_torrent.view.report import ClientReport, Report, broken, exit_code, tally
 from tui_torrent.view.swarm_view import SwarmView
 from tui_torrent.view.words import counted
 
@@ -62,7 +62,7 @@ def report_lines(
         ),
         EMPTY,
     ]
-    mark, style = ("✓", "done") if report.outcome == "complete" else ("✗", "trouble")
+    mark, style = ("✓", "done") if exit_code(report) == 0 else ("✗", "trouble")
     text = _verdict(report)
     if so_far and report.aborted is None:
         mark, style, text = "…", "busy", _so_far(view)
@@ -103,6 +103,8 @@ def _so_far(view: SwarmView) -> str:
 def _verdict(report: Report) -> str:
     if report.aborted is not None:
         return f"Aborted by rank {report.aborted.culprit}: {clean(report.aborted.reason)}"
+    if report.outcome == "complete" and broken(report.conformance):
+        return "Everything that was wanted is there, but the protocol was broken; the rules below say where."
     if report.outcome == "complete":
         return "Everything that was wanted is there, and every segment is verified."
     if report.outcome == "incomplete":
