@@ -160,7 +160,7 @@ def test_a_client_that_is_stopped_for_a_while_fails_no_monitored_run(tmp_path: P
     options = ("--monitor", "--out", tmp_path / "out")
     with started(4, scenario, *options, program=("-c", IMPATIENT)) as job:
         deadline = time.monotonic() + 20
-        while "swarm" not in job.said():
+        while not job.is_moving():
             assert time.monotonic() < deadline, job.complained()
             time.sleep(0.05)
         client = job.ranks()[2]

@@ -35,7 +35,7 @@ def test_clients_that_wait_for_a_slow_one_are_idle(tmp_path: Path) -> None:
     scenario = one_seed(Random(1), downloaders=5)
     with started(7, scenario.write(tmp_path / "in"), "--out", tmp_path / "out", "--rate", "16") as job:
         deadline = time.monotonic() + 20
-        while "swarm" not in job.said():
+        while not job.is_moving():
             assert time.monotonic() < deadline, job.complained()
             time.sleep(0.1)
         for _ in range(TRIES):

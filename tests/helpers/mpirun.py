@@ -181,10 +181,15 @@ class Job:
         self._err.seek(0)
         return self._err.read().decode(errors="replace")
 
+    def is_moving(self) -> bool:
+        """Whether a line has told how many clients are done, which none does before segments move."""
+        said = self.said()
+        return " done" in said or '"phase":"swarm"' in said
+
     def begins(self) -> None:
         """Wait until segments move."""
         deadline = time.monotonic() + 20
-        while "swarm" not in self.said():
+        while not self.is_moving():
             assert time.monotonic() < deadline, self.complained()
             time.sleep(0.05)
 
