@@ -12,6 +12,13 @@ from typing import Literal
 import msgspec
 
 from mpi_core.protocol.digest import Algorithm
+from mpi_core.protocol.event import Event as Event
+from mpi_core.protocol.event import EventsDropped as EventsDropped
+from mpi_core.protocol.event import MessageName as MessageName
+from mpi_core.protocol.event import MessageReceived as MessageReceived
+from mpi_core.protocol.event import MessageSent as MessageSent
+from mpi_core.protocol.event import NonsenseReceived as NonsenseReceived
+from mpi_core.protocol.event import RankPlaced as RankPlaced
 from mpi_core.protocol.histogram import Bins
 from mpi_core.protocol.messages import RejectReason, SwarmRole
 from mpi_core.protocol.roles import MOST_CLIENTS
@@ -28,10 +35,6 @@ OUTCOMES = ("complete", "incomplete", "failed", "interrupted")
 
 #: A SWARM_REQUEST event lists the files' names up to this many; above, it only counts them.
 NAMES_LISTED = 32
-
-
-class Event(msgspec.Struct, frozen=True, tag_field="kind"):
-    """The base of all events; the class's name is the JSON object's ``kind``."""
 
 
 # Told by the observer -------------------------------------------------------------------------
@@ -333,51 +336,6 @@ class SegmentRefused(Event, frozen=True):
 
 class ServingEnded(Event, frozen=True):
     """The upload thread ends."""
-
-
-# Told by any rank -----------------------------------------------------------------------------
-
-
-class RankPlaced(Event, frozen=True):
-    """The host that the rank runs on; each tells it once."""
-
-    host: str
-    #: Seconds by which the rank's times may differ from the tracker's, as measured at the start; 0 where both
-    #: read one clock.
-    clock_error: float = 0.0
-
-
-#: Messages beside those of which other events tell.
-MessageName = Literal["BITFIELD", "ANNOUNCE", "CANCEL", "PENDING", "ALIVE", "ABORT"]
-
-
-class MessageSent(Event, frozen=True):
-    """Told only where every message is wanted (``--journal-level all``), as is MessageReceived."""
-
-    message: MessageName
-    to: Rank
-    #: The segments that it speaks of, by file: ``("model.bin", "0-3,7")``.
-    segments: tuple[tuple[str, str], ...] = ()
-
-
-class MessageReceived(Event, frozen=True):
-    """The n-th of a kind and sender is the n-th that it sent."""
-
-    message: MessageName
-    sender: Rank
-
-
-class NonsenseReceived(Event, frozen=True):
-    """A message broke the protocol; it was dropped."""
-
-    sender: Rank
-    problem: str
-
-
-class EventsDropped(Event, frozen=True):
-    """The rank's queue of events was full; so many are missing here."""
-
-    count: int
 
 
 AnyEvent = (
