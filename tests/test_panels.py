@@ -33,7 +33,7 @@ from tui_torrent.tui.panels.lines import (
     plain,
     right,
 )
-from tui_torrent.tui.panels.overview import Overview, arrange, gauge, header
+from tui_torrent.tui.panels.overview import Overview, arrange, gauge, headline
 from tui_torrent.tui.panels.report import report_lines
 from tui_torrent.tui.panels.table import DROPPED, MAP_ROOM, heading, make_layout, percent, row
 from tui_torrent.tui.panels.text import parts
@@ -119,7 +119,7 @@ def test_report_and_help_fill_the_width(width: int) -> None:
 
 def test_rows_come_first_but_some_messages_stay() -> None:
     few, many = arrange(24, 6), arrange(24, 64)
-    assert (few.rows, many.rows) == (6, 12)
+    assert (few.rows, many.rows) == (6, 11)
     assert many.messages >= 5
     for height in range(2, 100):
         plan = arrange(height, 64)
@@ -132,12 +132,23 @@ def test_more_clients_than_rows_scroll_with_a_note() -> None:
     view, tail = fold(events, 3.0)
     screen = Overview()
     screen.first = 2
-    assert "clients 3–14 of 64" in plain(screen.lines(view, tail, 3.0, 80, 24, "x"))
+
+    def rules() -> list[str]:
+        """What stands on the rules above the table and above the messages."""
+        return [
+            line for line in plain(screen.lines(view, tail, 3.0, 80, 24, "x")).splitlines() if line[0] == "─"
+        ]
+
+    assert rules()[0].endswith("─ 3–13 of 64 ─")
+    assert rules()[1] == "─ messages " + "─" * 69
     screen.first = 10**6
-    text = plain(screen.lines(view, tail, 3.0, 80, 24, "x"))
-    assert "clients 53–64 of 64" in text
+    assert rules()[0].endswith("─ 54–64 of 64 ─")
     screen.first = -5
-    assert "clients 1–12 of 64" in plain(screen.lines(view, tail, 3.0, 80, 24, "x"))
+    screen.sort, screen.reverse = "sent", True
+    assert rules()[0].endswith("─ 1–11 of 64, by sent reversed ─")
+    assert rules()[1] == "─ messages " + "─" * 69
+    low = plain(screen.lines(view, tail, 3.0, 80, 15, "x"))
+    assert "1–9 of 64, by sent reversed" in low.splitlines()[-1]
 
 
 def test_columns_go_in_the_stated_order_and_the_map_stays() -> None:
@@ -166,7 +177,7 @@ def test_events_lost_are_told_in_the_header() -> None:
     view = fold(RUN, 3.0)[0]
     view.dropped = 12
     for width in (60, 80, 160):
-        assert "12 events lost" in plain(header(view, 200, "x", 3.0, width))
+        assert "12 events lost" in plain(headline(view, 200, 3.0, width))
 
 
 def test_a_hundred_percent_is_all() -> None:

@@ -223,13 +223,41 @@ def test_every_screen_has_the_timeline_and_its_keys() -> None:
     use(scenario)
 
 
-def test_a_key_leaves_the_report_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_paused_replay_says_so_above_every_screen() -> None:
+    async def scenario(app: ReplayApp, pilot: Pilot[int], ticks: Ticks) -> None:
+        for number, name in enumerate(NAMES, 1):
+            await pilot.press(str(number))
+            await until(pilot, lambda: app.screen is app.get_screen(name))  # noqa: B023
+            await until(pilot, lambda: "paused" in shown(app).splitlines()[0])
+            await pilot.press("space")
+            await until(pilot, lambda: "paused" not in shown(app).splitlines()[0])
+            await pilot.press("space")
+            await until(pilot, lambda: "paused" in shown(app).splitlines()[0])
+        await pilot.press("end")
+        await until(pilot, lambda: "failed" in shown(app).splitlines()[0])
+        assert "paused" not in shown(app).splitlines()[0]
+
+    use(scenario)
+
+
+def test_escape_leaves_the_report_at_the_end_for_the_screen_before() -> None:
+    async def scenario(app: ReplayApp, pilot: Pilot[int], ticks: Ticks) -> None:
+        await pilot.press("3", "end")
+        await until(pilot, lambda: isinstance(app.screen, ReportScreen))
+        await pilot.press("s", "n", "escape")
+        await until(pilot, lambda: app.number == 3)
+        assert app.replay.now == RECORDING.end
+
+    use(scenario)
+
+
+def test_enter_leaves_the_report_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tui_torrent.tui.app.GRACE", 0.001)
 
     async def scenario(app: ReplayApp, pilot: Pilot[int], ticks: Ticks) -> None:
         await pilot.press("end")
         await until(pilot, lambda: app.stage.may_leave)
-        await pilot.press("x")
+        await pilot.press("x", "enter")
 
     assert use(scenario).return_value == SEEN_TO_THE_END
 

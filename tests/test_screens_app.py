@@ -9,7 +9,7 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from tests.helpers.runs import Scripted, scripted
+from tests.helpers.runs import File, Scripted, scripted
 from tests.test_app import drawn, shown, until, until_shown, use
 from tui_torrent.tui.app import MonitorApp, draws_unicode
 from tui_torrent.tui.pages import LEFT_EARLY, SEEN_TO_THE_END
@@ -127,15 +127,69 @@ def test_lists_scroll() -> None:
         await pilot.press("2")
         await until_shown(pilot, "of 63")
         await pilot.press("G")
-        await until_shown(pilot, "rank 64")
+        await until_shown(pilot, "client 64")
         await pilot.press("3")
         await until_shown(pilot, "rows 1–17 of 64")
         await pilot.press("pagedown", "down")
         await until_shown(pilot, "rows 22–38 of 64")
-        await pilot.press("5", "down", "up", "6", "end")
+        await pilot.press("5")
+        await until_shown(pilot, "1–4 of 64")
+        await pilot.press("G")
+        await until_shown(pilot, "61–64 of 64")
+        await pilot.press("6", "end")
         await until_shown(pilot, "Jain's index")
 
     use(Scripted(MANY, now=2.0), scenario)
+
+
+def test_tab_chooses_the_list_that_keys_scroll_and_the_wheel_scrolls_the_one_below_it() -> None:
+    async def scenario(app: MonitorApp, pilot: Pilot[int]) -> None:
+        await pilot.press("2")
+        await until_shown(pilot, "▸ files 1–8 of 37")
+        assert "peers 1–9 of 63" in shown(app)
+        assert "tab files or peers" in shown(app)
+        assert "part-36" not in shown(app)
+        await pilot.press("G")
+        await until_shown(pilot, "▸ files 30–37 of 37")
+        assert "part-36" in shown(app)
+        await pilot.press("tab", "down", "down")
+        await until_shown(pilot, "▸ peers 3–11 of 63")
+        assert " files 30–37 of 37" in shown(app)
+        await pilot.press("shift+tab", "g")
+        await until_shown(pilot, "▸ files 1–8 of 37")
+        canvas = app.screen.query_one(Canvas)
+        canvas.post_message(Canvas.Scrolled(3, 5, 5))
+        await until_shown(pilot, "▸ files 4–11 of 37")
+        canvas.post_message(Canvas.Scrolled(3, 5, 18))
+        await until_shown(pilot, " peers 6–14 of 63")
+        await pilot.press("n")
+        await until_shown(pilot, "▸ files 1–8 of 37")
+
+    files = [File(f"part-{at:02d}.bin", 3, (1,), (2, 3)) for at in range(37)]
+    use(Scripted(scripted(64, files, duration=5.0), now=2.0), scenario)
+
+
+def test_escape_leads_back_from_everywhere() -> None:
+    async def scenario(app: MonitorApp, pilot: Pilot[int]) -> None:
+        async def back_to(number: int) -> None:
+            await pilot.press("escape")
+            await until_shown(pilot, tab(number))
+
+        await pilot.press("down", "enter", "3", "4", "5", "6", "3")
+        await until_shown(pilot, tab(3))
+        await pilot.press("question_mark")
+        await until_shown(pilot, "? closes")
+        for number in (3, 6, 5):
+            await back_to(number)
+        await pilot.press("escape", "slash", *"rej", "enter")
+        await until_shown(pilot, "/rej")
+        await pilot.press("escape")
+        await until_shown(pilot, "every message")
+        for number in (2, 1, 1):
+            await back_to(number)
+        assert app.return_value is None
+
+    use(Scripted(RUN, now=5.5), scenario)
 
 
 def test_the_log_is_filtered_as_one_types() -> None:
@@ -237,16 +291,18 @@ def test_at_the_end_one_may_look_round_and_export_before_leaving(
     async def scenario(app: MonitorApp, pilot: Pilot[int]) -> None:
         await pilot.press("3")
         source.now = 99.0
-        await until_shown(pilot, "any other key leaves")
+        await until_shown(pilot, "q enter leave")
         await until(pilot, lambda: app.stage.may_leave)
+        await pilot.press("escape")
+        await until_shown(pilot, tab(3))
         for number in (1, 4):
-            await pilot.press(str(number), "down", "x")
-            await until_shown(pilot, tab(number))
+            await pilot.press(str(number), "down", "x", "enter")
+            await until_shown(pilot, tab(2 if number == 1 else number))
         await pilot.press("6", "e", "question_mark")
         await until_shown(pilot, "? closes")
         await pilot.press("escape")
-        await until_shown(pilot, "any other key leaves")
-        await pilot.press("x")
+        await until_shown(pilot, "q enter leave")
+        await pilot.press("enter")
 
     assert use(source, scenario).return_value == SEEN_TO_THE_END
     assert len(list(here.iterdir())) == 2

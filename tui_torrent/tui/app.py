@@ -2,7 +2,8 @@
 
 At each tick it lets the source fold what has come, and has the screen show the frame of that moment. It has
 no clock: the run's time is the source's. Leaving it ends the app alone; what becomes of the run is the
-caller's. The six screens are one keypress from each other; at the end of the run the report comes by itself.
+caller's. The six screens are one keypress from each other, and Escape leads back; at the end of the run the
+report comes by itself.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from tui_torrent.tui.screens import (
     TrafficScreen,
 )
 
-#: Keys are not taken as an answer to the report before it has been there for so long (seconds).
+#: Enter leaves a report only after this many seconds: it may have been meant for the screen before.
 GRACE = 0.4
 
 
@@ -95,8 +96,10 @@ class MonitorApp(App[int]):
         self.ascii_only, self._on_over = ascii_only or not draws_unicode(os.environ), on_over
         self.stage = Stage(source, title, self.ascii_only, below=self.foot)
         self._reported = False
-        #: The screen that the report took the place of at the end.
-        self._before_report = OverviewScreen.number
+        #: The report took another screen's place at the end.
+        self._came_by_itself = False
+        #: The screens that Escape leads back to, each once; the last one is the next.
+        self._trail: list[int] = []
         self._mouse = True
         for theme in THEMES:
             self.register_theme(theme)
@@ -154,15 +157,15 @@ class MonitorApp(App[int]):
         self._reported = True
         if self._on_over is not None:
             self._on_over()
-        self._before_report = self.number
+        self._came_by_itself = self.number != ReportScreen.number
         self.action_page(ReportScreen.number)
         self.set_timer(GRACE, self._may_leave)
 
     def _reopen(self) -> None:
         """The run is not over after all: someone went back in it."""
         self._reported = self.stage.may_leave = False
-        if isinstance(self.screen, ReportScreen):
-            self.action_page(self._before_report)
+        if isinstance(self.screen, ReportScreen) and self._came_by_itself:
+            self._go_back()
 
     def _may_leave(self) -> None:
         self.stage.may_leave = self._reported
@@ -177,6 +180,21 @@ class MonitorApp(App[int]):
 
     def action_page(self, number: int) -> None:
         """Show one of the six screens, and close what lies over them."""
+        if number != self.number:
+            self._trail = [at for at in self._trail if at not in (number, self.number)] + [self.number]
+        self._show_page(number)
+
+    async def action_back(self) -> None:
+        self._go_back()
+
+    def _go_back(self) -> None:
+        """Close the help, or show the screen that one came from."""
+        if isinstance(self.screen, HelpScreen):
+            self.pop_screen()
+        elif self._trail:
+            self._show_page(self._trail.pop())
+
+    def _show_page(self, number: int) -> None:
         page = self.get_screen(NAMES[number - 1])
         while len(self.screen_stack) > 1 and self.screen is not page:
             self.pop_screen()

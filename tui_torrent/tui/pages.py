@@ -71,10 +71,12 @@ class Stage:
     chosen: Rank | None = None
     #: Makes what stands below the canvas of each screen, such as a timeline.
     below: Callable[[], Iterable[Widget]] = _nothing_below
-    #: The report of a run that is over has been there for a while: a key may leave it.
+    #: The report of a run that is over has been there for a while: Enter may leave it.
     may_leave: bool = False
     #: Somebody may go to another time of the run.
     seeks: bool = False
+    #: The run's time stands still until somebody plays it on.
+    paused: bool = False
 
     def choose(self, step: int, ranks: Sequence[Rank]) -> Rank | None:
         """Choose the client so many places on in ``ranks``; it stops at either end."""
@@ -113,6 +115,7 @@ class Page(Screen[None], metaclass=_AbstractScreen):
         Binding("pageup,ctrl+b", "turn(-1)", "Page up", show=False),
         Binding("home,g", "move(-1000000)", "First", show=False),
         Binding("end,G", "move(1000000)", "Last", show=False),
+        Binding("escape", "app.back", "Back", show=False),
     ]
 
     def __init__(self, stage: Stage) -> None:
@@ -151,10 +154,10 @@ class Page(Screen[None], metaclass=_AbstractScreen):
         self.action_move(pages * self.rows)
 
     def on_canvas_scrolled(self, event: Canvas.Scrolled) -> None:
-        self.wheeled(event.lines)
+        self.wheeled(event.lines, event.x, event.y)
 
-    def wheeled(self, lines: int) -> None:
-        """The mouse wheel was turned."""
+    def wheeled(self, lines: int, x: int, y: int) -> None:
+        """The mouse wheel was turned over that cell."""
         self.action_move(lines)
 
     def on_canvas_resized(self) -> None:
@@ -200,11 +203,6 @@ class TextScreen(Page):
         more = f"scroll, {counted(rest, 'more line')}" if rest > 0 else "scroll"
         scrolling = [("↑↓", more)] if rest > 0 or self.first else []
         return [*lines, hints([*self.hints(), *scrolling], width)][:height]
-
-    @property
-    def scrolls(self) -> bool:
-        """Whether there is more text than room."""
-        return len(self.text(max(1, self.canvas.size.width))) > self._room
 
     @property
     def rows(self) -> int:

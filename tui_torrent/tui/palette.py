@@ -47,8 +47,13 @@ THEMES = (
 
 
 def _sources(colours: str, ground: str) -> dict[str, str]:
-    """The colours that tell clients apart; a letter does so too."""
-    return {f"source-{at}": colour + ground for at, colour in enumerate(colours.split())}
+    """The colours that tell clients apart; a letter does so too, underlined or reversed where many do."""
+    looks = {"": "", "under-": "underline ", "reverse-": "reverse "}
+    return {
+        f"source-{name}{at}": look + colour + ground
+        for name, look in looks.items()
+        for at, colour in enumerate(colours.split())
+    }
 
 
 _DARK = {

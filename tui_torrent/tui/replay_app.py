@@ -105,6 +105,7 @@ class ReplayApp(MonitorApp):
             return
         if self._reported and not self.replay.over:
             self._reopen()
+        self.stage.paused = self.replay.paused and not self.replay.over
         super()._show()
         for line in self.screen.query(Timeline):
             line.frame()

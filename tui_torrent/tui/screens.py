@@ -8,14 +8,14 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.events import Key
 from textual.message import Message
 from textual.widgets import Input
 
-from tui_torrent.tui.pages import SEEN_TO_THE_END, Page, Stage, TextScreen
+from tui_torrent.tui.pages import Page, Stage, TextScreen
 from tui_torrent.tui.panels import client, log, tracker, traffic
 from tui_torrent.tui.panels.help import help_lines
 from tui_torrent.tui.panels.lines import Line
+from tui_torrent.tui.panels.lists import Lists
 from tui_torrent.tui.panels.log import LogPanel
 from tui_torrent.tui.panels.overview import Overview
 from tui_torrent.tui.panels.report import report_lines
@@ -44,7 +44,9 @@ class OverviewScreen(Page):
 
     def picture(self, width: int, height: int) -> list[Line]:
         source, self.overview.chosen = self.stage.source, self.stage.chosen
-        return self.overview.lines(source.view, source.tail, source.now, width, height, self.stage.title)
+        return self.overview.lines(
+            source.view, source.tail, source.now, width, height, self.stage.title, self.stage.paused
+        )
 
     @property
     def rows(self) -> int:
@@ -59,7 +61,7 @@ class OverviewScreen(Page):
         overview.bring_in(self.stage.choose(lines, overview.order))
         self.frame()
 
-    def wheeled(self, lines: int) -> None:
+    def wheeled(self, lines: int, x: int, y: int) -> None:
         self.overview.first += lines
         self.frame()
 
@@ -88,15 +90,6 @@ class OverviewScreen(Page):
 class BarScreen(Page):
     """A panel between the bar above and the keys below; a list in it may scroll."""
 
-    def __init__(self, stage: Stage) -> None:
-        super().__init__(stage)
-        #: The first line of the list that is shown; a panel that shows another says so.
-        self.first = 0
-
-    def action_move(self, lines: int) -> None:
-        self.first += lines
-        self.frame()
-
     @abstractmethod
     def panel(self, width: int, height: int) -> list[Line]:
         """Exactly ``height`` lines of ``width`` cells."""
@@ -109,7 +102,7 @@ class BarScreen(Page):
         source = self.stage.source
         if height < 4:
             return self.panel(width, height)
-        bar = title_bar(source.view, self.stage.title, source.now, width)
+        bar = title_bar(source.view, self.stage.title, source.now, width, self.stage.paused)
         return [bar, *self.panel(width, height - 2), hints(self.hints(), width, self.meaning())]
 
     def hints(self) -> Sequence[tuple[str, str]]:
@@ -117,7 +110,35 @@ class BarScreen(Page):
         return self.keys
 
 
-class ClientScreen(BarScreen):
+class ListsScreen(BarScreen):
+    """A panel with several lists. Tab chooses the one that keys scroll, the wheel scrolls that below it."""
+
+    lists: Lists
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("tab,shift+tab", "other_list", "Scroll the other list", show=False, priority=True),
+    ]
+
+    def hints(self) -> Sequence[tuple[str, str]]:
+        return (*self.keys, *self.lists.keys())
+
+    @property
+    def rows(self) -> int:
+        return self.lists.rows
+
+    def action_move(self, lines: int) -> None:
+        self.lists.move(lines)
+        self.frame()
+
+    def wheeled(self, lines: int, x: int, y: int) -> None:
+        self.lists.turn(lines, x, y - 1)
+        self.frame()
+
+    def action_other_list(self) -> None:
+        self.lists.other()
+        self.frame()
+
+
+class ClientScreen(ListsScreen):
     """One client: its segments, the others, its requests."""
 
     number = 2
@@ -126,6 +147,11 @@ class ClientScreen(BarScreen):
         Binding("n,right_square_bracket", "other(1)", "Next client", show=False),
         Binding("p,left_square_bracket", "other(-1)", "Previous client", show=False),
     ]
+
+    def __init__(self, stage: Stage) -> None:
+        super().__init__(stage)
+        self.client_panel = client.ClientPanel()
+        self.lists = self.client_panel.lists
 
     def meaning(self) -> tuple[Line, ...]:
         return client.MEANING
@@ -136,15 +162,11 @@ class ClientScreen(BarScreen):
             # Somebody who fetches tells more than a seed.
             fetching = [rank for rank, client in view.clients.items() if client.wanted]
             stage.chosen = min(fetching or view.clients, default=None)
-        return client.client_lines(view, stage.chosen, stage.source.now, width, height, self.first)
-
-    def action_move(self, lines: int) -> None:
-        self.first = max(0, min(self.first + lines, len(self.stage.source.view.clients) - 2))
-        self.frame()
+        return self.client_panel.lines(view, stage.chosen, stage.source.now, width, height)
 
     def action_other(self, step: int) -> None:
         self.stage.choose(step, sorted(self.stage.source.view.clients))
-        self.first = 0
+        self.lists.to_start()
         self.frame()
 
 
@@ -156,6 +178,8 @@ class TrafficScreen(BarScreen):
 
     def __init__(self, stage: Stage) -> None:
         super().__init__(stage)
+        #: The first row that is shown.
+        self.first = 0
         #: What the lines were made from, and the lines.
         self._view: SwarmView | None = None
         self._key: tuple[object, ...] = ()
@@ -177,17 +201,23 @@ class TrafficScreen(BarScreen):
             self._view, self._key = view, (width, height, self.first, *key[3:])
         return self._lines
 
+    def action_move(self, lines: int) -> None:
+        self.first += lines
+        self.frame()
 
-class TrackerScreen(BarScreen):
+
+class TrackerScreen(ListsScreen):
     """What the tracker has to do."""
 
     number = 5
-    keys = tracker.KEYS
+
+    def __init__(self, stage: Stage) -> None:
+        super().__init__(stage)
+        self.lists = Lists(("swarms", "answers"))
 
     def panel(self, width: int, height: int) -> list[Line]:
         source = self.stage.source
-        lines, self.first = tracker.tracker_lines(source.view, source.now, width, height, self.first)
-        return lines
+        return tracker.tracker_lines(source.view, source.now, width, height, self.lists)
 
 
 class LogScreen(BarScreen):
@@ -199,7 +229,7 @@ class LogScreen(BarScreen):
         Binding("slash", "filter", "Filter", show=False),
         Binding("f", "follow", "Follow", show=False),
         Binding("enter", "go", "Go to that moment", show=False),
-        Binding("escape", "clear", "No filter", show=False),
+        Binding("escape", "clear", "No filter, or back", show=False),
     ]
 
     class Sought(Message):
@@ -253,7 +283,11 @@ class LogScreen(BarScreen):
         self.input.add_class("open")
         self.input.focus()
 
-    def action_clear(self) -> None:
+    async def action_clear(self) -> None:
+        """Drop the filter; where there is none, go back."""
+        if not self.input.value and not self.input.has_class("open"):
+            await self.run_action("app.back")
+            return
         self.input.value = ""
         self._close()
 
@@ -276,7 +310,7 @@ class HelpScreen(TextScreen):
     number = 0
     keys = (("?", "closes"),)
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("question_mark,escape,enter", "app.pop_screen", "Close", show=False),
+        Binding("question_mark,enter", "app.back", "Close", show=False),
         Binding("space", "turn(1)", "Page down", show=False),
     ]
 
@@ -285,10 +319,11 @@ class HelpScreen(TextScreen):
 
 
 class ReportScreen(TextScreen):
-    """What came of the run, or of what there is of it so far; at the end any other key leaves."""
+    """What came of the run, or of what there is of it so far; at the end Enter leaves as ``q`` does."""
 
     number = 6
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "finish", "Leave, at the end", show=False),
         Binding("e", "export", "Export", show=False),
         Binding("space", "turn(1)", "Page down", show=False),
     ]
@@ -300,8 +335,6 @@ class ReportScreen(TextScreen):
             super().__init__()
             self.report = report
 
-    _SCROLLING = frozenset({"down", "j", "up", "k", "pagedown", "space", "pageup", "home", "end"})
-
     def __init__(self, stage: Stage) -> None:
         super().__init__(stage)
         #: What the text was made from, and the text.
@@ -312,30 +345,24 @@ class ReportScreen(TextScreen):
         return build(source.view, source.findings if source.over else (), traffic=traffic)
 
     def hints(self) -> tuple[tuple[str, str], ...]:
-        return (("e", "export"), *([("any other key", "leaves")] if self.stage.source.over else []))
+        leave = (("q enter", "leave"), ("esc", "back"))
+        return (*(leave if self.stage.source.over else ()), ("e", "export"))
 
     def text(self, width: int) -> list[Line]:
         source = self.stage.source
         # A journal may end early, and a connection be lost.
         cut_off = source.over and source.view.outcome is None and source.view.aborted is None
-        key = (width, source.over, int(source.now / BUCKET))
+        key = (width, source.over, int(source.now / BUCKET), self.stage.paused)
         if self._made is None or self._made[0] != key:
             report = self.report(traffic=False)
-            title, so_far = self.stage.title, not source.over
-            lines = report_lines(report, source.view, title, width, so_far, cut_off)
+            title, so_far, paused = self.stage.title, not source.over, self.stage.paused
+            lines = report_lines(report, source.view, title, width, so_far, cut_off, paused)
             self._made = (key, lines)
         return self._made[1]
 
     def action_export(self) -> None:
         self.post_message(self.Exported(self.report()))
 
-    def on_key(self, event: Key) -> None:
-        """At the end, a key that means nothing else leaves."""
-        if not self.stage.may_leave or not self.stage.source.over:
-            return
-        if event.key in self._SCROLLING and not self.scrolls:
-            pass
-        elif event.key in self.active_bindings:
-            return
-        event.stop()
-        self.app.exit(SEEN_TO_THE_END)
+    async def action_finish(self) -> None:
+        if self.stage.may_leave and self.stage.source.over:
+            await self.run_action("app.leave")

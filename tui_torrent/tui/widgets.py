@@ -29,11 +29,11 @@ class Canvas(Widget):
     DEFAULT_CSS = "Canvas { width: 1fr; height: 1fr; }"
 
     class Scrolled(Message):
-        """The mouse wheel was turned by so many lines; down is positive."""
+        """The mouse wheel was turned by so many lines over that cell; down is positive."""
 
-        def __init__(self, lines: int) -> None:
+        def __init__(self, lines: int, x: int = 0, y: int = 0) -> None:
             super().__init__()
-            self.lines = lines
+            self.lines, self.x, self.y = lines, x, y
 
     class Clicked(Message):
         """The mouse was pressed and let go in that cell."""
@@ -111,7 +111,7 @@ class Canvas(Widget):
         self.post_message(self.Clicked(event.x, event.y))
 
     def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
-        self.post_message(self.Scrolled(3))
+        self.post_message(self.Scrolled(3, event.x, event.y))
 
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
-        self.post_message(self.Scrolled(-3))
+        self.post_message(self.Scrolled(-3, event.x, event.y))

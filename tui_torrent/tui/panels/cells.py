@@ -1,29 +1,38 @@
 """The segments of one client as cells, a letter each for whom they came from.
 
-A cell stands for one segment, or for several where they do not fit. Its letter is the sender's: 1 to 9 for
-those ranks, a for 10 up to z for 35, A for 36 up to Z for 61. A colour repeats it.
+A cell stands for one segment, or for several where they do not fit. In a swarm of up to 61 clients its letter
+is the sender's rank: 1 to 9, a for 10 up to z for 35, A for 36 up to Z for 61. In a larger one letters go to
+the sources of the client that is shown, in the order of their first segments; the list of peers says whose
+each is. Sources beyond 61 have the letters underlined, and those beyond 122 reversed. Colours repeat them.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import groupby
 from math import ceil
 from typing import NamedTuple
 
-from tui_torrent.tui.panels.lines import Line, Span, clean, crop, fit_end, right
+from tui_torrent.tui.panels.lines import Line, Span, clean, crop, fit_end, right, spread
+from tui_torrent.tui.panels.lists import Lists, note_span
+from tui_torrent.view.absent import Absent, living_owners
 from tui_torrent.view.swarm_view import ClientView, SwarmView
-from tui_torrent.view.words import counted
 
 OWNED, MISSING, ASKED, RARE, NOBODYS, PARTLY, OTHER = "━", "·", "*", "!", "?", ":", "+"
 
-#: The letters of the ranks from 1.
+#: The letters of the first sources.
 LETTERS = "123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 #: How many colours repeat them.
 SOURCES = 8
+
+#: The looks of the letters, one after the other; sources beyond all of them share ``OTHER``.
+ROUNDS = ("", "under-", "reverse-")
+
+#: One character for each source, before letters and looks are put in their place: the first are the letters.
+MARKS = LETTERS + "".join(chr(0xE000 + at) for at in range(len(LETTERS) * (len(ROUNDS) - 1)))
 
 _STYLES = {
     OWNED: "own",
@@ -32,54 +41,58 @@ _STYLES = {
     RARE: "alarm",
     NOBODYS: "trouble",
     PARTLY: "partly",
+    OTHER: "text",
     " ": "none",
-}
+} | {mark: f"source-{ROUNDS[at // len(LETTERS)]}{at % SOURCES}" for at, mark in enumerate(MARKS)}
+
+_GLYPHS = str.maketrans({mark: LETTERS[at % len(LETTERS)] for at, mark in enumerate(MARKS)})
 
 
-#: The glyph of a segment by the rank that it came from.
-_MARKS = MISSING + LETTERS
+def marks_of(view: SwarmView, client: ClientView) -> Mapping[int, str]:
+    """The mark of each source of that client; in a swarm of few clients, of each client."""
+    if max(view.clients, default=0) <= len(LETTERS):
+        return _BY_RANK
+    return dict(zip(client.detail.got_from, MARKS, strict=False))
 
 
-def letter(rank: int) -> str:
-    return LETTERS[rank - 1] if 0 < rank <= len(LETTERS) else OTHER
+_BY_RANK = dict(enumerate(LETTERS, 1))
 
 
-def letter_style(rank: int) -> str:
-    return f"source-{(rank - 1) % SOURCES}" if 0 < rank <= len(LETTERS) else "text"
-
-
-_STYLES |= {mark: letter_style(rank) for rank, mark in enumerate(LETTERS, 1)} | {OTHER: "text"}
+def marked(mark: str) -> Span:
+    """A mark as it is drawn."""
+    return Span(mark.translate(_GLYPHS), _STYLES[mark])
 
 
 @lru_cache(4096)
 def _spans(text: str) -> Line:
-    """Cells with their styles: these hang on the glyphs alone."""
-    return tuple(Span("".join(same), style) for style, same in groupby(text, lambda mark: _STYLES[mark]))
+    """Cells with their styles: these hang on the marks alone."""
+    return tuple(
+        Span("".join(same).translate(_GLYPHS), style)
+        for style, same in groupby(text, lambda mark: _STYLES[mark])
+    )
 
 
 class Grid(NamedTuple):
-    """The cells of one file, and how many of its segments are missing and rare."""
+    """The cells of one file, a mark each, and how many of its segments are there."""
 
     cells: str
     had: int
-    rare: int
-    nobodys: int
 
 
 def grid(view: SwarmView, client: ClientView, name: str, per_cell: int) -> Grid:
     """A file's segments as ``client`` has them, ``per_cell`` of them in a cell."""
     file, segments = view.files.get(name), _size(view, client, name)
     if name in client.owned:
-        return Grid(OWNED * ceil(segments / per_cell), segments, 0, 0)
+        return Grid(OWNED * ceil(segments / per_cell), segments)
     sources = client.detail.sources.get(name) or [0] * segments
-    marks = [_MARKS[source] if source < len(_MARKS) else OTHER for source in sources]
-    owners = sum(not view.client_is_lost(rank) for rank in file.owners) if file is not None else 0
+    mark_of = marks_of(view, client).get
+    marks = [mark_of(source, OTHER) if source else MISSING for source in sources]
+    owners = living_owners(view, name)
     copies = file.copies if file is not None and len(file.copies) == segments else [2] * segments
     missing = [segment for segment, source in enumerate(sources) if not source]
     for segment in missing:
         if not copies[segment] and not owners:
             marks[segment] = NOBODYS
-    nobodys = marks.count(NOBODYS)
     rare = [segment for segment in missing if copies[segment] + owners == 1]
     # Where most of what is missing is rare, nothing of it stands out: the number says it.
     if 2 * len(rare) <= len(missing):
@@ -90,7 +103,7 @@ def grid(view: SwarmView, client: ClientView, name: str, per_cell: int) -> Grid:
             marks[segment] = ASKED
     if per_cell > 1:
         marks = [_joined(marks[start : start + per_cell]) for start in range(0, segments, per_cell)]
-    return Grid("".join(marks), segments - len(missing), len(rare), nobodys)
+    return Grid("".join(marks), segments - len(missing))
 
 
 def _joined(marks: list[str]) -> str:
@@ -139,36 +152,48 @@ def _per_cell(sizes: Sequence[int], width: int, height: int) -> int:
     return per_cell
 
 
-def segment_lines(view: SwarmView, client: ClientView, width: int, height: int) -> list[Line]:
-    """What is missing in words, and the cells of all files, in at most ``height`` lines."""
+def segment_lines(
+    view: SwarmView, client: ClientView, lacks: Absent, width: int, height: int, lists: Lists, top: int = 0
+) -> list[Line]:
+    """What is missing in words, and the cells of the files, in at most ``height`` lines from ``top`` on.
+
+    Where there are more files than lines, each has one line, and they scroll.
+    """
     room = max(1, width - 2)
     names = _files(view, client)
     if not names:
+        lists.window("files", 0, 0)
         wants = "it wants no file" if client.wanted == () and client.state != "starting" else "no file yet"
         return [crop((Span(f" {wants}", "dim"),), width)][:height]
     space = height - 1
-    shown = names if len(names) <= space else names[: max(1, space - 1)]
     # What is owned takes one line: its cells are all alike.
-    sizes = [_size(view, client, name) if name not in client.owned else 1 for name in shown]
-    per_cell = _per_cell(sizes, room, space - (len(shown) < len(names)))
+    sizes = {name: _size(view, client, name) if name not in client.owned else 1 for name in names}
+    if len(names) <= space:
+        per_cell = dict.fromkeys(names, _per_cell(list(sizes.values()), room, space))
+    else:
+        per_cell = {name: ceil(size / max(1, room - _label(room))) for name, size in sizes.items()}
+    shown = lists.window("files", len(names), space, range(width), range(top, top + height))
     lines: list[Line] = []
-    missing = rare = nobodys = 0
-    for name in shown:
-        file = grid(view, client, name, per_cell)
-        size = _size(view, client, name)
-        missing, rare, nobodys = missing + size - file.had, rare + file.rare, nobodys + file.nobodys
-        lines += _file_lines(client, name, file, size, room)
-    if len(shown) < len(names):
-        lines.append((Span(f" and {counted(len(names) - len(shown), 'more file')}", "dim"),))
-    text = f" {missing} missing" if missing else " nothing is missing"
-    if rare:
-        text += f", {rare} of them held by one client only"
-    notes = [Span(text, "text" if missing else "done")]
-    if nobodys:
-        notes.append(Span(f", {nobodys} held by nobody", "trouble"))
-    if per_cell > 1:
-        notes.append(Span(f"   a cell is {per_cell} segments", "dim"))
-    return [crop(line, width) for line in [tuple(notes), *lines][:height]]
+    for name in names[shown.start : shown.stop] if len(names) > space else names:
+        file = grid(view, client, name, per_cell[name])
+        lines += _file_lines(client, name, file, _size(view, client, name), room)
+    notes = [*_words(lacks)]
+    most = max(per_cell.values())
+    if most > 1:
+        notes.append(Span(f"   a cell is {'up to ' if len(names) > space else ''}{most} segments", "dim"))
+    first = spread(tuple(notes), (note_span(lists.note("files", "files")), Span(" ")), width)
+    return [crop(line, width) for line in [first, *lines][:height]]
+
+
+def _words(lacks: Absent) -> list[Span]:
+    """What is missing of all files, in words."""
+    if not lacks.missing:
+        return [Span(" nothing is missing", "done")]
+    text = f" {lacks.missing} missing"
+    if lacks.rare:
+        text += f", {lacks.rare} of them held by one client only"
+    nobodys = [Span(f", {lacks.nobodys} held by nobody", "trouble")] if lacks.nobodys else []
+    return [Span(text, "text"), *nobodys]
 
 
 def _file_lines(client: ClientView, name: str, file: Grid, size: int, width: int) -> list[Line]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import inf
 
 from mpi_core.protocol.units import Rank
-from tui_torrent.tui.panels.cells import letter, letter_style, segment_lines
+from tui_torrent.tui.panels.cells import marked, marks_of, segment_lines
 from tui_torrent.tui.panels.lines import (
     EMPTY,
     Line,
@@ -24,12 +24,18 @@ from tui_torrent.tui.panels.lines import (
     rule,
     time_text,
 )
+from tui_torrent.tui.panels.lists import Lists
 from tui_torrent.tui.panels.table import STATES, eta_text, percent, state_of
+from tui_torrent.view.absent import Absent, absent
 from tui_torrent.view.limit import forecast
+from tui_torrent.view.rates import BUCKET
 from tui_torrent.view.swarm_view import ClientView, SwarmView
 from tui_torrent.view.words import counted
 
-KEYS = (("n p", "next, previous"), ("↑↓", "scroll"))
+KEYS = (("n p", "next, previous"),)
+
+#: A client with more segments than this to fetch has the rare ones among them counted twice a second.
+MANY = 5_000
 
 MEANING: tuple[Line, ...] = (
     (Span("1a", "source-0"), Span(" got from", "dim")),
@@ -63,7 +69,7 @@ def useful(lacks: dict[str, int], other: ClientView) -> int:
     )
 
 
-_COLUMNS = (("peer", 9), ("state", 9), ("got", 6), ("sent", 6), ("has that I need", 15), ("asked", 5))
+_COLUMNS = (("peer", 13), ("state", 9), ("got", 6), ("sent", 6), ("has that I need", 15), ("asked", 5))
 
 
 def peer_lines(
@@ -78,7 +84,7 @@ def peer_lines(
         (fit if name in ("peer", "state") else right)(name, size) + " " for name, size in columns
     )
     lines: list[Line] = [(Span(" " + titles, "head"),)]
-    lacks = lacking(client)
+    lacks, marks = lacking(client), marks_of(view, client)
     asked = Counter(source for sources in client.detail.open.values() for source in sources)
     for rank in peers:
         other = view.clients[rank]
@@ -95,7 +101,8 @@ def peer_lines(
             "has that I need": (right(dashed(need), 15), "strong" if need else "dim"),
             "asked": (right(dashed(asked[rank]), 5), "busy" if asked[rank] else "dim"),
         }
-        line: Line = (Span(f" {letter(rank)}", letter_style(rank)), Span(fit(f" rank {rank}", 9)))
+        mark = marked(marks[rank]) if rank in marks else Span(" ")
+        line: Line = (Span(" "), mark, Span(fit(f" client {rank}", 13)))
         for name, _ in columns[1:]:
             text, look = texts[name]
             line = (*line, Span(text + " ", look))
@@ -103,7 +110,21 @@ def peer_lines(
     return [crop(line, width) for line in lines]
 
 
-def flight_lines(client: ClientView, now: float, width: int, height: int) -> list[Line]:
+def order_of_peers(view: SwarmView, client: ClientView) -> list[Rank]:
+    """The others by rank, first those that segments came from or went to, or that are asked."""
+    involved = {
+        *client.detail.got_from,
+        *client.detail.avoided,
+        *(source for sources in client.detail.open.values() for source in sources),
+        *(target for target, other in view.clients.items() if client.rank in other.detail.got_from),
+    }
+    others = [rank for rank in sorted(view.clients) if rank != client.rank]
+    return sorted(others, key=lambda rank: rank not in involved)
+
+
+def flight_lines(
+    client: ClientView, marks: Mapping[int, str], now: float, width: int, height: int
+) -> list[Line]:
     """The requests in flight, the oldest first."""
     requests = sorted(
         (since, rank, name, segment)
@@ -117,12 +138,13 @@ def flight_lines(client: ClientView, now: float, width: int, height: int) -> lis
     for since, rank, name, segment in shown:
         age = now - since
         text = f" #{segment}"
+        room_of_name = width - 11 - len(text)
         lines.append(
             (
                 Span(right(time_text(max(0.0, age)), 6), "trouble" if age >= 2 else "text"),
                 Span(" → ", "dim"),
-                Span(letter(rank), letter_style(rank)),
-                Span(f" {fit_end(clean(name), max(1, width - 12 - len(text))).rstrip()}{text}", "text"),
+                Span(str(rank), marked(marks[rank]).style if rank in marks else "strong"),
+                Span(f" {fit_end(clean(name), max(1, room_of_name - len(str(rank)))).rstrip()}{text}"),
             )
         )
     if len(shown) < len(requests):
@@ -133,51 +155,54 @@ def flight_lines(client: ClientView, now: float, width: int, height: int) -> lis
 # The screen -------------------------------------------------------------------------------------
 
 
-def client_lines(
-    view: SwarmView, rank: Rank | None, now: float, width: int, height: int, scrolled: int = 0
-) -> list[Line]:
-    """The screen of one client, without its keys; ``scrolled`` is the first of the others that is shown."""
-    client = view.clients.get(rank) if rank is not None else None
-    if client is None:
-        return filled([crop((Span(" no client yet", "dim"),), width)], width, height)
-    lines = [*_head(view, client, now, width)[: max(1, height - 1)]]
-    others = len(view.clients)
-    below = min(others, max(4, (height - len(lines)) // 2))
-    map_room = max(0, height - len(lines) - below - 1)
-    if map_room:
-        lines += segment_lines(view, client, width, map_room)
-    room = height - len(lines) - 1
-    if room >= 2:
-        lines += [
-            crop(rule("peers and requests", "", width), width),
-            *_tables(view, client, now, width, room, scrolled),
-        ]
-    return filled(lines, width, height)
+class ClientPanel:
+    """The screen of one client, without its keys."""
+
+    def __init__(self) -> None:
+        self.lists = Lists(("files", "peers"))
+        #: What the chosen client misses, and from what that was counted.
+        self._lacks: tuple[tuple[object, ...], Absent] = ((), Absent())
+
+    def lines(self, view: SwarmView, rank: Rank | None, now: float, width: int, height: int) -> list[Line]:
+        """Exactly ``height`` lines of ``width`` cells."""
+        client = view.clients.get(rank) if rank is not None else None
+        if client is None:
+            return filled([crop((Span(" no client yet", "dim"),), width)], width, height)
+        lines = [*_head(view, client, now, width)[: max(1, height - 1)]]
+        below = min(len(view.clients), max(4, (height - len(lines)) // 2))
+        room = max(0, height - len(lines) - below - 1)
+        if room:
+            lacks = self._absent(view, client, now)
+            lines += segment_lines(view, client, lacks, width, room, self.lists, len(lines))
+        if height - len(lines) >= 3:
+            lines += _tables(view, client, now, width, height, len(lines), self.lists)
+        return filled(lines, width, height)
+
+    def _absent(self, view: SwarmView, client: ClientView, now: float) -> Absent:
+        many = client.to_fetch > MANY
+        key = (client.rank, int(now / BUCKET) if many else view.events, view.outcome)
+        if self._lacks[0] != key:
+            self._lacks = (key, absent(view, client))
+        return self._lacks[1]
 
 
 def _tables(
-    view: SwarmView, client: ClientView, now: float, width: int, height: int, scrolled: int
+    view: SwarmView, client: ClientView, now: float, width: int, height: int, top: int, lists: Lists
 ) -> list[Line]:
+    """The others and the requests in flight, side by side below line ``top``, down to line ``height``."""
     beside = width >= 76
-    left = 52 if beside and width < 90 else min(64, width * 3 // 5) if beside else width
-    others = [rank for rank in sorted(view.clients) if rank != client.rank]
-    room, more = height - 1, len(others) > height - 1 > 1
-    rows = room - more
-    first = max(0, min(scrolled, len(others) - rows))
-    shown = peer_lines(view, client, others[first : first + rows], now, left)
-    if more:
-        note = f" peers {first + 1}–{first + rows} of {len(others)}"
-        shown.append(crop((Span(note, "dim"),), left))
+    left = 56 if beside and width < 94 else min(64, width * 3 // 5) if beside else width
+    others = order_of_peers(view, client)
+    shown = lists.window("peers", len(others), height - top - 2, range(left), range(top, height))
+    lines = [rule("peers and requests", lists.note("peers", "peers"), width)]
+    peers = peer_lines(view, client, others[shown.start : shown.stop], now, left)
     if not beside:
-        return shown
-    requests = flight_lines(client, now, width - left - 2, height)
-    blank = crop(EMPTY, left)
-    lines: list[Line] = []
-    for at in range(max(len(shown), len(requests))):
-        peer = shown[at] if at < len(shown) else blank
-        request: Sequence[Span] = requests[at] if at < len(requests) else ()
-        lines.append(crop((*peer, Span("  "), *request), width))
-    return lines
+        return [crop(line, width) for line in [*lines, *peers]]
+    requests = flight_lines(client, marks_of(view, client), now, width - left - 2, height - top - 1)
+    for at in range(max(len(peers), len(requests))):
+        peer = peers[at] if at < len(peers) else crop(EMPTY, left)
+        lines.append((*peer, Span("  "), *(requests[at] if at < len(requests) else ())))
+    return [crop(line, width) for line in lines]
 
 
 def _head(view: SwarmView, client: ClientView, now: float, width: int) -> list[Line]:
@@ -203,8 +228,7 @@ def _head(view: SwarmView, client: ClientView, now: float, width: int) -> list[L
         figures.append(Span(counted(rejects, "reject"), "rare"))
     if client.expired:
         figures.append(Span(f"{client.expired} unanswered", "trouble"))
-    letter_of = Span(f" {letter(client.rank)} ", letter_style(client.rank))
-    line: Line = (letter_of, Span(f" client {client.rank}", "strong"))
+    line: Line = (Span(f" client {client.rank}", "strong"),)
     for figure in figures:
         longer = (*line, Span("   " if width >= 100 else "  "), figure)
         if cells(longer) > width:

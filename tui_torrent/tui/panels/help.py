@@ -8,14 +8,16 @@ from tui_torrent.tui.panels.text import definition
 
 KEYS = (
     ("1 … 6", "the screens: overview, client, traffic, log, tracker, report; or click their tabs"),
-    ("?", "this help; ? or Escape closes it"),
+    ("?", "this help; ? or Esc closes it"),
+    ("Esc", "back to the screen before, from everywhere; in the log, first drop the filter"),
     ("q, Ctrl+C", "leave the monitor; the swarm goes on without it"),
     ("↑ ↓, j k", "choose a client, point at a message, or scroll; so does the mouse wheel"),
     ("PgUp PgDn", "the same by a screen; Home and End, g and G: first and last"),
-    ("Enter", "overview: show that client; log: go to that moment, in a replay"),
+    ("Tab", "client, tracker: let the keys scroll the other list"),
+    ("Enter", "overview: show that client; log, in a replay: go to that moment; report, at the end: leave"),
     ("s, S", "overview: sort by the next column; turn the order round"),
     ("n p, ] [", "client: the next one, the previous one"),
-    ("/", "log: filter as you type; Enter keeps it, Escape drops it"),
+    ("/", "log: filter as you type; Enter keeps it, Esc drops it"),
     ("f", "log: follow the newest message, or stop"),
     ("e", "report: save it here, as JSON and as a picture (SVG)"),
     ("m", "mouse off, so that the terminal selects text; m again: on"),
@@ -30,13 +32,18 @@ FILTER = (
 )
 
 CELLS = (
-    ("1a", "source-0", "got from the client of that letter: 1 to 9 are ranks, a is 10, z 35, A 36, Z 61"),
+    (
+        "1a",
+        "source-0",
+        "got from the client of that letter: 1 to 9 are clients, a is 10, z 35, A 36, Z 61; in a swarm of "
+        "more, the letter that the list of peers gives a source, from the 62nd on underlined or reversed",
+    ),
     ("·", "missing", "missing"),
     ("*", "asked", "missing, and asked for"),
     ("!", "alarm", "missing and rare: one client alone holds it, while most of the rest has more copies"),
     ("?", "trouble", "missing, and nobody holds it"),
     (":", "partly", "where a cell is several segments: some of them are here"),
-    ("+", "text", "got from a client above 61"),
+    ("+", "text", "got from the 184th source or a later one"),
 )
 
 LIMIT = (

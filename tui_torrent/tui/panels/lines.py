@@ -31,7 +31,7 @@ _ASCII = str.maketrans(
     {
         **dict(zip("▁▂▃▄▅▆▇█", "1234567#", strict=True)),
         **dict(zip("━╸─│·…→←↑↓–×●○■✓✗▸▴▾≈µ", "==-|.~><^v-x*o=+x>^v~u", strict=True)),
-        **dict(zip("░▒▓", ".:%", strict=True)),
+        **dict(zip("░▒▓", ":+%", strict=True)),
         **dict(zip("▔▎▊▌▋▏", "-|||||", strict=True)),
     }
 )

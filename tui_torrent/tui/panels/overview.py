@@ -66,12 +66,14 @@ class Plan:
     copies: int
     messages: int
     legend: int
-    #: Blank lines after the header and before the copies.
+    #: The rule above the table, which says what of it is shown.
+    rule: int
+    #: Blank lines before the copies.
     air: int
 
     @property
     def before_rows(self) -> int:
-        return self.header + self.pulse + self.air + self.heading
+        return self.header + self.pulse + self.rule + self.heading
 
 
 def arrange(height: int, clients: int) -> Plan:
@@ -81,19 +83,19 @@ def arrange(height: int, clients: int) -> Plan:
     heading_ = 1 if height >= 5 else 0
     legend = 1 if height >= 10 else 0
     copies = 1 if height >= 9 else 0
-    rest = height - header - pulse - heading_ - legend - copies
-    # Blank lines only where every client has its row all the same.
-    air = 1 if height >= 20 and rest - 2 - max(5, (rest - 2) // 4) >= clients else 0
-    room = max(1, rest - 2 * air)
+    rule_ = 1 if height >= 16 else 0
+    rest = height - header - pulse - rule_ - heading_ - legend - copies
+    # A blank line only where every client has its row all the same.
+    air = 1 if height >= 20 and rest - 1 - max(5, (rest - 1) // 4) >= clients else 0
+    room = max(1, rest - air)
     messages = min(room - 1, max(5, room // 4)) if room >= 10 else 0
     rows = max(1, min(clients, room - messages))
     messages = room - rows if messages else 0
-    return Plan(header, pulse, heading_, room - messages, copies, messages, legend, air)
+    return Plan(header, pulse, heading_, room - messages, copies, messages, legend, rule_, air)
 
 
-def header(view: SwarmView, segments: int, title: str, now: float, width: int) -> tuple[Line, Line]:
-    """The bar with the title and the time, and the swarm in figures behind a gauge."""
-    top = title_bar(view, title, now, width)
+def headline(view: SwarmView, segments: int, now: float, width: int) -> list[Line]:
+    """The swarm in figures behind a gauge."""
     share = view.share_done
     figures: list[Span] = [Span(f"{int(1000 * share + 1e-9) / 10:.1f}%", "strong")]
     figures.append(Span(f"done {view.done}/{len(view.clients)}", "text"))
@@ -112,7 +114,7 @@ def header(view: SwarmView, segments: int, title: str, now: float, width: int) -
     for figure in figures:
         tail += [Span(" " * gap), figure]
     line = gauge(share, max(4, width - 2 - cells(tuple(tail))))
-    return top, crop((Span(" "), *line, *tail), width)
+    return [crop((Span(" "), *line, *tail), width)]
 
 
 def gauge(share: float, width: int) -> Line:
@@ -152,7 +154,7 @@ def message(told: Told, width: int) -> Line:
     """One line of the tail."""
     tag, text, kind = told.sentence
     style, body_style = KIND_STYLES[kind]
-    more = f"  (+{told.more} more)" if told.more else ""
+    more = f"  ×{told.more + 1}" if told.more else ""
     stamp = Span(f"{right(time_text(told.t), 7)}  ", "dim")
     if width < 60:
         return crop((stamp, Span(clean(text), style)), width)
@@ -180,7 +182,7 @@ def remark_lines(remarks: Sequence[str], count: int, width: int) -> list[Line]:
     lines: list[Line] = []
     for at, text in enumerate(remarks[:count]):
         rest = len(remarks) - count if at == count - 1 else 0
-        more = f"  (+{rest} more: 6) " if rest > 0 else ""
+        more = f"  {rest} more on 6 " if rest > 0 else ""
         body = fit(clean(text), max(0, min(len(text), width - 3 - len(more))))
         lines.append(crop((Span(" ! ", "trouble"), Span(body, "rare"), Span(more, "dim")), width))
     return lines
@@ -223,18 +225,28 @@ class Overview:
         self._turn = 0
 
     def lines(
-        self, view: SwarmView, tail: Tail, now: float, width: int, height: int, title: str
+        self,
+        view: SwarmView,
+        tail: Tail,
+        now: float,
+        width: int,
+        height: int,
+        title: str,
+        paused: bool = False,
     ) -> list[Line]:
-        """Exactly ``height`` lines of ``width`` cells."""
+        """Exactly ``height`` lines of ``width`` cells; ``paused`` where the run's time stands still."""
         plan = arrange(height, len(view.clients))
         self.rows, self.top = plan.rows, plan.before_rows
         self.first = max(0, min(self.first, len(view.clients) - plan.rows))
         self._lay_out(view, width)
         self._look(view, now, width)
         blank = crop(EMPTY, width)
-        air = [blank] * plan.air
-        lines = [*header(view, self._axis.segments, title, now, width)[: plan.header]]
-        lines += [*self._pulse[: plan.pulse], *air]
+        bar = title_bar(view, title, now, width, paused)
+        lines = [bar, *headline(view, self._axis.segments, now, width)][: plan.header]
+        lines += self._pulse[: plan.pulse]
+        note = self._note(len(view.clients))
+        if plan.rule:
+            lines.append(crop(rule("clients", note, width), width))
         if plan.heading:
             lines.append(crop(heading(self._layout, self._axis, self.sort, self.reverse), width))
         rows = self._rows(view, now, width)
@@ -242,18 +254,17 @@ class Overview:
             rows = [crop((Span(" waiting for the clients to report …", "dim"),), width)]
         lines += rows
         if plan.copies:
-            lines += [*air, self._copies_line(view, now, width)]
+            lines += [*[blank] * plan.air, self._copies_line(view, now, width)]
         # Where few clients leave rows free, the copies stand below the last one.
         lines += [blank] * (plan.rows - len(rows))
-        note = self._note(len(view.clients))
         if plan.messages:
             remarks = remark_lines(self.remarks, min(2, plan.messages - 2), width)
             room = plan.messages - 1 - len(remarks)
             told = [message(told, width) for told in tail.last(room)]
-            lines += [*remarks, crop(rule("messages", note, width), width), *told]
+            lines += [*remarks, crop(rule("messages", "", width), width), *told]
             lines += [blank] * (room - len(told))
         if plan.legend:
-            where = [("", note)] if note and not plan.messages else []
+            where = [("", note)] if note and not plan.rule else []
             lines.append(hints([*KEYS, *where], width, MEANING))
         return lines[:height]
 
@@ -276,11 +287,12 @@ class Overview:
         return shown[at] if 0 <= at < len(shown) else None
 
     def _note(self, clients: int) -> str:
+        """Which rows are shown, and what they are sorted by, where that is not as at first."""
         notes = []
+        if clients > self.rows:
+            notes.append(f"{self.first + 1}–{self.first + self.rows} of {clients}")
         if (self.sort, self.reverse) != ("rank", False):
             notes.append(f"by {sort_title(self.sort)}{' reversed' if self.reverse else ''}")
-        if clients > self.rows:
-            notes.append(f"clients {self.first + 1}–{self.first + self.rows} of {clients}")
         return ", ".join(notes)
 
     def _look(self, view: SwarmView, now: float, width: int) -> None:

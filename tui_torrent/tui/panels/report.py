@@ -18,9 +18,9 @@ from tui_torrent.tui.panels.lines import (
     moment_text,
     right,
     rule,
-    spread,
     time_text,
 )
+from tui_torrent.tui.panels.tabs import bar
 from tui_torrent.tui.panels.text import definition, wrapped
 from tui_torrent.view.ledger import Finding
 from tui_torrent.view.losses import MISSING, sentence
@@ -45,23 +45,22 @@ _NAMES = 12
 
 
 def report_lines(
-    report: Report, view: SwarmView, title: str, width: int, so_far: bool = False, cut_off: bool = False
+    report: Report,
+    view: SwarmView,
+    title: str,
+    width: int,
+    so_far: bool = False,
+    cut_off: bool = False,
+    paused: bool = False,
 ) -> list[Line]:
     """The whole report, as long as it comes; the screen scrolls it.
 
     ``so_far``: the run is not over. ``cut_off``: nor will its end be known, for no more events come.
+    ``paused``: the run's time stands still.
     """
     so_far |= cut_off
     outcome = "cut off" if cut_off else "so far" if so_far else report.outcome
-    lines: list[Line] = [
-        spread(
-            (Span(f" {clean(title)}", "bar-strong"),),
-            (Span(f"{outcome}  {time_text(report.elapsed_s)} ", "bar-strong"),),
-            width,
-            "bar",
-        ),
-        EMPTY,
-    ]
+    lines = [bar(title, outcome, report.elapsed_s, width, paused), EMPTY]
     mark, style = ("✓", "done") if exit_code(report) == 0 else ("✗", "trouble")
     text = _verdict(report)
     if so_far and report.aborted is None:

@@ -13,15 +13,18 @@ NAMES = ("overview", "client", "traffic", "log", "tracker", "report")
 _KEYS: Line = (Span("?", "key"), Span(" help  ", "dim"), Span("q", "key"), Span(" leave ", "dim"))
 
 
-def title_bar(view: SwarmView, title: str, now: float, width: int) -> Line:
-    """What is shown, what becomes of it, and the time of the run."""
+def title_bar(view: SwarmView, title: str, now: float, width: int, paused: bool = False) -> Line:
+    """What is shown, what becomes of it, and the time of the run; ``paused`` where that stands still."""
     state = "starting" if view.header is None else view.outcome or ("aborted" if view.aborted else "running")
-    return spread(
-        (Span(f" {clean(title)}", "bar-strong"),),
-        (Span(f"{state}  ", "bar"), Span(f"{time_text(now)} ", "bar-strong")),
-        width,
-        "bar",
-    )
+    return bar(title, "" if paused and state == "running" else state, now, width, paused)
+
+
+def bar(title: str, state: str, now: float, width: int, paused: bool = False) -> Line:
+    """A bar across: a title at the left; at the right a state, ``paused`` where that holds, and the time."""
+    right: Line = (Span(f"{state}  ", "bar"),) if state else EMPTY
+    right += (Span(" paused ", "alarm"), Span("  ", "bar")) if paused else EMPTY
+    time = Span(f"{time_text(now)} ", "bar-strong")
+    return spread((Span(f" {clean(title)}", "bar-strong"),), (*right, time), width, "bar")
 
 
 def tab_texts(current: int, width: int) -> list[str]:

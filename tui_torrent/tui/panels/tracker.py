@@ -17,11 +17,10 @@ from tui_torrent.tui.panels.lines import (
     right,
     rule,
 )
+from tui_torrent.tui.panels.lists import Lists
 from tui_torrent.tui.panels.spark import sparkline
 from tui_torrent.view.swarm_view import SwarmView
 from tui_torrent.view.words import counted
-
-KEYS = (("↑↓", "scroll the swarms"),)
 
 #: The tags in the order of the protocol, and which way each goes.
 TAGS = (
@@ -36,29 +35,34 @@ TAGS = (
 )
 
 
-def tracker_lines(
-    view: SwarmView, now: float, width: int, height: int, first: int = 0
-) -> tuple[list[Line], int]:
-    """Exactly ``height`` lines, and the first swarm that is shown: ``first``, or as near as there is."""
+def tracker_lines(view: SwarmView, now: float, width: int, height: int, lists: Lists) -> list[Line]:
+    """Exactly ``height`` lines. ``lists`` are the swarms and the answers, side by side where that fits."""
     left = 46 if width >= 96 else width
     messages = _messages(view, now, left)
     head = _head(view, now, width)
+    rest = max(0, height - len(head))
     if left < width:
-        swarms, first = _swarms(view, width - left - 2, height - len(head), first)
-        asking = _asking(view, left, height - len(head) - len(messages))
-        messages = [*messages, *asking]
-        rows = max(len(messages), len(swarms))
+        top = len(head) + len(messages)
+        room = max(0, rest - len(messages))
+        messages += _asking(view, left, room, lists, range(left), range(top, height))
+        x = range(left, width)
+        swarms = _swarms(view, width - left - 2, rest, lists, x, range(len(head), height))
         body: list[Line] = []
-        for at in range(rows):
+        for at in range(max(len(messages), len(swarms))):
             one = crop(messages[at] if at < len(messages) else EMPTY, left)
             other = swarms[at] if at < len(swarms) else EMPTY
             body.append((*one, Span("  "), *other))
     else:
-        room = height - len(head) - len(messages)
-        swarms, first = _swarms(view, width, room, first)
+        room, top = max(0, rest - len(messages)), len(head) + len(messages)
+        needs = [len({*view.swarms, *view.files}) + 2, len(view.served) + 2 if view.served else 0]
+        # Each list gets what it needs, or half of the room if both need more.
+        swarms_room = min(needs[0], max(room - needs[1], (room + 1) // 2))
+        x = range(width)
+        swarms = _swarms(view, width, swarms_room, lists, x, range(top, top + swarms_room))
         body = [*messages, *swarms]
-        body += _asking(view, width, height - len(head) - len(body))
-    return filled([crop(line, width) for line in [*head, *body]], width, height), first
+        top += len(swarms)
+        body += _asking(view, width, height - top, lists, x, range(top, height))
+    return filled([crop(line, width) for line in [*head, *body]], width, height)
 
 
 def _head(view: SwarmView, now: float, width: int) -> list[Line]:
@@ -120,16 +124,14 @@ def _messages(view: SwarmView, now: float, width: int) -> list[Line]:
     return lines
 
 
-def _swarms(view: SwarmView, width: int, height: int, first: int) -> tuple[list[Line], int]:
+def _swarms(view: SwarmView, width: int, height: int, lists: Lists, x: range, y: range) -> list[Line]:
     """File → seeds and peers, as the tracker has listed them."""
     names = sorted({*view.swarms, *view.files})
-    room = max(0, height - 2)
-    first = max(0, min(first, len(names) - room))
-    note = f"{first + 1}–{min(len(names), first + room)} of {len(names)}" if len(names) > room else ""
+    shown = lists.window("swarms", len(names), max(0, height - 2), x, y)
     name_room = max(8, min(48, width - 30))
     titles = f" {'file':<{name_room}}{right('segments', 9)}{right('seeds', 7)}{right('peers', 7)}"
-    lines: list[Line] = [rule("swarms", note, width), (Span(titles, "head"),)]
-    for name in names[first : first + room]:
+    lines: list[Line] = [rule("swarms", lists.note("swarms"), width), (Span(titles, "head"),)]
+    for name in names[shown.start : shown.stop]:
         listed = view.swarms.get(name)
         roles = Counter(listed.values() if listed is not None else ())
         file = view.files.get(name)
@@ -147,19 +149,20 @@ def _swarms(view: SwarmView, width: int, height: int, first: int) -> tuple[list[
         )
     if not names:
         lines.append((Span(" no file is registered yet", "dim"),))
-    return lines[: max(0, height)], first
+    return lines[: max(0, height)]
 
 
-def _asking(view: SwarmView, width: int, height: int) -> list[Line]:
-    """The clients whose swarm requests were answered most."""
-    if height < 4 or not view.served:
+def _asking(view: SwarmView, width: int, height: int, lists: Lists, x: range, y: range) -> list[Line]:
+    """The clients whose swarm requests were answered, those with the most answers first."""
+    shown = lists.window("answers", len(view.served) if height >= 3 else 0, max(0, height - 2), x, y)
+    if height < 3 or not view.served:
         return []
     lines: list[Line] = [
-        rule("swarm requests answered", "", width),
+        rule("swarm requests answered", lists.note("answers"), width),
         (Span(f" {'client':<10}{right('answers', 10)}{right('members told', 15)}", "head"),),
     ]
     ranked = sorted(view.served.items(), key=lambda served: (-served[1][0], served[0]))
-    for rank, (answers, members) in ranked[: height - 2]:
+    for rank, (answers, members) in ranked[shown.start : shown.stop]:
         lines.append(
             (
                 Span(f" {rank:<10}", "strong"),
