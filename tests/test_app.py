@@ -74,7 +74,7 @@ def test_the_overview_follows_the_source() -> None:
 
     async def scenario(app: MonitorApp, pilot: Pilot[int]) -> None:
         before = shown(app)
-        assert "↓ fetches" in before
+        assert "↓ downloading" in before
         assert "messages" in before
         source.now = 8.0
         await until_shown(pilot, "running  8.0 s")

@@ -18,12 +18,25 @@ from rich.cells import cell_len
 from mpi_core.protocol import events as ev
 from mpi_core.protocol.events import Stamped
 from mpi_core.protocol.units import Rank, SegmentIndex
-from tests.helpers.runs import File, Scripted, fold, scripted
-from tui_torrent.tui.panels.axis import copies_map, make_axis, ruler, segment_map
+from tests.helpers.runs import File, Scripted, fold, scripted, view_of
+from tui_torrent.tui.panels.axis import (
+    LEVELS,
+    MISSING,
+    OWNED,
+    UNAVAILABLE,
+    copies_map,
+    make_axis,
+    ruler,
+    segment_map,
+)
+from tui_torrent.tui.panels.cells import ASKED, LETTERS, NOBODYS, OTHER, PARTLY, RARE
+from tui_torrent.tui.panels.client import ClientPanel
+from tui_torrent.tui.panels.headline import gauge, headline_lines
 from tui_torrent.tui.panels.help import help_lines
 from tui_torrent.tui.panels.lines import (
     Line,
     Span,
+    ascii_text,
     cells,
     clean,
     crop,
@@ -33,14 +46,17 @@ from tui_torrent.tui.panels.lines import (
     plain,
     right,
 )
-from tui_torrent.tui.panels.overview import Overview, arrange, gauge, headline
+from tui_torrent.tui.panels.overview import Overview, arrange
 from tui_torrent.tui.panels.report import report_lines
-from tui_torrent.tui.panels.table import DROPPED, MAP_ROOM, heading, make_layout, percent, row
+from tui_torrent.tui.panels.table import DROPPED, MAP_ROOM, STATES, heading, make_layout, row
 from tui_torrent.tui.panels.text import parts
+from tui_torrent.tui.panels.traffic import NOTHING, SHADES
+from tui_torrent.view.headline import headline
 from tui_torrent.view.ledger import Finding, Rule
 from tui_torrent.view.report import build
 from tui_torrent.view.story import Tail
 from tui_torrent.view.swarm_view import ClientView, FileView, SwarmView
+from tui_torrent.view.units import bytes_text
 
 PICTURES = Path(__file__).parent / "pictures"
 #: Larger ones: see test_screens.py.
@@ -163,25 +179,91 @@ def test_columns_go_in_the_stated_order_and_the_map_stays() -> None:
         assert lacking == list(DROPPED[: len(lacking)])
     assert gone == list(DROPPED)
     assert "rejects" in dict(make_layout(view, 80).widths)
-    assert set(everything) - set(gone) == {"rank", "state", "percent"}
+    assert set(everything) - set(gone) == {"client", "state", "percent", "trouble"}
 
 
-def test_declared_segments_have_no_rates_in_bytes() -> None:
-    view, _ = fold(scripted(segment_size=32), 3.0)
-    columns = dict(make_layout(view, 80).widths)
-    assert "down" not in columns
-    assert "sent" in columns
+def test_declared_segments_have_rates_in_segments() -> None:
+    """The counts of the script itself: what each client stored in the last three seconds."""
+    events, now = scripted(segment_size=32), 6.0
+    lines = plain(overview(events, now, 160, 40)).splitlines()
+    stored = [event for event in events if isinstance(event.event, ev.SegmentStored)]
+    lately = [event.rank for event in stored if 3.0 <= event.t < now]
+    (swarm,) = [line for line in lines if line.startswith(" swarm")]
+    assert f" {len(lately) / 3:.0f} segments/s " in swarm
+    assert " B/s" not in "\n".join(lines)
+    rows = {line.split()[0]: line for line in lines if "↓ downloading" in line}
+    assert len(rows) > 3
+    for rank, line in rows.items():
+        rate = lately.count(Rank(int(rank))) / 3
+        assert line.split(" %")[1].split()[0] == (f"{rate:.0f}" if rate >= 9.95 else f"{rate:.1f}")
+    had = sum(event.t <= now for event in stored)
+    assert f"{had} of 816 segments" in lines[1]
+
+
+def test_who_has_ended_shows_the_mean() -> None:
+    view, _ = fold(RUN)
+    text = plain(overview(RUN, 99.0, 160, 40))
+    client = view.clients[Rank(3)]
+    began = next(e.t for e in RUN if e.rank == 3 and isinstance(e.event, ev.InitAckReceived))
+    assert client.finished_at is not None
+    mean = bytes_text(client.received * 262144 / (client.finished_at - began))
+    (line,) = [line for line in text.splitlines() if line.startswith("     3")]
+    assert f" 100 %  {mean} " in line
+    assert f"finished at {client.finished_at:.1f} s" not in text.splitlines()[0]
+
+
+def test_the_headline_stands_in_words_and_in_bytes() -> None:
+    """45 %  42 of 92 MB  0/8 done  4.2 MB/s  finish ≈ 22 s, 98 % of the best possible, and the limit."""
+    view, _ = fold(RUN, 5.5)
+    got = sum(isinstance(e.event, ev.SegmentStored) and e.t <= 5.5 for e in RUN)
+    told = headline(view, 5.5)
+    for width in (160, 120, 100, 80):
+        first, second = plain(headline_lines(told, 0, width)).splitlines()
+        assert f" {100 * got // 816} %" in first
+        assert f"{got * 0.262144:.0f} of 214 MB" in first
+        assert "1/6 done" in first
+        assert "MB/s" in first
+        assert "finish ≈ 12 s, 63 % of the best possible" in (first if width > 80 else second)
+        assert "all uplinks together" in second
+    assert "measured" in plain(headline_lines(headline(SwarmView(), 0.0), 0, 80))
+
+
+@given(st.integers(1, 200), st.sampled_from([0.0, 0.5, 3.0, 99.0]), st.sampled_from([0, 12]))
+def test_the_headline_has_any_width(width: int, now: float, dropped: int) -> None:
+    view, _ = fold(BAD_RUN, now)
+    assert {cells(line) for line in headline_lines(headline(view, now), dropped, width)} == {width}
+
+
+def test_a_segment_of_one_holder_warns_where_others_wait_for_it() -> None:
+    def style(now: float) -> str:
+        view, tail = fold(events, now)
+        lines = Overview().lines(view, tail, now, 100, 30, "x")
+        (line,) = [line for line in lines if "fewest copies 1" in plain([line])]
+        assert line[0].style == ("rare" if line[-1].style == "rare" else "text")
+        return {span.style for span in line[1:] if "1" in span.text}.pop()
+
+    one_seed = [Stamped(0.0, Rank(0), 0, ev.RunStarted(1, 3, "x", "swarm", 1, 10, 8))]
+    one_seed.append(Stamped(0.0, Rank(1), 0, ev.InitSent((ev.OwnedFile("a", 4),))))
+    for rank in (2, 3):
+        one_seed.append(Stamped(0.1, Rank(rank), 0, ev.InitSent(())))
+        one_seed.append(Stamped(0.1, Rank(rank), 1, ev.InitAckReceived(("a",))))
+        one_seed.append(Stamped(0.1, Rank(rank), 2, ev.DownloadStarted("a", 4, 400)))
+    got = [
+        Stamped(1.0 + at, Rank(rank), 3 + at, ev.SegmentStored(Rank(1), "a", SegmentIndex(at), 100, ""))
+        for at in range(3)
+        for rank in (2, 3)
+    ]
+    events = one_seed + got
+    # In the first second of a run with one seed nobody is held up by it.
+    assert style(0.5) == "copies"
+    assert style(3.5) == "rare", "all that they miss is with client 1"
 
 
 def test_events_lost_are_told_in_the_header() -> None:
     view = fold(RUN, 3.0)[0]
     view.dropped = 12
     for width in (60, 80, 160):
-        assert "12 events lost" in plain(headline(view, 200, 3.0, width))
-
-
-def test_a_hundred_percent_is_all() -> None:
-    assert [percent(share) for share in (0.0, 0.999, 1.0)] == [0, 99, 100]
+        assert "12 events lost" in plain(headline_lines(headline(view, 3.0), view.dropped, width))
 
 
 def test_the_gauge_fills_in_halves() -> None:
@@ -194,19 +276,37 @@ def test_states_have_words() -> None:
     view, _ = fold(BAD_RUN, 3.0)
     text = plain(overview(BAD_RUN, 3.0, 100, 30))
     assert "✗ lost" in text
-    assert "↓ fetches" in text
-    assert "■ stopped" in plain(overview(BAD_RUN, 99.0, 100, 30))
+    assert "↓ downloading" in text
+    assert "■ done" in plain(overview(BAD_RUN, 99.0, 100, 30))
     layout, axis = make_layout(view, 80), make_axis(view.files, 20)
     silent = ClientView(Rank(9), state="downloading")
-    assert "… waits" in plain([row(silent, layout, axis, 50.0, 80)])
+    assert "… waiting" in plain([row(silent, layout, axis, 50.0, 80)])
     hashing = ClientView(Rank(9), state="hashing", hashed_bytes=30, share_bytes=40)
-    assert "75%" in plain([row(hashing, layout, axis, 50.0, 80)])
+    assert "# hashing      75 %" in plain([row(hashing, layout, axis, 50.0, 80)])
+    assert plain([row(silent, layout, axis, 50.0, 80)]).startswith("     9 … waiting")
+
+
+def test_the_row_of_a_culprit_is_marked() -> None:
+    """Client 2 corrupts what it sends: 3 and 4 avoid it. Its own numbers do not show it."""
+    told = [
+        (1.0, 3, ev.SegmentDropped(Rank(2), "a", SegmentIndex(0), 10, "corrupt")),
+        *((1.0, rank, ev.SourceAvoided(Rank(2), "3 corrupt segments")) for rank in (3, 4)),
+    ]
+    view = view_of(*((0.5, rank, ev.InitSent(())) for rank in (1, 2, 3, 4)), *told)
+    for width in (80, 160):
+        lines = plain(Overview().lines(view, Tail(), 2.0, width, 30, "x")).splitlines()
+        rows = {line[:6].strip(): line for line in lines if "waiting" in line}
+        assert [rank for rank, line in rows.items() if line[6] == "!"] == ["2"]
+        assert ("avoided by 2: 1 corrupt" in rows["2"]) == (width == 160)
+    text = plain(ClientPanel().lines(view, Rank(2), 2.0, 80, 21))
+    assert "! avoided by 2: 1 corrupt" in text.splitlines()[0]
 
 
 def test_a_seed_wants_nothing() -> None:
     files = (File("a", 40, (1,), (2,)),)
-    text = plain(overview(scripted(2, files), 5.0, 80, 24))
-    assert "↑ serves   seed    –" in text
+    text = plain(overview(scripted(2, files), 0.5, 80, 24))
+    assert "     1 ↑ seeding         –      –" in text
+    assert "0/1 done, 1 seed" in text
 
 
 def test_only_what_changed_is_made_anew() -> None:
@@ -353,6 +453,20 @@ def test_ascii_keeps_widths() -> None:
     line = (Span("日本 → ▁▄█ ·… ✓"),)
     assert plain([in_ascii(line)]) == "???? > 14# .~ +"
     assert cells(in_ascii(line)) == cells(line)
+
+
+@pytest.mark.parametrize(
+    "told_apart",
+    [
+        [NOTHING, *SHADES],
+        [OWNED, MISSING, UNAVAILABLE, *LEVELS],
+        [OWNED, MISSING, ASKED, RARE, NOBODYS, PARTLY, OTHER, *LETTERS],
+        [glyph for glyph, _, _ in STATES.values()],
+        "━─●✓✗",
+    ],
+)
+def test_ascii_has_a_glyph_of_its_own_for_each(told_apart: Sequence[str]) -> None:
+    assert len({ascii_text(glyph) for glyph in told_apart}) == len(told_apart)
 
 
 def test_a_view_without_events_has_a_picture() -> None:

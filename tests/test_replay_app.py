@@ -58,7 +58,7 @@ def test_space_plays_and_pauses() -> None:
         ticks.t += 1
         await pilot.press("space")
         ticks.t += 3
-        await until(pilot, lambda: " 5.0s" in bottom(app))
+        await until(pilot, lambda: " 5.0 s" in bottom(app))
         assert "playing 1×" in bottom(app)
         assert "5.0 s" in shown(app).splitlines()[0]
         await pilot.press("space")
@@ -132,7 +132,7 @@ def test_at_the_end_stands_the_report_and_going_back_closes_it() -> None:
     async def scenario(app: ReplayApp, pilot: Pilot[int], ticks: Ticks) -> None:
         for back, now in (("left", RECORDING.end - 1), ("comma", RECORDING.end - 0.1)):
             await pilot.press("end")
-            await until_shown(pilot, "share of all uploads")
+            await until_shown(pilot, "share of all")
             assert isinstance(app.screen, ReportScreen)
             await pilot.press(back)
             await until(pilot, lambda: not isinstance(app.screen, ReportScreen))
@@ -151,7 +151,7 @@ def test_played_to_its_end_it_shows_the_report_and_plays_again() -> None:
     async def scenario(app: ReplayApp, pilot: Pilot[int], ticks: Ticks) -> None:
         await pilot.press("space")
         ticks.t += 99
-        await until_shown(pilot, "share of all uploads")
+        await until_shown(pilot, "share of all")
         assert app.replay.paused
         await pilot.press("space")
         ticks.t += 3
@@ -213,10 +213,10 @@ def test_every_screen_has_the_timeline_and_its_keys() -> None:
         for number, name in enumerate(NAMES, 1):
             await pilot.press("home", str(number), "right")
             await until(pilot, lambda: app.screen is app.get_screen(name))  # noqa: B023
-            await until(pilot, lambda: bool(app.screen.query(Timeline)) and " 1.0s /" in bottom(app))
+            await until(pilot, lambda: bool(app.screen.query(Timeline)) and " 1.0 s /" in bottom(app))
             before = shown(app)
             await pilot.press("right")
-            await until(pilot, lambda: " 2.0s /" in bottom(app) and shown(app) != before)  # noqa: B023
+            await until(pilot, lambda: " 2.0 s /" in bottom(app) and shown(app) != before)  # noqa: B023
             await pilot.click(Timeline, offset=(3, 1))
             assert app.screen is app.get_screen(name)
 

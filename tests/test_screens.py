@@ -19,15 +19,16 @@ from tests.test_panels import same_as_picture
 from tui_torrent.tui.pages import Page, Stage
 from tui_torrent.tui.palette import THEMES, palette_for
 from tui_torrent.tui.panels.cells import LETTERS, SOURCES, grid, marked, marks_of
-from tui_torrent.tui.panels.client import lacking, useful
+from tui_torrent.tui.panels.client import ClientPanel, lacking, order_of_peers, peer_lines, useful
 from tui_torrent.tui.panels.help import help_lines
-from tui_torrent.tui.panels.lines import Line, cells, plain
+from tui_torrent.tui.panels.lines import Line, Span, cells, plain
+from tui_torrent.tui.panels.lists import Lists
 from tui_torrent.tui.panels.overview import Overview, remark_lines
 from tui_torrent.tui.panels.report import report_lines
-from tui_torrent.tui.panels.spark import limit_line, pulse_line, sparkline
+from tui_torrent.tui.panels.spark import pulse_line, sparkline
 from tui_torrent.tui.panels.table import in_order
 from tui_torrent.tui.panels.tabs import NAMES, tab_at, tab_line
-from tui_torrent.tui.panels.traffic import matrix
+from tui_torrent.tui.panels.traffic import matrix, traffic_lines
 from tui_torrent.tui.screens import (
     ClientScreen,
     LogScreen,
@@ -37,7 +38,6 @@ from tui_torrent.tui.screens import (
     TrafficScreen,
 )
 from tui_torrent.view.ledger import Finding
-from tui_torrent.view.limit import forecast, limit
 from tui_torrent.view.report import build
 from tui_torrent.view.swarm_view import SwarmView
 
@@ -183,14 +183,14 @@ def ordered(name: str, reverse: bool = False, now: float = 5.5) -> list[int]:
 def test_rows_are_sorted_by_any_column() -> None:
     view, _ = fold(RUN, 5.5)
     clients = view.clients
-    assert ordered("rank") == [1, 2, 3, 4, 5, 6]
-    assert ordered("rank", True) == [6, 5, 4, 3, 2, 1]
+    assert ordered("client") == [1, 2, 3, 4, 5, 6]
+    assert ordered("client", True) == [6, 5, 4, 3, 2, 1]
     sent = [clients[Rank(rank)].sent for rank in ordered("sent")]
     assert sent == sorted(sent, reverse=True)
     share = [clients[Rank(rank)].share_done for rank in ordered("percent", True)]
     assert share == sorted(share)
-    assert ordered("eta")[-1] == 1, "the one that is done comes last"
-    assert ordered("state")[-1] == 1, "serving comes after fetching"
+    assert ordered("finish")[-1] == 1, "the one that is done comes last"
+    assert ordered("state")[-1] == 1, "seeding comes after downloading"
 
 
 def test_the_heading_and_the_rule_say_what_rows_are_sorted_by() -> None:
@@ -198,12 +198,11 @@ def test_the_heading_and_the_rule_say_what_rows_are_sorted_by() -> None:
     screen = Overview()
     seen = []
     for _ in range(8):
-        screen.sort_by_next(view)
+        screen.sort_by_next()
         text = plain(screen.lines(view, tail, 5.5, 120, 30, "x"))
         seen.append((screen.sort, "▾" in text or "▴" in text))
-        assert any("─ clients" in line and " by " in line for line in text.splitlines()) == (
-            screen.sort != "rank"
-        )
+        (rule,) = [line for line in text.splitlines() if line.startswith("─ 6 clients, ")]
+        assert (" by " in rule) == (screen.sort != "client")
     assert seen == [
         ("state", True),
         ("percent", True),
@@ -211,8 +210,8 @@ def test_the_heading_and_the_rule_say_what_rows_are_sorted_by() -> None:
         ("up", True),
         ("sent", True),
         ("rejects", True),
-        ("eta", True),
-        ("rank", False),
+        ("finish", True),
+        ("client", False),
     ]
     screen.reverse = True
     assert "▾" in plain(screen.lines(view, tail, 5.5, 120, 30, "x"))
@@ -246,17 +245,10 @@ def test_a_sparkline_is_as_high_as_its_values() -> None:
     assert plain([sparkline([1, 8, 8], 2, "done")]) == "██"
 
 
-def test_the_limit_is_told_in_as_many_words_as_fit() -> None:
+def test_what_changes_over_time_has_its_unit() -> None:
     view, _ = fold(RUN, 5.5)
-    last = forecast(view, 5.5)
-    assert plain([limit_line(view, last, 5.5, 120)]).startswith(" limit ≈7.9 s estimate, set by ")
-    assert "of the best" in plain([limit_line(view, last, 5.5, 120)])
-    bound = limit(view, 5.5)
-    assert bound is not None
-    assert f"set by {bound.binds.partition(', ')[0]} " in plain([limit_line(view, last, 5.5, 80)])
-    assert plain([limit_line(view, last, 5.5, 40)]) == " limit ≈7.9 s   last ≈12.4 s (63%)"
-    assert "measuring" in plain([limit_line(SwarmView(), None, 0.0, 80)])
-    assert "msg/s" in plain([pulse_line(view, 5.5, 80)])
+    assert " 20 MB/s " in plain([pulse_line(view, 5.5, 80)])
+    assert "messages/s" in plain([pulse_line(view, 5.5, 80)])
 
 
 # Client -----------------------------------------------------------------------------------------
@@ -308,6 +300,81 @@ def test_several_segments_in_a_cell() -> None:
     assert grid(view, view.clients[Rank(1)], "a", 3).cells == "━━━"
 
 
+def test_every_source_in_a_large_swarm_has_a_mark_of_its_own() -> None:
+    """Letters go to the sources in the order of their first segments, and the list of peers names them."""
+    sources = [900, *range(2, 184), 901]
+    view = fetching(*((rank, at) for at, rank in enumerate(sources)), segments=190)
+    client = view.clients[Rank(3)]
+    for rank in range(4, 1001):
+        view.client(Rank(rank))
+    marks = marks_of(view, client)
+    looks = [marked(marks[rank]) for rank in sources[:-1]]
+    assert len(set(looks)) == len(looks) == 183
+    assert looks[0] == Span("1", "source-0")
+    assert [looks[at].text for at in (1, 9, 60, 61, 122)] == ["2", "a", "Z", "1", "1"]
+    assert [looks[at].style for at in (61, 122)] == ["source-under-5", "source-reverse-2"]
+    assert grid(view, client, "a", 1).cells.endswith("+······"), "there is no letter left for client 901"
+    shown = plain(peer_lines(view, client, [Rank(900), Rank(10), Rank(999)], 2.0, 80)).splitlines()
+    assert [line[:12] for line in shown[1:]] == [" 1 client 90", " a client 10", "   client 99"]
+
+
+def test_involved_peers_come_first() -> None:
+    view = fetching((70, 0), (50, 1))
+    for rank in range(4, 101):
+        view.client(Rank(rank))
+    view.clients[Rank(90)].detail.got_from[Rank(3)] += 1
+    view.apply(Stamped(2.0, Rank(3), 99, ev.SegmentRequested(Rank(60), "a", SegmentIndex(5))))
+    order = order_of_peers(view, view.clients[Rank(3)])
+    assert order[:6] == [50, 60, 70, 90, 1, 2]
+    assert sorted(order) == [rank for rank in sorted(view.clients) if rank != 3]
+
+
+def test_what_is_missing_is_counted_over_all_files_and_every_file_can_be_reached() -> None:
+    """Half of 37 files of 2 segments each are there, and the screen has room for few of them."""
+    names = [f"part-{at:02d}" for at in range(37)]
+    view = view_of(
+        (1.0, 1, ev.InitSent(tuple(ev.OwnedFile(name, 2) for name in names))),
+        (1.0, 2, ev.InitSent(())),
+        (1.0, 2, ev.InitAckReceived(tuple(names))),
+        *((1.0, 2, ev.DownloadStarted(name, 2, 200)) for name in names),
+        *((1.0, 2, ev.SegmentStored(Rank(1), name, SegmentIndex(0), 100, "00")) for name in names),
+    )
+    panel = ClientPanel()
+    seen = set[str]()
+    for _ in range(40):
+        text = plain(panel.lines(view, Rank(2), 2.0, 80, 21))
+        assert " 37 missing, 37 held by one client only" in text
+        seen |= {word for line in text.splitlines() for word in line.split() if word.startswith("part-")}
+        panel.lists.move(1)
+    assert seen == set(names)
+    assert "files 22–37 of 37" in text
+    view.apply(Stamped(3.0, Rank(0), 9, ev.ClientLost(Rank(1), "silent")))
+    assert " 37 missing, 37 held by nobody" in plain(panel.lines(view, Rank(2), 3.0, 80, 21))
+
+
+def test_got_has_one_value_on_every_screen() -> None:
+    """Received means verified: corrupt payloads and duplicates are told apart, and sent tells all of them."""
+    view = fetching((1, 0), (1, 1), (2, 2), (1, 3))
+    for source, at, why in ((1, 4, "corrupt"), (2, 2, "duplicate"), (2, 0, "duplicate")):
+        view.apply(Stamped(2.0, Rank(3), 50, ev.SegmentDropped(Rank(source), "a", SegmentIndex(at), 10, why)))
+    for source, at in ((1, 0), (1, 1), (2, 2), (1, 3), (1, 4), (2, 2), (2, 0)):
+        view.apply(Stamped(2.0, Rank(source), 60, ev.SegmentSent(Rank(3), "a", SegmentIndex(at), 10)))
+    view.real_bytes = view.clients[Rank(3)].real = True
+    traffic = plain(traffic_lines(view, 100, 20, Lists(("rows",)))).splitlines()
+    assert "4 segments, 40 B + 1 corrupt, 2 duplicates" in traffic[0]
+    assert [line.split()[:4] for line in traffic[3:5]] == [["1*", "·", "3", "3"], ["2*", "·", "1", "1"]]
+    assert [line.split() for line in traffic if line[:3] == "got"] == [["got", "0", "0", "4", "4"]]
+    client = plain(ClientPanel().lines(view, Rank(3), 3.0, 100, 30))
+    assert "40 of 100 B" in client
+    assert "1 corrupt segment" in client
+    assert "2 duplicates" in client
+    peers = [line.split() for line in client.splitlines() if line[3:10] == "client "]
+    assert [peer[5] for peer in peers] == ["3", "1"]
+    report = plain(report_lines(build(view, []), view, "x", 120)).splitlines()
+    (row,) = [line for line in report if line[:8] == "     3  "]
+    assert row.split()[3:] == ["4", "40", "B", "–", "–", "1", "2", "0", "%"]
+
+
 def test_peers_are_counted_by_what_they_have_that_one_needs() -> None:
     view = fetching((1, 0), (1, 1))
     client = view.clients[Rank(3)]
@@ -324,8 +391,8 @@ def test_sums_of_the_matrix_are_those_of_the_clients() -> None:
     for columns in (64, 20, 1):
         table = matrix(view, columns)
         assert len(table.groups) <= columns
-        assert table.sent == [view.clients[rank].sent for rank in sorted(view.clients)]
-        assert sum(table.received) == sum(table.sent)
+        assert table.given == [view.delivered[rank] for rank in sorted(view.clients)]
+        assert sum(table.received) == sum(table.given) == view.received
         assert [len(row) for row in table.cells] == [len(table.groups)] * 64
 
 

@@ -79,7 +79,7 @@ class OverviewScreen(Page):
         self.post_message(self.Wanted(ClientScreen.number))
 
     def action_sort(self) -> None:
-        self.overview.sort_by_next(self.stage.source.view)
+        self.overview.sort_by_next()
         self.frame()
 
     def action_reverse(self) -> None:
@@ -170,16 +170,14 @@ class ClientScreen(ListsScreen):
         self.frame()
 
 
-class TrafficScreen(BarScreen):
-    """Who sent how much to whom."""
+class TrafficScreen(ListsScreen):
+    """Who got how much from whom."""
 
     number = 3
-    keys = traffic.KEYS
 
     def __init__(self, stage: Stage) -> None:
         super().__init__(stage)
-        #: The first row that is shown.
-        self.first = 0
+        self.lists = Lists(("rows",))
         #: What the lines were made from, and the lines.
         self._view: SwarmView | None = None
         self._key: tuple[object, ...] = ()
@@ -194,16 +192,12 @@ class TrafficScreen(BarScreen):
         view = source.view
         # A large matrix is made twice a second, not in every frame.
         moment = int(source.now / BUCKET) if len(view.clients) > LARGE else view.events
-        key = (width, height, self.first, moment, view.outcome)
-        if view is not self._view or key != self._key:
-            self._lines, self.first = traffic.traffic_lines(view, width, height, self.first)
+        key = (width, height, moment, view.outcome)
+        if view is not self._view or (*key, self.lists.first("rows")) != self._key:
+            self._lines = traffic.traffic_lines(view, width, height, self.lists)
             self._meaning = traffic.meaning(view, width, self._lines)
-            self._view, self._key = view, (width, height, self.first, *key[3:])
+            self._view, self._key = view, (*key, self.lists.first("rows"))
         return self._lines
-
-    def action_move(self, lines: int) -> None:
-        self.first += lines
-        self.frame()
 
 
 class TrackerScreen(ListsScreen):

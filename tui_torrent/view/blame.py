@@ -74,8 +74,8 @@ def troubles(view: SwarmView, now: float) -> dict[Rank, Trouble]:
             found[rank] = Trouble(weight, text)
 
     for rank, client in view.clients.items():
-        if client.lost:
-            tell(rank, LOST, client.lost_reason or "given up")
+        if client.gone:
+            tell(rank, LOST, client.failed or client.lost_reason or "given up")
         if client.unavailable:
             tell(rank, WRONG, f"lacks {counted(len(client.unavailable), 'file')}")
         refused, asked = client.rejects_sent, client.rejects_sent + client.sent

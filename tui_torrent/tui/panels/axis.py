@@ -182,10 +182,11 @@ def _level(have: int, all_of: int) -> str:
     return LEVELS[max(1, 8 * have // all_of) - 1] if have else MISSING
 
 
-def copies_map(axis: Axis, copies: Mapping[str, list[int]], clients: int) -> Line:
+def copies_map(axis: Axis, copies: Mapping[str, list[int]], clients: int, held_up: bool = False) -> Line:
     """One glyph a column: the fewest copies of any segment there, as a share of the clients.
 
-    The rarest are told by a figure instead: 1 where only one client holds a segment, 0 where nobody does.
+    The rarest are told by a figure instead: 1 where only one client holds a segment (a warning where others
+    wait for it: ``held_up``), 0 where nobody does.
     (Bars begin at two eighths: in ASCII these are figures too, and a 1 must not mean two things.)
     """
     glyphs, styles = [], []
@@ -193,7 +194,7 @@ def copies_map(axis: Axis, copies: Mapping[str, list[int]], clients: int) -> Lin
         fewest = min((min(copies[name][start:stop]) for name, start, stop in column), default=0)
         if fewest <= 1 and clients > 1:
             glyphs.append(str(fewest))
-            styles.append("rare" if fewest else "trouble")
+            styles.append("trouble" if not fewest else "rare" if held_up else "copies")
         else:
             glyphs.append(LEVELS[max(2, min(8, 8 * fewest // max(1, clients))) - 1])
             styles.append("copies")

@@ -15,10 +15,11 @@ from itertools import groupby
 from math import ceil
 from typing import NamedTuple
 
-from tui_torrent.tui.panels.lines import Line, Span, clean, crop, fit_end, right, spread
+from tui_torrent.tui.panels.lines import Line, Span, cells, clean, crop, fit_end, right, spread
 from tui_torrent.tui.panels.lists import Lists, note_span
 from tui_torrent.view.absent import Absent, living_owners
 from tui_torrent.view.swarm_view import ClientView, SwarmView
+from tui_torrent.view.words import counted
 
 OWNED, MISSING, ASKED, RARE, NOBODYS, PARTLY, OTHER = "━", "·", "*", "!", "?", ":", "+"
 
@@ -177,7 +178,7 @@ def segment_lines(
     for name in names[shown.start : shown.stop] if len(names) > space else names:
         file = grid(view, client, name, per_cell[name])
         lines += _file_lines(client, name, file, _size(view, client, name), room)
-    notes = [*_words(lacks)]
+    notes = _words(client, lacks, width)
     most = max(per_cell.values())
     if most > 1:
         notes.append(Span(f"   a cell is {'up to ' if len(names) > space else ''}{most} segments", "dim"))
@@ -185,15 +186,24 @@ def segment_lines(
     return [crop(line, width) for line in [first, *lines][:height]]
 
 
-def _words(lacks: Absent) -> list[Span]:
-    """What is missing of all files, in words."""
-    if not lacks.missing:
-        return [Span(" nothing is missing", "done")]
-    text = f" {lacks.missing} missing"
-    if lacks.rare:
-        text += f", {lacks.rare} of them held by one client only"
-    nobodys = [Span(f", {lacks.nobodys} held by nobody", "trouble")] if lacks.nobodys else []
-    return [Span(text, "text"), *nobodys]
+def _words(client: ClientView, lacks: Absent, width: int) -> list[Span]:
+    """What is missing of all files, and what came for nothing or not at all, as much of it as fits."""
+    words = [Span(" nothing is missing", "done")]
+    if lacks.missing:
+        rare = f", {lacks.rare} held by one client only" if lacks.rare else ""
+        words = [Span(f" {lacks.missing} missing{rare}", "text")]
+    if lacks.nobodys:
+        words.append(Span(f", {lacks.nobodys} held by nobody", "trouble"))
+    for number, noun, style in (
+        (client.corrupt, "corrupt segment", "trouble"),
+        (client.duplicates, "duplicate", "rare"),
+        (client.expired, "unanswered request", "trouble"),
+        (client.rejects_sent + client.rejects_received, "reject", "rare"),
+    ):
+        told = Span(f"   {counted(number, noun)}", style)
+        if number and cells((*words, told)) < width:
+            words.append(told)
+    return words
 
 
 def _file_lines(client: ClientView, name: str, file: Grid, size: int, width: int) -> list[Line]:

@@ -12,7 +12,6 @@ from tui_torrent.tui.panels.lines import (
     EMPTY,
     Line,
     Span,
-    bytes_text,
     cells,
     clean,
     crop,
@@ -22,14 +21,15 @@ from tui_torrent.tui.panels.lines import (
     fit_end,
     right,
     rule,
-    time_text,
 )
 from tui_torrent.tui.panels.lists import Lists
-from tui_torrent.tui.panels.table import STATES, eta_text, percent, state_of
+from tui_torrent.tui.panels.table import STATES, finish_of, state_of
 from tui_torrent.view.absent import Absent, absent
+from tui_torrent.view.blame import Trouble, troubles
 from tui_torrent.view.limit import forecast
 from tui_torrent.view.rates import BUCKET
 from tui_torrent.view.swarm_view import ClientView, SwarmView
+from tui_torrent.view.units import bytes_of_text, percent_text, rate_text, stamp_text
 from tui_torrent.view.words import counted
 
 KEYS = (("n p", "next, previous"),)
@@ -69,13 +69,17 @@ def useful(lacks: dict[str, int], other: ClientView) -> int:
     )
 
 
-_COLUMNS = (("peer", 13), ("state", 9), ("got", 6), ("sent", 6), ("has that I need", 15), ("asked", 5))
+_COLUMNS = (("peer", 13), ("state", 13), ("got", 5), ("gave", 5), ("offers", 6), ("asked", 5))
 
 
 def peer_lines(
     view: SwarmView, client: ClientView, peers: Sequence[Rank], now: float, width: int
 ) -> list[Line]:
-    """The heading, and a line for each of ``peers``: what came from it, went to it, what it has to offer."""
+    """The heading, and a line for each of ``peers``.
+
+    ``got`` are the verified segments that came from it, ``gave`` those that it got from this client, and
+    ``offers`` what it has of what this client misses.
+    """
     columns = list(_COLUMNS)
     for name in ("asked", "state"):
         if sum(size + 1 for _, size in columns) > width:
@@ -90,15 +94,15 @@ def peer_lines(
         other = view.clients[rank]
         glyph, word, style = STATES[state_of(other, now)]
         got, need = client.detail.got_from[rank], useful(lacks, other)
-        sent = view.traffic.get((client.rank, rank), (0, 0))[0]
+        gave = other.detail.got_from[client.rank]
         if rank in client.detail.avoided:
             glyph, word, style = "!", "avoided", "trouble"
         texts = {
             "peer": ("", ""),
-            "state": (fit(f"{glyph} {word}", 9), style),
-            "got": (right(dashed(got), 6), "text" if got else "dim"),
-            "sent": (right(dashed(sent), 6), "text" if sent else "dim"),
-            "has that I need": (right(dashed(need), 15), "strong" if need else "dim"),
+            "state": (fit(f"{glyph} {word}", 13), style),
+            "got": (right(dashed(got), 5), "text" if got else "dim"),
+            "gave": (right(dashed(gave), 5), "text" if gave else "dim"),
+            "offers": (right(dashed(need), 6), "strong" if need else "dim"),
             "asked": (right(dashed(asked[rank]), 5), "busy" if asked[rank] else "dim"),
         }
         mark = marked(marks[rank]) if rank in marks else Span(" ")
@@ -141,7 +145,7 @@ def flight_lines(
         room_of_name = width - 11 - len(text)
         lines.append(
             (
-                Span(right(time_text(max(0.0, age)), 6), "trouble" if age >= 2 else "text"),
+                Span(right(stamp_text(max(0.0, age)), 6), "trouble" if age >= 2 else "text"),
                 Span(" → ", "dim"),
                 Span(str(rank), marked(marks[rank]).style if rank in marks else "strong"),
                 Span(f" {fit_end(clean(name), max(1, room_of_name - len(str(rank)))).rstrip()}{text}"),
@@ -162,13 +166,15 @@ class ClientPanel:
         self.lists = Lists(("files", "peers"))
         #: What the chosen client misses, and from what that was counted.
         self._lacks: tuple[tuple[object, ...], Absent] = ((), Absent())
+        #: What is wrong with clients, and when that was asked: twice a second is enough.
+        self._troubles: tuple[tuple[object, ...], dict[Rank, Trouble]] = ((), {})
 
     def lines(self, view: SwarmView, rank: Rank | None, now: float, width: int, height: int) -> list[Line]:
         """Exactly ``height`` lines of ``width`` cells."""
         client = view.clients.get(rank) if rank is not None else None
         if client is None:
             return filled([crop((Span(" no client yet", "dim"),), width)], width, height)
-        lines = [*_head(view, client, now, width)[: max(1, height - 1)]]
+        lines = [_head(view, client, self._trouble(view, client, now), now, width)]
         below = min(len(view.clients), max(4, (height - len(lines)) // 2))
         room = max(0, height - len(lines) - below - 1)
         if room:
@@ -177,6 +183,13 @@ class ClientPanel:
         if height - len(lines) >= 3:
             lines += _tables(view, client, now, width, height, len(lines), self.lists)
         return filled(lines, width, height)
+
+    def _trouble(self, view: SwarmView, client: ClientView, now: float) -> str:
+        key = (int(now / BUCKET), len(view.clients), view.outcome)
+        if self._troubles[0] != key:
+            self._troubles = (key, troubles(view, now))
+        trouble = self._troubles[1].get(client.rank)
+        return trouble.text if trouble is not None else ""
 
     def _absent(self, view: SwarmView, client: ClientView, now: float) -> Absent:
         many = client.to_fetch > MANY
@@ -191,7 +204,7 @@ def _tables(
 ) -> list[Line]:
     """The others and the requests in flight, side by side below line ``top``, down to line ``height``."""
     beside = width >= 76
-    left = 56 if beside and width < 94 else min(64, width * 3 // 5) if beside else width
+    left = 54 if beside else width
     others = order_of_peers(view, client)
     shown = lists.window("peers", len(others), height - top - 2, range(left), range(top, height))
     lines = [rule("peers and requests", lists.note("peers", "peers"), width)]
@@ -205,33 +218,28 @@ def _tables(
     return [crop(line, width) for line in lines]
 
 
-def _head(view: SwarmView, client: ClientView, now: float, width: int) -> list[Line]:
-    """Who it is and how far it is."""
+def _head(view: SwarmView, client: ClientView, trouble: str, now: float, width: int) -> Line:
+    """Who it is, what is wrong with it, and how far it is."""
     glyph, word, style = STATES[state_of(client, now)]
-    down, up = client.down_rate.at(now), client.up_rate.at(now)
     figures: list[Span] = [Span(f"{glyph} {word}", style)]
     if client.to_fetch:
-        figures.append(Span(f"{percent(client.share_done)}%", "strong"))
-        figures.append(Span(f"{client.received}/{client.to_fetch}", "text"))
-    if client.gone and (why := client.failed or client.lost_reason):
-        figures.append(Span(clean(why), "trouble"))
+        figures.append(Span(percent_text(client.share_done), "strong"))
+        amount = f"{client.received} of {client.to_fetch} segments"
+        if client.real:
+            amount = bytes_of_text(client.received_bytes, client.to_fetch_bytes)
+        figures.append(Span(amount, "text"))
+    if trouble:
+        figures.append(Span(f"! {clean(trouble)}", "trouble"))
     last = forecast(view, now) if client.finished_at is None else None
-    eta = eta_text(client, now, last.at if last is not None else inf)
-    if eta != "–":
-        figures.append(Span(f"done {eta}", "text"))
-    if view.real_bytes:
-        figures.append(Span(f"↓ {bytes_text(down)}/s ↑ {bytes_text(up)}/s", "text"))
-    corrupt, rejects = client.corrupt, client.rejects_sent + client.rejects_received
-    if corrupt:
-        figures.append(Span(f"{corrupt} corrupt", "trouble"))
-    if rejects:
-        figures.append(Span(counted(rejects, "reject"), "rare"))
-    if client.expired:
-        figures.append(Span(f"{client.expired} unanswered", "trouble"))
+    finish = finish_of(client, now, last.at if last is not None else inf)
+    if finish != "–":
+        figures.append(Span(f"finish {finish}", "text"))
+    rates = ((arrow, rate) for arrow, rate in (("↓", client.down(now)), ("↑", client.up(now))) if rate)
+    figures += [Span(f"{arrow} {rate_text(rate, client.real)}", "text") for arrow, rate in rates]
     line: Line = (Span(f" client {client.rank}", "strong"),)
     for figure in figures:
         longer = (*line, Span("   " if width >= 100 else "  "), figure)
         if cells(longer) > width:
             break
         line = longer
-    return [crop(line, width)]
+    return crop(line, width)

@@ -26,7 +26,7 @@ KEYS = (
 
 FILTER = (
     ("words", "match the message's name or its text: REJECT busy"),
-    ("from: to:", "who sent it and to whom, by rank: from:3 to:tracker from:1,2"),
+    ("from: to:", "who sent it and to whom, by number: from:3 to:tracker from:1,2"),
     ("seg:", "the segment's number or a range: seg:17 seg:10-20"),
     ("file:", "the file's name, * and ? stand for anything: file:b*"),
 )
@@ -46,26 +46,40 @@ CELLS = (
     ("+", "text", "got from the 184th source or a later one"),
 )
 
-LIMIT = (
+HEADLINE = (
+    ("45 %", "received ÷ to be fetched, of all clients; received means verified, 100 % means all"),
+    ("0/8 done", "clients that have all they had to fetch, of those that had something; seeds have nothing"),
+    ("finish ≈", "when the last client will be done, counted from the start of the run"),
     (
-        "limit",
+        "best possible",
         "the earliest end that any schedule could reach: the seeds must send every file once, each client "
-        "must take in all it wants, and all uplinks together must send all of that",
+        "must take in all it has to fetch, and all uplinks together must send all of that",
     ),
-    ("% of the best", "the limit as a share of the time that the run takes: 100% cannot be beaten"),
-    ("≈", "an estimate: a link counts as fast as it was seen in its best second"),
+    ("98 % of it", "the time of the best possible as a share of the run's: 100 % cannot be beaten"),
+    ("limit", "whose links set the best possible; as fast as the scenario says, or as in their best second"),
 )
 
 COLUMNS = (
-    ("rank", "the client's number in MPI; the tracker is rank 0"),
+    (
+        "client",
+        "its number, which is its rank in MPI; the tracker is rank 0. ! beside it: something is amiss",
+    ),
     ("state", "what it does now, see below"),
-    ("have", "segments it has, of those it wants; a seed wants none"),
-    ("%", "the same as a percentage; 100% means all and nothing less"),
-    ("down/s, up/s", "bytes a second, in and out, over the last 3 seconds"),
-    ("sent", "segments it has served to others"),
+    ("got", "verified segments, of those that it has to fetch; a seed has none to fetch"),
+    ("%", "the same as a percentage, in bytes where there are any; 100 % means all and nothing less"),
+    (
+        "down/s, up/s",
+        "bytes a second, in and out, over the last 3 seconds; segments a second where they have no bytes; of "
+        "one that has ended, the mean",
+    ),
+    ("sent", "segments it has sent to others, whatever became of them"),
+    ("given, gave", "verified segments that others got from it"),
+    ("offers", "of the chosen client's missing segments, those that this one has"),
     ("rej", "requests refused by it or to it; a few are harmless"),
-    ("ETA", "'in 12s' at the present rate, or with the last one; 'at 8.1s': it is done since"),
+    ("trouble", "in a wide terminal: what is wrong with the client; its screen says so too"),
+    ("finish", "'in 12 s' at the present rate, or with the last one; 'at 8.1 s': it is done since"),
     ("map", "all files side by side, on one scale for all clients"),
+    ("×101", "in the messages: this one and a hundred like it"),
 )
 
 MAP = (
@@ -76,19 +90,17 @@ MAP = (
     ("×", "trouble", "wanted, and it cannot be had"),
     ("(blank)", "dim", "neither owned nor wanted"),
     ("0", "trouble", "below the maps: nobody holds some segment here"),
-    ("1", "rare", "below the maps: only one client holds some segment here"),
+    ("1", "rare", "below the maps: only one client holds some segment here; bold where others wait for it"),
     ("▂▄█", "copies", "below the maps: the fewest copies, full height is one at every client"),
 )
 
 _STATE_HELP = {
-    "starting": "not heard of yet",
     "hashing": "computes the hashes of the files that it shares",
-    "ready": "has told the tracker what it owns (INIT) and waits for INIT_ACK",
-    "waiting": "wants segments, and none has come for 3 seconds",
+    "waiting": "waits to begin, or wants segments and none has come for 3 seconds",
     "downloading": "downloads, and uploads what it has",
-    "serving": "has all it wants; uploads to the others",
-    "stopped": "the tracker's STOP has come",
-    "lost": "the tracker has given it up",
+    "seeding": "has all it wants; uploads to the others",
+    "done": "the tracker's STOP has come",
+    "lost": "the tracker has given it up, or trouble of its own has ended it",
 }
 
 GLOSSARY = (
@@ -99,10 +111,11 @@ GLOSSARY = (
     ("tracker", "rank 0: knows who is in which swarm, never who holds which segment"),
     ("rarest first", "the rule by which a client picks its next segment: the one with the fewest copies"),
     ("owner", "a client that had a file from the start; also: origin, or original seed"),
-    ("Jain's index", "how evenly clients send: 1 if all send alike, 1/n if one of n sends all"),
+    ("Jain's index", "how evenly clients give: 1 if all give alike, 1/n if one of n gives all"),
     ("service", "how long the tracker takes for one message"),
     ("queue", "how many more messages wait meanwhile"),
     ("corrupt", "a segment whose bytes do not match its hash: dropped, and asked of another"),
+    ("duplicate", "a segment that came when it was there already: dropped"),
 )
 
 
@@ -118,12 +131,12 @@ def help_lines(width: int) -> list[Line]:
     section("keys")
     for key, text in KEYS:
         lines += definition(key, "key", text, 14, width)
+    section("the first lines")
+    for word, text in HEADLINE:
+        lines += definition(word, "strong", text, 14, width)
     section("columns")
     for column, text in COLUMNS:
         lines += definition(column, "strong", text, 14, width)
-    section("the limit")
-    for word, text in LIMIT:
-        lines += definition(word, "limit", text, 14, width)
     section("the map")
     for glyphs, style, text in MAP:
         lines += definition(glyphs, style, text, 14, width)

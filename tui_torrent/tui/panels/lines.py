@@ -12,10 +12,6 @@ from typing import NamedTuple
 
 from rich.cells import cell_len, set_cell_size
 
-from tui_torrent.view.units import bytes_text as bytes_text
-from tui_torrent.view.units import moment_text as moment_text
-from tui_torrent.view.units import time_text as time_text
-
 
 class Span(NamedTuple):
     text: str
@@ -136,6 +132,19 @@ def ascii_text(text: str) -> str:
     """As ``in_ascii``, of a text."""
     text = text.translate(_ASCII)
     return text if text.isascii() else "".join(c if c.isascii() else "?" * cell_len(c) for c in text)
+
+
+def share_text(share: float) -> str:
+    """A client's share of all: ``15 %``, ``0.7 %``."""
+    if 0 < share < 0.0005:
+        return "<0.1 %"
+    return f"{100 * share:.1f} %" if 0 < share < 0.0995 else f"{100 * share:.0f} %"
+
+
+def part_bar(share: float, width: int) -> str:
+    """A bar of ``share`` (0…1) of ``width`` cells, to half a cell."""
+    full, half = divmod(int(2 * width * min(1.0, share) + 1e-9), 2)
+    return "━" * full + "╸" * half
 
 
 def dashed(number: int) -> str:

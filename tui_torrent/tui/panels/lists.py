@@ -41,6 +41,10 @@ class Lists:
         place.first = max(0, min(place.first, count - room))
         return range(place.first, min(count, place.first + max(0, room)))
 
+    def first(self, name: str) -> int:
+        """The first line of a list that is shown."""
+        return self._places[name].first
+
     @property
     def scrolling(self) -> list[str]:
         """The lists that are longer than their room."""

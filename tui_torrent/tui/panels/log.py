@@ -10,11 +10,12 @@ from bisect import bisect_left
 from collections import deque
 
 from mpi_core.protocol.events import Stamped
-from tui_torrent.tui.panels.lines import EMPTY, Line, Span, cells, clean, crop, filled, fit, right, time_text
+from tui_torrent.tui.panels.lines import EMPTY, Line, Span, cells, clean, crop, filled, fit
 from tui_torrent.tui.panels.overview import KIND_STYLES
 from tui_torrent.view.log import Log
 from tui_torrent.view.log_filter import Filter, parse
 from tui_torrent.view.story import TAG_WIDTH, sentence
+from tui_torrent.view.units import stamp_text
 
 #: Old events that are tried in one frame. Measured: some 5 ms.
 FRAME_BUDGET = 3_000
@@ -173,9 +174,9 @@ def _line(stamped: Stamped, width: int) -> Line:
         return crop(EMPTY, width)
     style, body = KIND_STYLES[told.kind]
     mark = "!" if told.kind == "trouble" else " "
-    stamp = Span(right(f"{t:.3f}", 9) + "  ", "dim")
+    stamp = Span(f"{t:9.3f} s  ", "dim")
     if width < 60:
-        stamp = Span(right(time_text(t), 7) + " ", "dim")
+        stamp = Span(f"{stamp_text(t):>7} ", "dim")
         return crop((stamp, Span(mark + clean(told.text), style)), width)
     return crop(
         (stamp, Span(fit(mark + told.tag, TAG_WIDTH + 2), style), Span(clean(told.text), body)), width

@@ -12,27 +12,19 @@ from math import inf
 
 from mpi_core.protocol.units import Rank
 from tui_torrent.tui.panels.axis import NO_AXIS, Axis, copies_map, make_axis
-from tui_torrent.tui.panels.lines import (
-    EMPTY,
-    Line,
-    Span,
-    bytes_text,
-    cells,
-    clean,
-    crop,
-    fit,
-    right,
-    rule,
-    time_text,
-)
-from tui_torrent.tui.panels.spark import limit_line, pulse_line
-from tui_torrent.tui.panels.table import Layout, heading, in_order, make_layout, row, sort_title, sorts
+from tui_torrent.tui.panels.headline import NO_HEADLINE, headline_lines, refreshed
+from tui_torrent.tui.panels.lines import EMPTY, Line, Span, cells, clean, crop, fit, right, rule
+from tui_torrent.tui.panels.spark import pulse_line
+from tui_torrent.tui.panels.table import SORTS, Layout, heading, in_order, make_layout, row, sort_title
 from tui_torrent.tui.panels.tabs import hints, title_bar
+from tui_torrent.view.blame import Trouble, troubles
+from tui_torrent.view.headline import headline
 from tui_torrent.view.health import health
-from tui_torrent.view.limit import forecast
 from tui_torrent.view.rates import BUCKET
+from tui_torrent.view.scarce import held_up
 from tui_torrent.view.story import TAG_WIDTH, Kind, Tail, Told
 from tui_torrent.view.swarm_view import SwarmView
+from tui_torrent.view.units import stamp_text
 from tui_torrent.view.words import counted
 
 #: Pieces of segment maps that are drawn anew in one frame; what is left over has its turn in the next.
@@ -58,8 +50,9 @@ KIND_STYLES: dict[Kind, tuple[str, str]] = {
 class Plan:
     """How many lines each part of the overview gets; together they are the height."""
 
+    #: The bar, how far the job is, and what limits it.
     header: int
-    #: The limit, and what changes over time.
+    #: What changes over time.
     pulse: int
     heading: int
     rows: int
@@ -78,8 +71,8 @@ class Plan:
 
 def arrange(height: int, clients: int) -> Plan:
     """Room for the parts: rows come first, but a few messages always stay where there is room."""
-    header = 2 if height >= 8 else 1
-    pulse = (height >= 14) + (height >= 18)
+    header = 1 + (height >= 8) + (height >= 14)
+    pulse = 1 if height >= 18 else 0
     heading_ = 1 if height >= 5 else 0
     legend = 1 if height >= 10 else 0
     copies = 1 if height >= 9 else 0
@@ -94,38 +87,11 @@ def arrange(height: int, clients: int) -> Plan:
     return Plan(header, pulse, heading_, room - messages, copies, messages, legend, rule_, air)
 
 
-def headline(view: SwarmView, segments: int, now: float, width: int) -> list[Line]:
-    """The swarm in figures behind a gauge."""
-    share = view.share_done
-    figures: list[Span] = [Span(f"{int(1000 * share + 1e-9) / 10:.1f}%", "strong")]
-    figures.append(Span(f"done {view.done}/{len(view.clients)}", "text"))
-    if view.dropped:
-        figures.append(Span(f"{counted(view.dropped, 'event')} lost", "alarm"))
-    optional = [counted(view.file_count, "file"), counted(segments, "segment")]
-    rate = sum(client.down_rate.at(now) for client in view.clients.values())
-    if rate and view.real_bytes:
-        optional.append(f"{bytes_text(rate)}/s")
-    optional.append(counted(len(view.clients), "client"))
-    gap = 3 if width >= 110 else 2
-    for text in optional:
-        if sum(len(f.text) + gap for f in figures) + len(text) + gap + 12 <= width:
-            figures.append(Span(text, "text"))
-    tail: list[Span] = []
-    for figure in figures:
-        tail += [Span(" " * gap), figure]
-    line = gauge(share, max(4, width - 2 - cells(tuple(tail))))
-    return [crop((Span(" "), *line, *tail), width)]
+def copies_line(view: SwarmView, axis: Axis, layout: Layout, width: int, held_up: bool) -> Line:
+    """The copies of each part below the maps, and what they mean in words before it.
 
-
-def gauge(share: float, width: int) -> Line:
-    """A horizontal bar, filled to ``share`` in halves of a cell."""
-    full, half = divmod(int(2 * width * min(1.0, share) + 1e-9), 2)
-    bar = "━" * full + "╸" * half
-    return (Span(bar, "gauge"), Span("─" * (width - len(bar)), "gauge-rest"))
-
-
-def copies_line(view: SwarmView, axis: Axis, layout: Layout, width: int) -> Line:
-    """The copies of each part below the maps, and what they mean in words before it."""
+    A segment that one client alone holds is a warning where others wait for it (``held_up``).
+    """
     copies = {name: view.copies(name) for name, file in view.files.items() if file.segments}
     if not copies:
         return crop((Span("no files yet", "dim"),), width)
@@ -140,14 +106,14 @@ def copies_line(view: SwarmView, axis: Axis, layout: Layout, width: int) -> Line
             f"{rare} held by {holder}",
             f"{rare} have {fewest} " + ("copy" if fewest else "copies"),
         ]
-        style = "rare" if fewest else "trouble"
+        style = "trouble" if not fewest else "rare" if held_up else "text"
     else:
         texts = [f"fewest copies {fewest} of {len(view.clients)}", f"fewest copies {fewest}"]
         style = "text"
     room = layout.left - layout.gap
     text = next((text for text in texts if len(text) <= room), texts[-1])
     left = Span(right(text, room) + " " * layout.gap, style)
-    return crop((left, *copies_map(axis, copies, len(view.clients))), width)
+    return crop((left, *copies_map(axis, copies, len(view.clients), held_up)), width)
 
 
 def message(told: Told, width: int) -> Line:
@@ -155,7 +121,7 @@ def message(told: Told, width: int) -> Line:
     tag, text, kind = told.sentence
     style, body_style = KIND_STYLES[kind]
     more = f"  ×{told.more + 1}" if told.more else ""
-    stamp = Span(f"{right(time_text(told.t), 7)}  ", "dim")
+    stamp = Span(f"{stamp_text(told.t):>7}  ", "dim")
     if width < 60:
         return crop((stamp, Span(clean(text), style)), width)
     body = fit(clean(text), max(0, min(len(text), width - cells((stamp,)) - TAG_WIDTH - 2 - len(more))))
@@ -172,7 +138,7 @@ MEANING: tuple[Line, ...] = (
     (Span("▁▄█", "got"), Span(" downloaded", "dim")),
     (Span("·", "missing"), Span(" missing", "dim")),
     (Span("blank", "dim"), Span(" not wanted", "dim")),
-    (Span("1", "rare"), Span(" one copy", "dim")),
+    (Span("1", "copies"), Span(" one copy", "dim")),
     (Span("▂▅█", "copies"), Span(" copies", "dim")),
 )
 
@@ -206,15 +172,18 @@ class Overview:
         #: The client with a mark at its row.
         self.chosen: Rank | None = None
         #: The column that the rows are sorted by, and whether against its usual order.
-        self.sort = "rank"
+        self.sort = "client"
         self.reverse = False
         #: All clients in that order, and what is to be said of the swarm.
         self.order: list[Rank] = []
         self.remarks: list[str] = []
         self._looked: tuple[object, ...] = ()
         self._pulse: list[Line] = []
-        #: When the last client will be done.
-        self._last = inf
+        #: How far the job is, and whether a single holder of some segment keeps others waiting.
+        self._headline = NO_HEADLINE
+        self._held_up = False
+        #: What is wrong with single clients.
+        self._troubles: dict[Rank, Trouble] = {}
         self._view: SwarmView | None = None
         self._shape: tuple[int, ...] = ()
         self._layout = Layout((), 1, 0)
@@ -242,11 +211,12 @@ class Overview:
         self._look(view, now, width)
         blank = crop(EMPTY, width)
         bar = title_bar(view, title, now, width, paused)
-        lines = [bar, *headline(view, self._axis.segments, now, width)][: plan.header]
+        told = headline_lines(refreshed(self._headline, view), view.dropped, width)
+        lines = [bar, *told][: plan.header]
         lines += self._pulse[: plan.pulse]
         note = self._note(len(view.clients))
         if plan.rule:
-            lines.append(crop(rule("clients", note, width), width))
+            lines.append(crop(rule(self._title(view), note, width), width))
         if plan.heading:
             lines.append(crop(heading(self._layout, self._axis, self.sort, self.reverse), width))
         rows = self._rows(view, now, width)
@@ -260,19 +230,17 @@ class Overview:
         if plan.messages:
             remarks = remark_lines(self.remarks, min(2, plan.messages - 2), width)
             room = plan.messages - 1 - len(remarks)
-            told = [message(told, width) for told in tail.last(room)]
-            lines += [*remarks, crop(rule("messages", "", width), width), *told]
-            lines += [blank] * (room - len(told))
+            messages = [message(told, width) for told in tail.last(room)]
+            lines += [*remarks, crop(rule("messages", "", width), width), *messages]
+            lines += [blank] * (room - len(messages))
         if plan.legend:
             where = [("", note)] if note and not plan.rule else []
             lines.append(hints([*KEYS, *where], width, MEANING))
         return lines[:height]
 
-    def sort_by_next(self, view: SwarmView) -> None:
+    def sort_by_next(self) -> None:
         """Sort by the next column, in its usual order."""
-        names = sorts(view)
-        at = names.index(self.sort) if self.sort in names else -1
-        self.sort, self.reverse = names[(at + 1) % len(names)], False
+        self.sort, self.reverse = SORTS[(SORTS.index(self.sort) + 1) % len(SORTS)], False
 
     def bring_in(self, rank: Rank | None) -> None:
         """Scroll as far as it takes to see that client."""
@@ -291,9 +259,14 @@ class Overview:
         notes = []
         if clients > self.rows:
             notes.append(f"{self.first + 1}–{self.first + self.rows} of {clients}")
-        if (self.sort, self.reverse) != ("rank", False):
+        if (self.sort, self.reverse) != ("client", False):
             notes.append(f"by {sort_title(self.sort)}{' reversed' if self.reverse else ''}")
         return ", ".join(notes)
+
+    def _title(self, view: SwarmView) -> str:
+        """What the table is of."""
+        things = ((len(view.clients), "client"), (view.file_count, "file"), (self._axis.segments, "segment"))
+        return ", ".join(counted(number, thing) for number, thing in things)
 
     def _look(self, view: SwarmView, now: float, width: int) -> None:
         """Once a bucket of time: who comes in which order, what holds, how near the limit is."""
@@ -302,12 +275,12 @@ class Overview:
             self._looked = key
             self.order = in_order(view, self.sort, self.reverse, now)
             self.remarks = health(view, now)
-            last = forecast(view, now)
-            self._last = last.at if last is not None else inf
-            self._pulse = [limit_line(view, last, now, width), pulse_line(view, now, width)]
+            self._headline = headline(view, now)
+            self._held_up, self._troubles = bool(held_up(view)), troubles(view, now)
+            self._pulse = [pulse_line(view, now, width)]
 
     def _lay_out(self, view: SwarmView, width: int) -> None:
-        shape = (len(view.files), len(view.clients), width, view.real_bytes)
+        shape = (len(view.files), len(view.clients), width)
         if view is self._view and shape == self._shape:
             return
         self._view, self._shape = view, shape
@@ -319,12 +292,14 @@ class Overview:
     def _rows(self, view: SwarmView, now: float, width: int) -> list[Line]:
         shown = self.order[self.first : self.first + self.rows]
         budget, bucket = FRAME_BUDGET, int(now / BUCKET)
+        last = inf if self._headline.finish is None else self._headline.finish
         cost = self._axis.cost + ROW_COST
         start, self._turn = self._turn % max(1, len(shown)), -1
         # Whoever had no turn in the last frame comes first in this one.
         for at in [*range(start, len(shown)), *range(start)]:
             client = view.clients[shown[at]]
-            key = (client.version, bucket)
+            trouble = self._troubles.get(client.rank)
+            key = (client.version, bucket, trouble)
             known = self._drawn.get(client.rank)
             if known is not None and known[0] == key:
                 continue
@@ -332,7 +307,8 @@ class Overview:
                 self._turn = at if self._turn < 0 else self._turn
                 continue
             budget -= cost
-            drawn = row(client, self._layout, self._axis, now, width, self._last)
+            wrong = trouble.text if trouble is not None else ""
+            drawn = row(client, self._layout, self._axis, now, width, last, wrong)
             # An equal row stays the same object, so that comparing frames is cheap.
             self._drawn[client.rank] = (key, known[1] if known is not None and known[1] == drawn else drawn)
         self._turn = max(0, self._turn)
@@ -342,7 +318,8 @@ class Overview:
 
     def _copies_line(self, view: SwarmView, now: float, width: int) -> Line:
         small = self._axis.segments <= SMALL_SWARM
-        key = (self._view, self._shape, int(now / BUCKET), view.outcome, view.events if small else 0)
+        events = view.events if small else 0
+        key = (self._view, self._shape, int(now / BUCKET), view.outcome, events, self._held_up)
         if self._copies[0] != key:
-            self._copies = (key, copies_line(view, self._axis, self._layout, width))
+            self._copies = (key, copies_line(view, self._axis, self._layout, width, self._held_up))
         return self._copies[1]

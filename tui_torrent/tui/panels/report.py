@@ -7,40 +7,54 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mpi_core.protocol.units import Rank
 from tui_torrent.tui.panels.lines import (
     EMPTY,
     Line,
     Span,
-    bytes_text,
     clean,
     crop,
     dashed,
-    moment_text,
+    part_bar,
     right,
     rule,
-    time_text,
+    share_text,
 )
 from tui_torrent.tui.panels.tabs import bar
 from tui_torrent.tui.panels.text import definition, wrapped
+from tui_torrent.view.headline import amount_text, done_text, finish_text, headline, pace_text
 from tui_torrent.view.ledger import Finding
 from tui_torrent.view.losses import MISSING, sentence
 from tui_torrent.view.problems import causes, failures, named
 from tui_torrent.view.report import ClientReport, Report, broken, exit_code, tally
 from tui_torrent.view.swarm_view import SwarmView
-from tui_torrent.view.words import counted
+from tui_torrent.view.units import bytes_text, moment_text, percent_text, time_text
+from tui_torrent.view.words import counted, some, who
 
 #: Which column goes first when the width shrinks; the bar at the end goes before all of them.
-DROPPED = ("corrupt", "rejects", "down", "up", "sent")
+DROPPED = ("duplicates", "corrupt", "rejects", "got bytes", "sent bytes", "sent")
 
-_WIDTHS = {"rank": 5, "finished": 9, "got": 7, "sent": 7, "down": 7, "up": 7, "rejects": 8, "corrupt": 8}
+_WIDTHS = {
+    "client": 7,
+    "finish": 10,
+    "got": 8,
+    "got bytes": 8,
+    "sent": 8,
+    "sent bytes": 8,
+    "rejects": 8,
+    "corrupt": 8,
+    "duplicates": 11,
+}
+#: Bytes stand beside their segments, below one title.
+_TITLES = {"got bytes": "", "sent bytes": ""}
 
 #: The bar is drawn where it has this many cells, and gets no more than that many.
-_BAR, _LONGEST_BAR = 10, 60
+_BAR, _LONGEST_BAR = 10, 50
 
 #: The width of the figures of the balance.
 _TERM = 6
 
-#: So many lost clients and missing files are listed, and so many clients with each.
+#: So many lost clients and missing files are listed.
 _NAMES = 12
 
 
@@ -68,6 +82,7 @@ def report_lines(
     if cut_off:
         mark, style, text = "✗", "trouble", f"No more events come, and the run had not ended. {_so_far(view)}"
     lines += wrapped(f"{mark} {text}", width, 1, style)
+    lines += wrapped(_job(view, report.elapsed_s), width, 3)
     losses = [
         (named(client.rank, client.host), loss) for client in report.clients for loss in client.not_kept
     ]
@@ -93,15 +108,23 @@ def report_lines(
 
 
 def _so_far(view: SwarmView) -> str:
-    done = f"{view.done} of {counted(len(view.clients), 'client')}"
-    share = int(1000 * view.share_done + 1e-9) / 10
+    done = f"{view.done} of {counted(view.fetching, 'client')}"
     have = "has" if view.done == 1 else "have"
-    return f"So far {share:.1f}% of all that is wanted is there, and {done} {have} all."
+    share = percent_text(view.share_done)
+    return f"So far {share} of all that is to be fetched is there, and {done} {have} all."
+
+
+def _job(view: SwarmView, now: float) -> str:
+    """How much, how fast, until when, and what set the limit."""
+    line = headline(view, now)
+    told = [amount_text(line), done_text(line), pace_text(line) if line.rate else "", finish_text(line)]
+    limit = f"; limit: {clean(line.binds)}" if line.binds else ""
+    return ", ".join(filter(None, told)) + limit if line.to_fetch else ""
 
 
 def _verdict(report: Report) -> str:
     if report.aborted is not None:
-        return f"Aborted by rank {report.aborted.culprit}: {clean(report.aborted.reason)}"
+        return f"Aborted by {who(report.aborted.culprit)}: {clean(report.aborted.reason)}"
     if report.outcome == "complete" and broken(report.conformance):
         return "Everything that was wanted is there, but the protocol was broken; the rules below say where."
     if report.outcome == "complete":
@@ -114,7 +137,7 @@ def _verdict(report: Report) -> str:
 
 
 def _totals(report: Report, view: SwarmView) -> str:
-    text = f"{counted(report.segments_moved, 'segment')} moved"
+    text = f"{counted(report.segments_moved, 'segment')} received"
     if view.real_bytes:
         text += f", {bytes_text(sum(client.bytes_down for client in report.clients))}"
     return text
@@ -123,26 +146,28 @@ def _totals(report: Report, view: SwarmView) -> str:
 def _table(report: Report, view: SwarmView, width: int, so_far: bool) -> list[Line]:
     widths = dict(_WIDTHS)
     if not view.real_bytes:
-        del widths["down"], widths["up"]
+        del widths["got bytes"], widths["sent bytes"]
+    if not any(client.corrupt_received for client in report.clients):
+        del widths["corrupt"]
+    if not any(client.duplicates for client in report.clients):
+        del widths["duplicates"]
     for column in DROPPED:
         if sum(widths.values()) > width:
             widths.pop(column, None)
-    room = width - sum(widths.values()) - len("   100% ")
+    room = width - sum(widths.values()) - len("  <0.1 %  ")
     bar = min(room, _LONGEST_BAR) if room >= _BAR else 0
-    heading = "share of all uploads" if room >= 14 else "uploads"
-    head = "".join(right(name, size) for name, size in widths.items())
-    lines: list[Line] = [(Span(f"{head}  {heading}" if bar else head, "head"),)]
-    total = max(1, sum(client.uploaded for client in report.clients))
-    most = max((client.uploaded for client in report.clients), default=0) or 1
+    head = "".join(right(_TITLES.get(name, name), size) for name, size in widths.items())
+    lines: list[Line] = [(Span(f"{head}   share of all" if bar else head, "head"),)]
+    total = max(1, view.received)
     owners = {client.rank for client in view.clients.values() if client.owned}
     for client in report.clients:
         owner = client.rank in owners
         shown = _cells(client, so_far, owner)
         spans = [Span(right(shown[name][0], size), shown[name][1]) for name, size in widths.items()]
         if bar:
-            length = max(int(client.uploaded > 0), round(bar * client.uploaded / most))
-            spans.append(Span("  " + "━" * length, "own" if owner else "gauge"))
-            spans.append(Span(f" {100 * client.uploaded / total:.0f}%", "dim"))
+            share = view.delivered[Rank(client.rank)] / total
+            spans.append(Span(f"  {right(share_text(share), 6)} ", "dim"))
+            spans.append(Span(part_bar(share, bar), "own" if owner else "gauge"))
         lines.append(tuple(spans))
     return lines
 
@@ -160,14 +185,15 @@ def _cells(client: ClientReport, so_far: bool, owner: bool) -> dict[str, tuple[s
         finished = ("not all", "trouble")
     rejects = client.rejects_sent + client.rejects_received
     return {
-        "rank": (f"{client.rank}{'*' if owner else ' '}", "strong"),
-        "finished": finished,
-        "got": (str(client.downloaded), "text"),
-        "sent": (str(client.uploaded), "text"),
-        "down": (bytes_text(client.bytes_down), "text"),
-        "up": (bytes_text(client.bytes_up), "text"),
+        "client": (f"{client.rank}{'*' if owner else ' '}", "strong"),
+        "finish": finished,
+        "got": _or_dash(client.downloaded, "text"),
+        "sent": _or_dash(client.uploaded, "text"),
+        "got bytes": (bytes_text(client.bytes_down) if client.downloaded else "", "dim"),
+        "sent bytes": (bytes_text(client.bytes_up) if client.uploaded else "", "dim"),
         "rejects": _or_dash(rejects, "text"),
         "corrupt": _or_dash(client.corrupt_received, "trouble"),
+        "duplicates": _or_dash(client.duplicates, "rare"),
     }
 
 
@@ -179,21 +205,21 @@ def _balance(report: Report, view: SwarmView, width: int) -> list[Line]:
     lines: list[Line] = []
     fairness = report.fairness
     if fairness.jain is None or fairness.origin_share is None:
-        lines += wrapped("No segment was sent.", width, 2)
+        lines += wrapped("No segment was received.", width, 2)
     else:
         number = sum(bool(client.owned) for client in view.clients.values())
         owners = "the original owner (*) of its files"
         if number != 1:
             owners = f"the {number} original owners (*) of their files"
-        share = f"{100 * fairness.origin_share:.0f}%"
-        lines += definition(share, "strong", f"of all segments were sent by {owners}", _TERM, width)
-        meaning = "Jain's index of fairness: 1 if all sent alike, near 0 if one sent all"
+        share = percent_text(fairness.origin_share)
+        lines += definition(share, "strong", f"of all segments came from {owners}", _TERM, width)
+        meaning = "Jain's index of fairness: 1 if all gave alike, near 0 if one gave all"
         lines += definition(f"{fairness.jain:.2f}", "strong", meaning, _TERM, width)
     hosts = report.hosts
     if hosts is not None and hosts.other_segments:
-        part = 100 * hosts.other_segments / (hosts.same_segments + hosts.other_segments)
+        part = hosts.other_segments / (hosts.same_segments + hosts.other_segments)
         crossed = "of all segments went from host to host, the others stayed within one"
-        lines += definition(f"{part:.0f}%", "strong", crossed, _TERM, width)
+        lines += definition(percent_text(part), "strong", crossed, _TERM, width)
     service, slow = report.tracker.service_median_s, report.tracker.service_p99_s
     if service is not None and slow is not None and report.tracker.queue_p99 is not None:
         took = f"is what 99 % of the tracker's messages took at most (median {moment_text(service)})"
@@ -224,9 +250,7 @@ def _missing(report: Report, so_far: bool) -> list[str]:
                 found.setdefault((file.name, why), []).append(client.rank)
     texts = []
     for (name, reason), ranks in sorted(found.items())[:_NAMES]:
-        for_whom = ", ".join(map(str, ranks[:_NAMES])) + (", …" if len(ranks) > _NAMES else "")
-        noun = "client" if len(ranks) == 1 else "clients"
-        texts.append(f"{clean(name)} could not be had by {noun} {for_whom}: {clean(reason)}")
+        texts.append(f"{clean(name)} could not be had by {some(ranks)}: {clean(reason)}")
     if len(found) > _NAMES:
         texts.append(f"and {len(found) - _NAMES} more files")
     return texts

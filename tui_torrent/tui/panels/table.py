@@ -11,51 +11,48 @@ from math import inf
 
 from mpi_core.protocol.units import Rank
 from tui_torrent.tui.panels.axis import Axis, ruler, segment_map
-from tui_torrent.tui.panels.lines import Line, Span, bytes_text, crop, fit, right, runs, time_text
+from tui_torrent.tui.panels.lines import Line, Span, clean, crop, fit, right, runs
 from tui_torrent.view.limit import seconds_left
 from tui_torrent.view.swarm_view import ClientView, SwarmView
+from tui_torrent.view.units import about_text, bytes_text, number_text, percent_text, time_text
 
 #: The map is never narrower (where there is a map at all).
 MAP_ROOM = 20
 
-#: Which column goes first when the width shrinks. Rank, state and percentage stay.
-DROPPED = ("sent", "rejects", "up", "have", "down", "eta")
-#: The same where bytes a second mean nothing, and ``sent`` is all that tells of uploads.
-DROPPED_DECLARED = ("rejects", "sent", "have", "eta")
+#: Which column goes first when the width shrinks. Client, state and percentage stay.
+DROPPED = ("sent", "got", "rejects", "up", "down", "finish")
+
+#: In a narrower table a state is its glyph alone; in a wide one, what is wrong with a client is in its row.
+NARROW, WIDE = 48, 150
+TROUBLE = 26
 
 #: A state's glyph, word and style.
 STATES = {
-    "starting": ("○", "starts", "dim"),
-    "hashing": ("#", "hashes", "busy"),
-    "ready": ("●", "ready", "text"),
-    "waiting": ("…", "waits", "busy"),
-    "downloading": ("↓", "fetches", "done"),
-    "serving": ("↑", "serves", "own"),
-    "stopped": ("■", "stopped", "dim"),
+    "hashing": ("#", "hashing", "busy"),
+    "waiting": ("…", "waiting", "busy"),
+    "downloading": ("↓", "downloading", "done"),
+    "seeding": ("↑", "seeding", "own"),
+    "done": ("■", "done", "dim"),
     "lost": ("✗", "lost", "trouble"),
 }
 
 _TITLES = {
-    "rank": "rank",
+    "client": "client",
     "state": "state",
-    "have": "have",
+    "got": "got",
     "percent": "%",
     "down": "down/s",
     "up": "up/s",
     "sent": "sent",
     "rejects": "rej",
-    "eta": "ETA",
+    "finish": "finish",
+    "trouble": "trouble",
 }
-_LEFT = frozenset({"state"})
+_LEFT = frozenset({"state", "trouble"})
 
-#: What the table can be sorted by, in the order of the columns; ranks and states go up, the rest goes down.
-SORTS = ("rank", "state", "percent", "down", "up", "sent", "rejects", "eta")
-_RISING = frozenset({"rank", "state"})
-
-
-def sorts(view: SwarmView) -> tuple[str, ...]:
-    """The columns that this swarm can be sorted by."""
-    return SORTS if view.real_bytes else tuple(name for name in SORTS if name not in ("down", "up"))
+#: What the table can be sorted by, in the order of the columns; clients and states go up, the rest goes down.
+SORTS = ("client", "state", "percent", "down", "up", "sent", "rejects", "finish")
+_RISING = frozenset({"client", "state"})
 
 
 def sort_title(name: str) -> str:
@@ -70,7 +67,7 @@ def falls(name: str, reverse: bool) -> bool:
 def in_order(view: SwarmView, name: str, reverse: bool, now: float) -> list[Rank]:
     """The clients sorted by a column; those that are alike by rank."""
     ranks = sorted(view.clients)
-    if name != "rank":
+    if name != "client":
         keys = {rank: _sort_key(view.clients[rank], name, now) for rank in ranks}
         ranks.sort(key=keys.__getitem__, reverse=falls(name, reverse))
     elif reverse:
@@ -84,7 +81,7 @@ def _sort_key(client: ClientView, name: str, now: float) -> float:
     if name == "percent":
         return client.share_done
     if name in ("down", "up"):
-        return (client.down_rate if name == "down" else client.up_rate).at(now)
+        return client.down(now) if name == "down" else client.up(now)
     if name == "sent":
         return client.sent
     if name == "rejects":
@@ -104,6 +101,11 @@ class Layout:
     map_width: int
 
     @property
+    def glyphs_alone(self) -> bool:
+        """Whether states are told by their glyphs."""
+        return self.widths[1:2] == (("state", 1),)
+
+    @property
     def left(self) -> int:
         """The width of everything before the map."""
         return sum(width + self.gap for _, width in self.widths)
@@ -112,12 +114,19 @@ class Layout:
 def make_layout(view: SwarmView, width: int) -> Layout:
     """The columns that a table of that width has room for."""
     digits = max(2, len(str(sum(file.segments for file in view.files.values()))))
-    widths = {"rank": 5 if width >= 60 else 4, "state": 9, "have": 2 * digits + 1, "percent": 4}
-    if view.real_bytes:
-        widths |= {"down": 6, "up": 6}
-    widths |= {"sent": max(4, digits), "rejects": 3, "eta": 8}
-    gap = 2 if width >= 110 else 1
-    for column in ("", *(DROPPED if view.real_bytes else DROPPED_DECLARED)):
+    widths = {
+        "client": 6,
+        "state": 13 if width >= NARROW else 1,
+        "got": 2 * digits + 1,
+        "percent": 5,
+        "down": 6,
+        "up": 6,
+    }
+    widths |= {"sent": max(4, digits), "rejects": 3, "finish": 9}
+    if width >= WIDE:
+        widths["trouble"] = TROUBLE
+    gap = 2 if width >= 120 else 1
+    for column in ("", *DROPPED):
         widths.pop(column, None)
         layout = Layout(tuple(widths.items()), gap, width - sum(w + gap for w in widths.values()))
         if layout.map_width >= MAP_ROOM:
@@ -125,97 +134,87 @@ def make_layout(view: SwarmView, width: int) -> Layout:
     return replace(layout, map_width=max(0, layout.map_width))
 
 
-def heading(layout: Layout, axis: Axis, sort: str = "rank", reverse: bool = False) -> Line:
+def heading(layout: Layout, axis: Axis, sort: str = "client", reverse: bool = False) -> Line:
     """The titles of the columns, an arrow at the one they are sorted by, and the names of the files."""
     text = ""
     for name, width in layout.widths:
-        title = _TITLES[name]
-        start = len(text)
-        text += (fit if name in _LEFT else right)(title, width) + " " * layout.gap
-        if name == sort and (sort, reverse) != ("rank", False):
-            before = start + width - len(title) - 1
-            place = start + len(title) if name in _LEFT or before < 0 else before
-            text = text[:place] + ("▾" if falls(sort, reverse) else "▴") + text[place + 1 :]
+        title = "" if width == 1 else _TITLES[name]
+        if name == sort and (sort, reverse) != ("client", False):
+            arrow = "▾" if falls(sort, reverse) else "▴"
+            title = f"{title}{arrow}" if name in _LEFT or len(title) == width else f"{arrow}{title}"
+        # An arrow that has no room in its column stands in the gap beside it.
+        text += (fit if name in _LEFT else right)(title, max(width, len(title)))
+        text += " " * (layout.gap - max(0, len(title) - width))
     return (Span(text, "head"), *ruler(axis, layout.map_width))
 
 
 def state_of(client: ClientView, now: float) -> str:
-    if client.gone:
-        return "lost"
-    if client.state == "downloading" and not client.down_rate.at(now):
-        return "waiting"
-    return client.state
+    """What it does, as one of ``STATES``."""
+    return "hashing" if client.state == "hashing" and not client.gone else client.doing(now)
 
 
-def percent(share: float) -> int:
-    """0…100, where 100 means all and nothing less."""
-    return int(100 * share + 1e-9)
-
-
-def eta_text(client: ClientView, now: float, last: float) -> str:
-    """When it finished (``at 8.1s``), or when it will at the present rate (``in 12s``).
+def finish_of(client: ClientView, now: float, last: float) -> str:
+    """When it finished (``at 8.1 s``), or when it will at the present rate (``in 12 s``).
 
     That is not after the ``last`` one's end: who is done before leaves it a larger share.
     """
+    if client.seed:
+        return "–"
     if client.finished_at is not None:
         return f"at {time_text(client.finished_at)}"
     seconds = None if client.gone else seconds_left(client, now)
     if seconds is None or seconds == inf:
         return "–"
-    seconds = min(seconds, last - now)
-    return "in " + (f"{max(1, round(seconds))}s" if seconds < 59.5 else time_text(seconds))
+    return f"in {about_text(max(1.0, min(seconds, last - now)))}"
 
 
-def row(client: ClientView, layout: Layout, axis: Axis, now: float, width: int, last: float = inf) -> Line:
-    """One client; ``last`` is when all will be done."""
+def row(
+    client: ClientView,
+    layout: Layout,
+    axis: Axis,
+    now: float,
+    width: int,
+    last: float = inf,
+    wrong: str = "",
+) -> Line:
+    """One client; ``last`` is when all will be done, and ``wrong`` says what is amiss with it."""
     state = state_of(client, now)
     glyph, word, style = STATES[state]
-    calm = "dim" if state in ("stopped", "starting") else "text"
-    wanted, had = client.to_fetch, client.received
-    down, up = client.down_rate.at(now), client.up_rate.at(now)
+    calm = "dim" if state == "done" else "text"
     share = client.share_done
-    only_seed = client.finished_at is not None and not client.wanted
     if state == "hashing":
         share = client.hashed_bytes / client.share_bytes if client.share_bytes else 0.0
     texts = {
-        "rank": (str(client.rank), "strong"),
-        "state": (f"{glyph} {word}", style),
-        "have": ("seed" if only_seed else _have(client, had, wanted), calm),
-        "percent": _percent(client, share) if not only_seed else ("–", "dim"),
-        "down": (_rate(down), calm),
-        "up": (_rate(up), calm),
+        "client": (str(client.rank), "strong"),
+        "state": (glyph if layout.glyphs_alone else f"{glyph} {word}", style),
+        "got": (f"{client.received}/{client.to_fetch}" if client.to_fetch else "–", calm),
+        "percent": _percent(client, share) if client.to_fetch or state == "hashing" else ("–", "dim"),
+        "down": (_rate(client.down(now), client.real), calm),
+        "up": (_rate(client.up(now), client.real), calm),
         "sent": (str(client.sent), calm),
         "rejects": _count(client.rejects_sent + client.rejects_received),
-        "eta": (
-            eta_text(client, now, last) if not only_seed else "–",
-            _calm_if(client.finished_at is not None),
-        ),
+        "finish": (finish_of(client, now, last), "dim" if client.finished_at is not None else "text"),
+        "trouble": (clean(wrong), "rare"),
     }
-    shown = [
-        (fit if name in _LEFT else right)(texts[name][0], room) + " " * layout.gap
-        for name, room in layout.widths
-    ]
-    line = (*runs(shown, [texts[name][1] for name, _ in layout.widths]), *segment_map(client, axis))
+    gap = " " * layout.gap
+    shown = [(fit if name in _LEFT else right)(texts[name][0], room) + gap for name, room in layout.widths]
+    styles = [texts[name][1] for name, _ in layout.widths]
+    if wrong:
+        shown[0] = shown[0][: -layout.gap]
+        shown[1:1], styles[1:1] = [f"!{gap[1:]}"], ["trouble"]
+    line = (*runs(shown, styles), *segment_map(client, axis))
     # What is as wide as it should be need not be measured.
     return line if layout.left + len(axis.columns) == width else crop(line, width)
 
 
-def _calm_if(over: bool) -> str:
-    return "dim" if over else "text"
-
-
 def _percent(client: ClientView, share: float) -> tuple[str, str]:
-    return f"{percent(share)}%", "done" if client.finished_at is not None else "strong"
+    return percent_text(share), "done" if client.finished_at is not None else "strong"
 
 
-def _have(client: ClientView, had: int, wanted: int) -> str:
-    if wanted:
-        return f"{had}/{wanted}"
-    return "–" if client.state in ("starting", "hashing", "ready") else "0/0"
-
-
-def _rate(rate: float) -> str:
-    return bytes_text(rate) if rate else "–"
+def _rate(rate: float, real: bool) -> str:
+    if not rate:
+        return "–"
+    return bytes_text(rate) if real else number_text(rate)
 
 
 def _count(number: int) -> tuple[str, str]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tui_torrent.tui.panels.lines import EMPTY, Line, Span, cells, clean, crop, spread, time_text
+from tui_torrent.tui.panels.lines import EMPTY, Line, Span, cells, clean, crop, spread
 from tui_torrent.view.swarm_view import SwarmView
+from tui_torrent.view.units import stamp_text
 
 #: The screens in the order of their keys, from 1.
 NAMES = ("overview", "client", "traffic", "log", "tracker", "report")
@@ -23,7 +24,7 @@ def bar(title: str, state: str, now: float, width: int, paused: bool = False) ->
     """A bar across: a title at the left; at the right a state, ``paused`` where that holds, and the time."""
     right: Line = (Span(f"{state}  ", "bar"),) if state else EMPTY
     right += (Span(" paused ", "alarm"), Span("  ", "bar")) if paused else EMPTY
-    time = Span(f"{time_text(now)} ", "bar-strong")
+    time = Span(f"{stamp_text(now)} ", "bar-strong")
     return spread((Span(f" {clean(title)}", "bar-strong"),), (*right, time), width, "bar")
 
 

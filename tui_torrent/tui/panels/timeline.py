@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from tui_torrent.tui.panels.lines import Line, Span, cells, crop, fit, right, runs
+from tui_torrent.view.units import stamp_text
 
 #: A terminal of fewer lines than this shows the track alone.
 ROOM_FOR_KEYS = 16
@@ -60,19 +61,8 @@ class Track(NamedTuple):
 def track(width: int, end: float) -> Track:
     """The track in a line of ``width`` cells."""
     before = _STATE + 2 if width >= _WIDE else 1
-    after = 2 * len(clock_text(end)) + 5 if width >= _MEDIUM else 1
+    after = 2 * len(stamp_text(end)) + 5 if width >= _MEDIUM else 1
     return Track(before, max(1, width - before - after), end)
-
-
-def clock_text(t: float) -> str:
-    """A moment to a tenth of a second: ``8.1s``, ``4m05.3s``, ``3h07m05s``."""
-    tenths = round(10 * t)
-    if tenths < 600:
-        return f"{tenths / 10:.1f}s"
-    minutes, tenths = divmod(tenths, 600)
-    if minutes < 60:
-        return f"{minutes}m{tenths / 10:04.1f}s"
-    return f"{minutes // 60}h{minutes % 60:02}m{tenths // 10:02}s"
 
 
 #: The cells of `` playing 0.25×``.
@@ -97,10 +87,10 @@ def _track_line(
         line = (Span(word, style), Span(fit(f"{speed:g}×", _STATE + 2 - len(word)), "strong"))
     line = (*line, *_marked(place, now, marks))
     if width >= _MEDIUM:
-        text = clock_text(end)
+        text = stamp_text(end)
         line = (
             *line,
-            Span(f" {right(clock_text(now), len(text))}", "strong"),
+            Span(f" {right(stamp_text(now), len(text))}", "strong"),
             Span(f" / {text}", "dim"),
         )
     return crop(line, width)

@@ -13,13 +13,13 @@ from tui_torrent.tui.panels.lines import (
     dashed,
     filled,
     fit_end,
-    moment_text,
     right,
     rule,
 )
 from tui_torrent.tui.panels.lists import Lists
 from tui_torrent.tui.panels.spark import sparkline
 from tui_torrent.view.swarm_view import SwarmView
+from tui_torrent.view.units import moment_text, number_text
 from tui_torrent.view.words import counted
 
 #: The tags in the order of the protocol, and which way each goes.
@@ -70,7 +70,7 @@ def _head(view: SwarmView, now: float, width: int) -> list[Line]:
     total = sum(view.tracker_messages.values())
     rate = sum(rate.at(now) for rate in view.tracker_rates.values())
     lines = _load(view)
-    text = f" {counted(total, 'message')}, {rate:.1f} a second  "
+    text = f" {counted(total, 'message')}, {number_text(rate)} a second  "
     if total and view.clients:
         each = total / len(view.clients)
         text += f"({each:.0f} a client)  " if width >= 70 else ""
@@ -97,10 +97,10 @@ def _load(view: SwarmView) -> list[Line]:
 
 def _messages(view: SwarmView, now: float, width: int) -> list[Line]:
     """A line a tag; those that never came are not there, but for the protocol's own."""
-    bar = max(0, min(24, width - 40))
+    bar = max(0, min(24, width - 42))
     lines: list[Line] = [
         rule("messages", "", width),
-        (Span(f" {'tag':<15}      {right('total', 7)}{right('per s', 8)}", "head"),),
+        (Span(f" {'tag':<15}      {right('total', 7)}{right('a second', 10)}", "head"),),
     ]
     known = [tag for tag, _ in TAGS]
     rest = [(tag, "") for tag in sorted(view.tracker_messages) if tag not in known]
@@ -116,7 +116,7 @@ def _messages(view: SwarmView, now: float, width: int) -> list[Line]:
             Span(f" {tag:<15} ", style if count else "dim"),
             Span(f"{arrow} {way:<3}", "dim"),
             Span(right(dashed(count), 7), "strong" if count else "dim"),
-            Span(right(f"{rate:.1f}" if rate else "–", 8), "text" if rate else "dim"),
+            Span(right(number_text(rate) if rate else "–", 10), "text" if rate else "dim"),
         )
         if bar >= 4 and count:
             line = (*line, Span("  " + "━" * max(1, round(bar * count / most)), "gauge"))

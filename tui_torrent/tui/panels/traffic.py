@@ -1,4 +1,4 @@
-"""Who sent how much to whom: a row an uploader, a column a downloader, as the senders tell it.
+"""Who got how much from whom: a row an uploader, a column a downloader, in verified segments.
 
 Cells are numbers where all columns fit as numbers, else shades of the largest cell. Where there are more
 clients than columns, a column stands for several. On several hosts, the clients of one stand together, with
@@ -16,30 +16,35 @@ from typing import NamedTuple
 from mpi_core.protocol.units import Rank
 from tui_torrent.tui.panels.axis import LEVELS
 from tui_torrent.tui.panels.lines import (
+    EMPTY,
     Line,
     Span,
-    bytes_text,
     cells,
     clean,
     crop,
     filled,
+    part_bar,
     right,
     rule,
     runs,
+    share_text,
 )
+from tui_torrent.tui.panels.lists import Lists
 from tui_torrent.view.hosts import by_host, client_hosts, split
 from tui_torrent.view.report import fairness
 from tui_torrent.view.swarm_view import SwarmView
+from tui_torrent.view.units import bytes_text, percent_text
 from tui_torrent.view.words import counted
 
 #: From a little to the most; nothing is a dot.
 SHADES = "░▒▓█"
 NOTHING = "·"
 
-#: Cells are no wider than this, and the bars at the right have so many cells where there is room.
-WIDEST, BAR = 9, 10
-
-KEYS = (("↑↓", "scroll"),)
+#: Cells are no wider than this. The bars at the right have at least and at most so many cells, where all
+#: columns fit as numbers: among more clients the share of one is none that a bar could show.
+WIDEST, BAR, LONGEST_BAR = 9, 10, 50
+#: The cells of a share, before its bar.
+SHARE = 7
 
 OWNS: Line = (Span("*", "strong"), Span(" owns files", "dim"))
 NONE: Line = (Span("·", "missing-text"), Span(" nothing", "dim"))
@@ -55,7 +60,7 @@ class Matrix(NamedTuple):
     uploaders: list[Rank]
     groups: list[list[Rank]]
     cells: list[list[int]]
-    sent: list[int]
+    given: list[int]
     received: list[int]
     #: The host of each uploader; all empty where they are not told, or one.
     hosts: list[str]
@@ -107,6 +112,8 @@ class _Layout(NamedTuple):
     label: int
     cell: int
     total: int
+    #: The cells of the shares at the right, and of the bars behind them; 0 where there are none.
+    share: int
     bar: int
     numbers: bool
 
@@ -116,24 +123,21 @@ def _lay_out(view: SwarmView, width: int) -> tuple[_Layout, int]:
     clients = len(view.clients)
     digits = len(str(max(view.clients, default=0)))
     label = max(5, digits + 3)
-    total = max(5, len(str(_sent(view))) + 1)
-    bar = BAR + 6 if width >= 70 else 0
-    room = max(1, width - label - total - bar - _borders(view))
+    total = max(6, len(str(view.received)) + 1)
+    share, bar = (SHARE, BAR) if width >= 70 else (0, 0)
+    room = max(1, width - label - total - share - _borders(view))
     least = max(2, digits) + 1
-    if clients * least <= room:
+    if clients * least <= room - bar:
         most = max(map(itemgetter(0), view.traffic.values()), default=0)
         least = max(least, len(str(most)) + 1)
-    numbers = clients * least <= room
+    numbers = clients * least <= room - bar
     if numbers:
+        room -= bar
         cell = min(max(least, room // max(1, clients)), max(WIDEST, least))
     else:
         cell = next((size for size in (3, 2) if clients * size <= room), 1)
-    return _Layout(label, cell, total, bar, numbers), room // cell
-
-
-def _sent(view: SwarmView) -> int:
-    """All segments sent: there may be a cell for each pair of clients, too many to add up at each frame."""
-    return view.received
+    bar = min(LONGEST_BAR, bar + room - clients * cell) if bar and numbers else 0
+    return _Layout(label, cell, total, share, bar, numbers), room // cell
 
 
 def _borders(view: SwarmView) -> int:
@@ -151,68 +155,77 @@ def _rows(table: Matrix) -> list[int | str]:
     return rows
 
 
-def traffic_lines(view: SwarmView, width: int, height: int, first: int = 0) -> tuple[list[Line], int]:
-    """Exactly ``height`` lines, and the first row that is shown: ``first``, or as near as there is."""
+def traffic_lines(view: SwarmView, width: int, height: int, lists: Lists) -> list[Line]:
+    """Exactly ``height`` lines; ``lists`` has the rows."""
     layout, columns_of_clients = _lay_out(view, width)
     table = matrix(view, columns_of_clients)
     head = [*_head(view, width), *_host_lines(view, width)]
     room = max(1, height - len(head) - 3)
-    shown = _rows(table)
-    rows = len(shown)
-    first = max(0, min(first, rows - room))
-    note = f"rows {first + 1}–{min(rows, first + room)} of {rows}" if rows > room else ""
+    rows = _rows(table)
+    shown = lists.window("rows", len(rows), room)
+    note = lists.note("rows", "rows")
     columns = (
         f", {len(table.groups[0])} clients a column" if table.groups and len(table.groups[0]) > 1 else ""
     )
     title = f"segments from the row's client to the column's{columns}"
     if note and len(title) + len(note) + 8 > width:
-        title = f"segments sent{columns}"
+        title = f"segments from row to column{columns}"
     lines = [*head, rule(title, note, width), _titles(table, layout)]
     highest = max(map(max, table.cells), default=0)
-    usual = sum(table.sent) / max(1, len(view.traffic))
-    longest, everything = max(table.sent, default=0), max(1, sum(table.sent))
-    for at in shown[first : first + room]:
+    everything = max(1, sum(table.given))
+    usual = everything / max(1, len(view.traffic))
+    for at in rows[shown.start : shown.stop]:
         if isinstance(at, str):
             lines.append(rule(clean(at), "", width))
             continue
-        rank, sent = table.uploaders[at], table.sent[at]
+        rank, given = table.uploaders[at], table.given[at]
         client = view.clients.get(rank)
         owner = client is not None and bool(client.owned)
         line: list[Span] = [Span(right(f"{rank}{'*' if owner else ' '} ", layout.label), "strong")]
         line += _cells(table, at, layout, highest, usual)
-        line.append(Span(right(str(sent), layout.total), "strong"))
-        if layout.bar:
-            length = max(int(sent > 0), round(BAR * sent / longest)) if longest else 0
-            line.append(Span(" " + "━" * length, "own" if owner else "gauge"))
-            line.append(Span(f" {100 * sent / everything:.0f}%", "dim"))
+        line.append(Span(right(str(given), layout.total), "strong"))
+        if layout.share:
+            share = given / everything
+            line.append(Span(right(share_text(share), layout.share) + " ", "dim"))
+            line.append(Span(part_bar(share, max(0, layout.bar - 1)), "own" if owner else "gauge"))
         lines.append(tuple(line))
     lines.append(_sums(table, layout) if rows else (Span(" no client yet", "dim"),))
-    return filled([crop(line, width) for line in lines], width, height), first
+    return filled([crop(line, width) for line in lines], width, height)
 
 
 def _head(view: SwarmView, width: int) -> list[Line]:
     """The balance in words, as many of them as there is room for."""
     balance = fairness(view)
     if balance.jain is None or balance.origin_share is None:
-        return [(Span(" No segment was sent yet.", "dim"),)]
-    moved = counted(_sent(view), "segment")
+        return [(Span(" No segment was received yet.", "dim"),)]
+    moved = counted(view.received, "segment")
     if view.real_bytes:
         moved += f", {bytes_text(view.received_bytes)}"
-    share, jain = f"{100 * balance.origin_share:.0f}%", f"{balance.jain:.2f}"
-    for origin, index in (
-        ("of them from the original owners", "Jain's index (1: all sent alike)"),
-        ("from the owners", "Jain's index (1: all alike)"),
-        ("from the owners", "Jain's index"),
-        ("owners", "Jain"),
+    share, jain = percent_text(balance.origin_share), f"{balance.jain:.2f}"
+    for waste, origin, index in (
+        (_waste(view), "of them from the original owners", "Jain's index (1: all gave alike)"),
+        (_waste(view), "from the owners", "Jain's index (1: all alike)"),
+        (_waste(view), "from the owners", "Jain's index"),
+        (_waste(view), "owners", "Jain"),
+        (EMPTY, "owners", "Jain"),
     ):
         line = (
-            Span(f" {moved}   ", "text"),
+            Span(f" {moved}", "text"),
+            *(*waste, Span("   ")),
             *(Span(share, "strong"), Span(f" {origin}   ", "dim")),
             *(Span(jain, "strong"), Span(f" {index}", "dim")),
         )
         if cells(line) <= width:
             break
     return [line]
+
+
+def _waste(view: SwarmView) -> Line:
+    """What came for nothing beside all that."""
+    corrupt = sum(client.corrupt for client in view.clients.values())
+    duplicates = sum(client.duplicates for client in view.clients.values())
+    texts = [f"{corrupt} corrupt"] * bool(corrupt) + [counted(duplicates, "duplicate")] * bool(duplicates)
+    return (Span(f" + {', '.join(texts)}", "rare"),) if texts else EMPTY
 
 
 def _host_lines(view: SwarmView, width: int) -> list[Line]:
@@ -235,7 +248,7 @@ def _host_lines(view: SwarmView, width: int) -> list[Line]:
         line += [
             Span("   ", "dim"),
             Span(str(segments), "strong"),
-            Span(f" {words} ({moved}{100 * segments / whole:.0f}%)", "dim"),
+            Span(f" {words} ({moved}{percent_text(segments / whole)})", "dim"),
         ]
     return [tuple(line)]
 
@@ -263,7 +276,9 @@ def _titles(table: Matrix, layout: _Layout) -> Line:
         columns = ["".join(marks[at : at + cell]) for at in range(0, len(marks), cell)]
         names = "".join(_bordered(table, columns))
     corner = right("from ", layout.label)
-    end = right("sent", layout.total) + ("  share of all" if layout.bar else "")
+    end = right("given", layout.total)
+    if layout.share:
+        end += "  of all" if layout.bar < BAR else "  share of all"
     return (Span(corner + names + end, "head"),)
 
 
