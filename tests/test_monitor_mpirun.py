@@ -28,13 +28,13 @@ TRACKER, CLIENT, MONITOR = 0, 1, RANKS - 1
 
 def monitored(somebody: Person, suffix: str = "") -> None:
     somebody.runs(RANKS, f"-m tui_torrent --monitor {suffix}")
-    somebody.sees(" fetches ")
+    somebody.sees(" downloading ")
     assert somebody.draws
 
 
 def clock(somebody: Person) -> str:
     """The run's time, as the monitor's bar has it."""
-    found = re.search(r"running\s+([0-9.]+)s", somebody.screen())
+    found = re.search(r"running\s+([0-9.]+) s", somebody.screen())
     return found[1] if found else ""
 
 
@@ -43,7 +43,7 @@ def is_alive_and_fills(somebody: Person, columns: int, rows: int) -> None:
 
     def fits() -> bool:
         lines = somebody.screen().split("\n")[:-1]
-        bar = re.search(r"running +[0-9.]+s $", lines[0].ljust(columns)[:columns])
+        bar = re.search(r"running +[0-9.]+ s $", lines[0].ljust(columns)[:columns])
         return len(lines) == rows and bool(bar) and "1 overview" in lines[-1] and "q leave" in lines[-1]
 
     eventually(fits, f"a screen laid out for {columns}×{rows}", 5)
@@ -128,7 +128,9 @@ def test_a_run_whose_monitor_was_left_is_interrupted_as_any_other(tmp_path: Path
     with person(columns=120) as somebody:
         monitored(somebody, f"--report {report}; echo code $?")
         somebody.press("q")
-        eventually(lambda: not somebody.draws and "done 0/" in somebody.screen(), "plain lines")
+        eventually(
+            lambda: not somebody.draws and re.search(r"s\] .* 0/\d+ done", somebody.screen()), "plain lines"
+        )
         somebody.press("C-c")
         # Open MPI's mpirun kills its ranks at once.
         somebody.sees("code 130" if flavour() == "mpich" else "code 1")

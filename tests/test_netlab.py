@@ -113,7 +113,7 @@ def test_the_monitor_is_on_the_launchers_host(three_hosts: Netlab, everything: P
             preexec_fn=take_terminal,
         ) as job:
             try:
-                eventually(lambda: "2 ↓ fetches" in terminal.screen(), "client 2's row")
+                eventually(lambda: "2 ↓ downloading" in terminal.screen(), "client 2's row")
                 eventually(lambda: "Everything that was wanted is there" in terminal.screen(), "the report")
                 terminal.type(b"q")
                 assert job.wait(15) == 0

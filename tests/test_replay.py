@@ -275,7 +275,7 @@ def test_on_a_terminal_it_shows_the_run_and_takes_keys(tmp_path: Path) -> None:
         screen.type(b" ")
         eventually(lambda: "paused 1x" in screen.screen(), "a pause")
         screen.type(b"\x1b[H\x1b[C")  # Home, →
-        eventually(lambda: " 1.0s / " in screen.screen(), "one second after the beginning")
+        eventually(lambda: " 1.0 s / " in screen.screen(), "one second after the beginning")
         screen.type(b"q")
         assert job.wait(20) == exit_code(Recording(RUN).report)
         assert screen.modes() == set()

@@ -182,14 +182,14 @@ def ink(rows: list[bytes], page: Page, line: int) -> int:
 
 async def replayed(server: Served, new: Any) -> Page:
     page = await new(server.url)
-    await shows(page, " rank  state")
-    await shows(page, "fetches")
+    await shows(page, " state ")
+    await shows(page, "downloading")
     await page.press(" ")
     await shows(page, "paused 1×")
     # Only now do the rows stand still: a sentence above them may have come or gone.
-    first = await shows(page, " rank  state") + 1
+    first = await shows(page, " state ") + 1
     lines = page.lines()[first : first + CLIENTS]
-    assert [line.split()[:3] for line in lines[:2]] == [["1", "↑", "serves"], ["2", "↓", "fetches"]]
+    assert [line.split()[:3] for line in lines[:2]] == [["1", "↑", "seeding"], ["2", "↓", "downloading"]]
     await asyncio.sleep(0.3)
     rows = rows_of(await page.picture(RANKS_AND_STATES))
     # A line without a word, or one that was not drawn, has one or two.
@@ -203,7 +203,7 @@ async def replayed(server: Served, new: Any) -> Page:
 
 async def attached(server: Served, new: Any, secret: str) -> Page:
     page = await new(server.url)
-    await shows(page, " rank  state")
+    await shows(page, " state ")
     lines = server.processes().values()
     assert len(lines) == 2
     assert not [line for line in lines if secret in line or server.token in line]

@@ -61,7 +61,9 @@ def headline_lines(line: Headline, dropped: int, width: int) -> tuple[Line, Line
     for figure in figures:
         spread += [Span(" " * gap), figure]
     first = (Span(" "), *gauge(line.share, max(_SMALL_GAUGE, room)), *spread)
-    return crop(first, width), crop(_bounds(line, EMPTY if beside else (finish,), width), width)
+    return crop(first, width), crop(
+        _bounds(line, EMPTY if beside or not finish.text else (finish,), width), width
+    )
 
 
 def _width(figures: list[Span], gap: int) -> int:
@@ -78,7 +80,7 @@ def gauge(share: float, width: int) -> Line:
 def _bounds(line: Headline, finish: Line, width: int) -> Line:
     """What limits the job and who is last, behind the finish where that found no room above."""
     limit = clean(limit_text(line))
-    if finish and finish[0].text:
+    if finish:
         binds = f"limit: {clean(line.binds)}" if line.binds else ""
         choices = [[binds, last_text(line)], [binds], [binds.partition(", ")[0]], []]
     elif limit:

@@ -22,7 +22,7 @@ FRAME_BUDGET = 3_000
 #: New events that are tried in one frame; of more, the oldest are left out until the others were tried.
 NEW_BUDGET = 10_000
 
-KEYS = (("/", "filter"), ("f", "follow"), ("↑↓", "line"), ("PgUp PgDn", ""), ("esc", "no filter"))
+KEYS = (("/", "filter"), ("f", "follow"), ("↑↓", "line"), ("PgUp PgDn", ""), ("esc", "no filter, back"))
 #: In a replay.
 GO = ("enter", "go there")
 
@@ -174,7 +174,7 @@ def _line(stamped: Stamped, width: int) -> Line:
         return crop(EMPTY, width)
     style, body = KIND_STYLES[told.kind]
     mark = "!" if told.kind == "trouble" else " "
-    stamp = Span(f"{t:9.3f} s  ", "dim")
+    stamp = Span(f"{t:7.3f} s  ", "dim")
     if width < 60:
         stamp = Span(f"{stamp_text(t):>7} ", "dim")
         return crop((stamp, Span(mark + clean(told.text), style)), width)
