@@ -16,7 +16,6 @@ from typing import Any
 import pytest
 
 from tests.helpers.mpirun import Run, flavour, missing, needs_mpirun, started
-from tests.helpers.pty_screen import eventually
 from tests.helpers.slurm import Cluster, cluster, needs_slurm
 
 pytestmark = [pytest.mark.mpirun, needs_mpirun, pytest.mark.timeout(150)]
@@ -56,7 +55,7 @@ def killed(
         launcher=None if slurm is None else slurm.launcher(ranks),
         environment={} if slurm is None else slurm.environment,
     ) as job:
-        eventually(lambda: " segments" in job.said(), "the first segments", 30)
+        job.begins()
         time.sleep(after)
         os.kill(job.ranks()[victim], how)
         run = job.wait(75)
@@ -180,7 +179,7 @@ def test_a_job_that_is_cancelled_leaves_one_line_and_a_report(tmp_path: Path, sl
         launcher=slurm.launcher(5),
         environment=slurm.environment,
     ) as job:
-        eventually(lambda: " segments" in job.said(), "the first segments", 30)
+        job.begins()
         slurm.cancel_all()
         run = job.wait(30)
     assert run.code == 143, run

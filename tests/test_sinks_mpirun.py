@@ -12,7 +12,6 @@ import pytest
 from mpi_core.protocol import events as ev
 from mpi_core.runtime.journal import read_journal
 from tests.helpers.mpirun import REPOSITORY, flavour, mpirun, needs_mpirun, needs_proc, started
-from tests.helpers.pty_screen import eventually
 from tests.helpers.scenarios import folder_of
 
 pytestmark = [pytest.mark.mpirun, pytest.mark.alike, needs_mpirun, pytest.mark.timeout(60)]
@@ -143,7 +142,7 @@ def test_no_earlier_report_is_left_to_be_taken_for_that_of_a_run_that_was_ended(
     (tmp_path / "r").write_text("old report")
     (tmp_path / "j").write_text("old journal")
     with started(4, "--report", "r", "--journal", "j", cwd=tmp_path) as job:
-        eventually(lambda: "segments" in job.said(), "the first segments")
+        job.begins()
         os.kill(job.process.pid, how)
         run = job.wait(15)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["j", "r"]

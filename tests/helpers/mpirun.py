@@ -188,7 +188,7 @@ class Job:
 
     def begins(self) -> None:
         """Wait until segments move."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 30
         while not self.is_moving():
             assert time.monotonic() < deadline, self.complained()
             time.sleep(0.05)
