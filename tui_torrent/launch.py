@@ -32,7 +32,7 @@ STARTING, STARTING_EACH = 30.0, 0.1
 
 #: Seconds that all ranks may take to come together at the end; a monitored run has no such bound, since
 #: its last screen stays until a key is pressed.
-AGREEMENT = 60.0
+AGREEMENT = 20.0
 
 #: Seconds that a rank that was interrupted leaves the others to remove what they made.
 LAST_MOMENT = 0.3

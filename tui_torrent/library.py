@@ -136,12 +136,17 @@ def distribute(
     plan = ClientPlan(patterns=wants, rate=rate, out=paths["out"])
     scenario = _Call(roles.client_count, paths["root"], shares, plan)
     told: list[Report] = []
-    if world.rank == TRACKER:
-        code = run_tracker(world, roles, options, scenario, problem, told.append)
-    else:
-        code = run_client(world, roles, options, scenario, problem)
-    agreed = world.agree(code, AGREEMENT)
+    try:
+        if world.rank == TRACKER:
+            code = run_tracker(world, roles, options, scenario, problem, told.append)
+        else:
+            code = run_client(world, roles, options, scenario, problem)
+        agreed = world.agree(code, AGREEMENT)
+    except BaseException:
+        world.forsake()
+        raise
     if agreed is None:
+        world.forsake()
         raise MpiError(f"rank {world.rank}: the other ranks did not come to the end in {AGREEMENT:g} s")
     lines = world.tell_all("\n".join(_lines(told[0])) if told else "")
     world.close()

@@ -263,6 +263,10 @@ class World:
             for comm in (*self._comms.values(), self._payloads, self._pulse.comm, self._comm):
                 comm.Free()
 
+    def forsake(self) -> None:
+        """The program goes on without an end of the run: nothing more is told or heard beside it."""
+        self._pulse.stop()
+
     def leave(self, code: int) -> None:
         """Meet those who are not lost once more, and finalize: what still comes is then received. Where MPI
         waits for a lost rank all the same, this process ends with that code."""
