@@ -6,6 +6,7 @@ Everything they write stands in one temporary folder, and what was started is en
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import signal
 import socket
@@ -47,6 +48,7 @@ SelectType=select/cons_tres
 SelectTypeParameters=CR_Core
 ReturnToService=2
 KillWait={kill_wait}
+FirstJobId={first_job}
 MaxNodeCount=16
 {nodes}
 PartitionName=all Nodes=c[1-{count}] Default=YES MaxTime=INFINITE State=UP OverSubscribe=FORCE:8
@@ -97,7 +99,14 @@ class Cluster:
         )
         (folder / "slurm.conf").write_text(
             _CONFIGURATION.format(
-                host=host, ctld=ports[0], folder=folder, nodes=nodes, count=NODES, kill_wait=self.KILL_WAIT
+                host=host,
+                ctld=ports[0],
+                folder=folder,
+                nodes=nodes,
+                count=NODES,
+                kill_wait=self.KILL_WAIT,
+                # MPICH names its shared memory by the job's number, and a killed run leaves it there.
+                first_job=random.randrange(1, 60_000_000),
             )
         )
         munge = {name: f"--{name}-file={folder}/munge.{name}" for name in ("key", "pid", "log", "seed")}
