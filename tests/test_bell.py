@@ -149,6 +149,20 @@ def test_one_ring_in_vain_delays_nothing(two: tuple[Bells, Bells], monkeypatch: 
     assert naps == []
 
 
+@linux
+def test_whoever_is_rung_looks_seldom(two: tuple[Bells, Bells], monkeypatch: pytest.MonkeyPatch) -> None:
+    bell, pauses = two[1].bell("uploader"), [0.0]
+    monkeypatch.setattr(bell, "sleep", pauses.append)
+    backoff, began = Backoff(bell), time.monotonic()
+    while sum(pauses) < 2.0:
+        backoff.sleep(began + sum(pauses), LONG)
+    assert len(pauses) < 50
+    # What moves in steps is looked for at once, and nothing is found more than a part of its time too late.
+    backoff.reset()
+    backoff.sleep(time.monotonic(), LONG, in_steps=True)
+    assert pauses[-1] < RUNG_PAUSE
+
+
 # Over MPI ---------------------------------------------------------------------------------------------
 
 #: A run in which each rank counts, for each thread, what ended the sleeps after which something was there.

@@ -55,12 +55,16 @@ class Backoff:
             # One ring is in vain where its message was found before. More may be a stranger's: whoever rings
             # without end costs a test in each IDLE_PAUSE and no more.
             time.sleep(min(FIRST_PAUSE * 2**self._vain, IDLE_PAUSE, at_most))
-        rung = self._bell.all_ring
-        quiet = now - self._quiet_since
-        idle = LONGEST_PAUSE if rung else IDLE_PAUSE
-        longest = min(IDLE_PART * quiet, idle) if quiet > IDLE_AFTER else BUSY_PAUSE
+        quiet, all_ring = now - self._quiet_since, self._bell.all_ring
+        rung = all_ring and not in_steps
+        if rung:
+            longest = LONGEST_PAUSE
+        elif quiet > IDLE_AFTER:
+            longest = min(IDLE_PART * quiet, LONGEST_PAUSE if all_ring else IDLE_PAUSE)
+        else:
+            longest = BUSY_PAUSE
         pause = _pause(quiet, longest)
-        if rung and not in_steps:
+        if rung:
             pause = max(RUNG_PAUSE, pause)
         if self._bell.sleep(min(pause, at_most)):
             self._vain = min(self._vain + 1, MOST_VAIN)
