@@ -27,7 +27,7 @@ from tui_torrent.tui.panels.overview import Overview, remark_lines
 from tui_torrent.tui.panels.report import report_lines
 from tui_torrent.tui.panels.spark import pulse_line, sparkline
 from tui_torrent.tui.panels.table import in_order
-from tui_torrent.tui.panels.tabs import NAMES, tab_at, tab_line
+from tui_torrent.tui.panels.tabs import NAMES, tab_line
 from tui_torrent.tui.panels.traffic import matrix, traffic_lines
 from tui_torrent.tui.screens import (
     ClientScreen,
@@ -149,27 +149,6 @@ def test_what_ends_early_is_not_called_a_failure() -> None:
     assert "✗ No more events come, and the run had not ended. So far" in text
     assert "could not be had" not in text
     assert "not all" not in text
-
-
-# The tabs ---------------------------------------------------------------------------------------
-
-
-def test_the_current_tab_stands_in_brackets() -> None:
-    wide, narrow = plain([tab_line(3, 100)]), plain([tab_line(3, 40)])
-    assert wide.startswith(" 1 overview  2 client [3 traffic] 4 log  5 tracker  6 report ")
-    assert narrow.startswith(" 1  2 [3 traffic] 4  5  6")
-    assert plain([tab_line(3, 20)]).startswith(" 1  2 [3] 4  5  6")
-
-
-@settings(max_examples=60)
-@given(st.integers(1, 6), st.integers(1, 120))
-def test_a_click_on_a_tab_means_what_is_written_there(current: int, width: int) -> None:
-    text = plain([tab_line(current, width)])
-    for number in range(1, 7):
-        at = text.find(str(number))
-        if at >= 0:
-            assert tab_at(at, current, width) == number
-    assert tab_at(width + 100, current, width) is None
 
 
 # Overview ---------------------------------------------------------------------------------------

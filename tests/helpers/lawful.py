@@ -109,7 +109,8 @@ class Script:
         self.unanswered: list[tuple[int, ev.SegmentRefused]] = []
 
     def tell(self, rank: int, event: AnyEvent) -> None:
-        self.now += self.random.random() / 50
+        # No two events have one time, also when it is rounded: what follows from another is told later.
+        self.now += 2e-4 + self.random.random() / 50
         if rank not in self.dead:
             self.told.setdefault(rank, []).append(Telling(round(self.now, 4), event))
 

@@ -107,8 +107,7 @@ class SwarmView:
         self.tracker_load.add(t, 1)
 
     def client_is_lost(self, rank: Rank) -> bool:
-        client = self.clients.get(rank)
-        return client is not None and client.lost
+        return rank in self.clients and self.clients[rank].lost
 
     @property
     def file_count(self) -> int:
