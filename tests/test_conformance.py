@@ -127,19 +127,24 @@ NAMES = st.sampled_from(["a", "b", ""])
 NUMBERS = st.one_of(st.integers(-2, 5), st.integers())
 
 
-#: What stands in an event, by its annotation; all else is a number.
+#: What stands in an event, by its annotation.
 VALUES: dict[str, st.SearchStrategy[Any]] = {
-    "str": NAMES,
-    "Algorithm": NAMES,
-    "SwarmRole": NAMES,
+    **dict.fromkeys(("int", "Rank", "SegmentIndex"), NUMBERS),
+    **dict.fromkeys(("str", "Algorithm", "SwarmRole", "Loss", "MessageName"), NAMES),
+    "bool": st.booleans(),
+    "float": st.floats(),
+    "Bins": st.lists(st.tuples(NUMBERS, NUMBERS), max_size=2).map(tuple),
     "RejectReason": st.sampled_from(["absent", "unreadable", "busy", "cancelled"]),
     "tuple[str, ...]": st.lists(NAMES, max_size=3).map(tuple),
     "tuple[tuple[str, ...], ...]": st.lists(st.lists(NAMES, max_size=2).map(tuple), max_size=2).map(tuple),
+    "tuple[tuple[str, str], ...]": st.lists(st.tuples(NAMES, NAMES), max_size=2).map(tuple),
+    "tuple[Cause, ...]": st.lists(st.builds(ev.Cause, NUMBERS, NAMES), max_size=2).map(tuple),
+    "tuple[Links, ...]": st.lists(st.builds(ev.Links, NUMBERS, NUMBERS), max_size=2).map(tuple),
     "tuple[OwnedFile, ...]": st.lists(st.builds(ev.OwnedFile, NAMES, NUMBERS), max_size=3).map(tuple),
 }
 ANY_EVENT: st.SearchStrategy[Any] = st.one_of(
     [
-        st.builds(kind, **{name: VALUES.get(of, NUMBERS) for name, of in kind.__annotations__.items()})
+        st.builds(kind, **{name: VALUES[of] for name, of in kind.__annotations__.items()})
         for kind in get_args(ev.AnyEvent)
     ]
 )
