@@ -185,35 +185,6 @@ def test_toml_for_another_number_of_ranks(tmp_path: Path) -> None:
     refused_run(tmp_path, 3, scenario, says=("needs 5 clients", "mpirun -np 6"))
 
 
-@pytest.mark.alike
-def test_an_unreadable_share(tmp_path: Path) -> None:
-    if not modes_bind():
-        pytest.skip("modes do not bind this user")
-    (tmp_path / "secret").write_bytes(b"x")
-    (tmp_path / "secret").chmod(0)
-    scenario = tmp_path / "s.toml"
-    scenario.write_text('[[client]]\nwant = ["*"]\n[[client]]\nshare = ["secret"]\n')
-    run = mpirun(3, scenario, "--out", tmp_path / "out", powerless=True)
-    says = ("s.toml:4: client 2:", "secret", "expected a file that can be read: Permission denied")
-    refused(run, *says, out=tmp_path / "out")
-
-
-@pytest.mark.alike
-@pytest.mark.parametrize(
-    ("make", "says"),
-    [
-        (lambda path: path.symlink_to("nowhere"), "found a link that leads nowhere"),
-        (lambda path: path.symlink_to(path), "expected a file that can be read"),
-        (os.mkfifo, "expected a regular file, found a device, pipe or socket"),
-    ],
-)
-def test_a_share_that_is_no_file(make: Callable[[Path], object], says: str, tmp_path: Path) -> None:
-    make(tmp_path / "share")
-    scenario = tmp_path / "s.toml"
-    scenario.write_text('[[client]]\nshare = ["share"]\n[[client]]\nwant = ["*"]\n')
-    refused_run(tmp_path, 3, scenario, says=("s.toml:2: client 1:", "share", says))
-
-
 @pytest.mark.parametrize(
     ("first", "second", "says"),
     [(b"one", b"two", "segments"), (b"one", b"three", "3 and 5 bytes"), (b"", b"three", "0 and 1 segments")],

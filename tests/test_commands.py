@@ -121,4 +121,6 @@ def test_under_mpirun_a_command_that_is_refused_ends(words: str, tmp_path: Path)
     """Each rank answers for itself, since a command trusts no launcher; some may be killed before."""
     run = mpirun(3, *words.split(), cwd=tmp_path)
     assert run.code == 2
-    assert len(set(run.complaints)) == 1
+    # MPICH's launcher may put two ranks' lines together.
+    said = {part.strip() for part in run.stderr.split("tui_torrent: ")} - {""}
+    assert len(said) == 1

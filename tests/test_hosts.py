@@ -7,6 +7,7 @@ from mpi_core.protocol.events import Stamped
 from mpi_core.protocol.units import Rank, SegmentIndex
 from tests.helpers.runs import fold, scripted, with_facts
 from tui_torrent.tui.panels.lines import plain
+from tui_torrent.tui.panels.lists import Lists
 from tui_torrent.tui.panels.traffic import matrix, traffic_lines
 from tui_torrent.view.hosts import Split, by_host, client_hosts, split
 from tui_torrent.view.report import build
@@ -54,10 +55,10 @@ def test_a_border_stands_before_each_host_but_the_first() -> None:
 def test_the_matrix_names_hosts_where_there_are_several() -> None:
     one, _ = fold(with_facts(scripted(), hosts=1))
     two, _ = fold(with_facts(scripted(), hosts=2))
-    alone = plain(traffic_lines(one, 80, 24)[0])
+    alone = plain(traffic_lines(one, 80, 24, Lists(("rows",))))
     assert "all clients are on one host, node0" in alone
     assert "│" not in alone
-    shown = plain(traffic_lines(two, 80, 24)[0])
+    shown = plain(traffic_lines(two, 80, 24, Lists(("rows",))))
     assert "2 hosts" in shown
     assert shown.count("│") == 1 + 6 + 1
     assert [line for line in shown.splitlines() if line.startswith("─ node")] != []

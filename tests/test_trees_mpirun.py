@@ -13,7 +13,7 @@ import pytest
 
 from tests.bench import netlab
 from tests.helpers.forest import differences, looks, others_say, plant
-from tests.helpers.mpirun import REPOSITORY, modes_bind, mpirun, needs_mpirun
+from tests.helpers.mpirun import HOST, REPOSITORY, modes_bind, mpirun, needs_mpirun
 from tests.helpers.trees import Tree, client_tables, grow
 
 pytestmark = [pytest.mark.mpirun, needs_mpirun, pytest.mark.timeout(240)]
@@ -110,7 +110,7 @@ def test_what_cannot_be_shared_is_named_at_once_and_the_rest_arrives(tmp_path: P
     scenario.write_text(client_tables([(everything, EVERYTHING)], [(), EVERYTHING]))
     run = mpirun(3, scenario, "--out", tmp_path / "out", "--report", report)
     assert run.code == 0, run
-    assert "client 1 does not share what no swarm carries: 'fifo' (a FIFO)\n" in run.stdout
+    assert f"client 1 on {HOST} does not share what no swarm carries: 'fifo' (a FIFO)\n" in run.stdout
     assert differences(everything, tmp_path / "out" / "client2", but=[b"fifo"]) == []
     for name in ("many/003", "many/004"):
         (everything / name).chmod(0)
@@ -120,7 +120,7 @@ def test_what_cannot_be_shared_is_named_at_once_and_the_rest_arrives(tmp_path: P
     assert run.code == 1, run
     reason = "(Permission denied)"
     named = f"'locked' {reason}, 'many/003' {reason}, 'many/004' {reason}"
-    assert f"client 1 cannot share {named}\n" in run.stdout
+    assert f"client 1 on {HOST} cannot share {named}\n" in run.stdout
     for name in ("many/003", "many/004"):
         (everything / name).chmod(0o644)
     before, after = looks(everything), looks(tmp_path / "out2" / "client2")
@@ -147,7 +147,7 @@ def test_a_file_system_that_refuses_modes_costs_one_remark(tmp_path: Path) -> No
     assert run.code == 0, run
     remarks = [line for line in run.stdout.splitlines() if "refuses" in line]
     assert len(remarks) == 1, run
-    assert "client 2: its file system refuses to keep all as it is: " in remarks[0]
+    assert f"client 2 on {HOST}: its file system refuses to keep all as it is: " in remarks[0]
     assert "(mode: Operation not permitted)" in remarks[0]
     assert len(list((tmp_path / "out" / "client2" / "d").iterdir())) == 100
 

@@ -14,7 +14,9 @@ def complain(line: str) -> None:
     """Tell that line, under the program's name, where anybody hears it."""
     if sys.stderr is not None:
         with suppress(OSError):
-            print(f"tui_torrent: {line}", file=sys.stderr, flush=True)
+            # At once, since the lines of several ranks meet behind the launcher.
+            sys.stderr.write(f"tui_torrent: {line}\n")
+            sys.stderr.flush()
 
 
 def complain_of_failure(error: Exception, who: str = "") -> None:
