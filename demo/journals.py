@@ -56,8 +56,8 @@ RECORDINGS = {
         ('share = ["dataset.bin"]', 'share = ["labels.bin"]\nrate = "256 KiB/s"', *[WANTS] * 6),
         ("--rate", "1572864"),
     ),
-    # Clients 1 and 3 have the same file, but what client 3 reads from its disk is not always what it hashed. It
-    # must read it itself: over MPI.
+    # Clients 1 and 3 have the same file, but what client 3 reads from its disk is not always what it hashed.
+    # It must read it itself: over MPI.
     "corrupting": Recording(
         {"model.bin": 16},
         ('share = ["*"]', WANTS, 'share = ["*"]', *[WANTS] * 4),

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 #: Seconds between two looks at what has come.
 POLL = 0.01
+#: … and where nothing came since the last.
+IDLE_POLL = 0.05
 #: Nothing is told of a run before this many seconds: bad input shows in less, and is told in one line.
 FIRST_TOLD = 0.25
 
@@ -167,11 +169,12 @@ class Observer:
             if ended is not None and ended.is_set():
                 self.feed.end_own()
             leave_if_asked()
+            seen = self.feed.view.events
             self.feed.poll()
             if not self.feed.over:
                 if self._told is None and self.feed.now >= FIRST_TOLD and self.feed.view.aborted is None:
                     self.sink.update(self.feed.view, self.feed.now)
-                time.sleep(POLL)
+                time.sleep(POLL if self.feed.view.events > seen else IDLE_POLL)
         self._over.set()
         self._listener.join()
         assert self.feed.report is not None
