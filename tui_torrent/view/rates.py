@@ -61,7 +61,9 @@ class Rate:
         # One rank's stamps only grow, so what is old here is old in every interleaving.
         while len(buckets) > BUCKETS + 1:
             oldest = next(iter(counts))
-            if sum(counts.values()) - counts[oldest] < ENOUGH and bucket - oldest < LONGEST:
+            # The newest is not whole yet: the others must be enough to be steady.
+            whole = sum(counts.values()) - counts[bucket]
+            if whole - counts[oldest] < ENOUGH and bucket - oldest < LONGEST:
                 break
             del buckets[oldest], counts[oldest]
 
