@@ -15,6 +15,7 @@ import pytest
 from mpi_core.protocol.codec import to_lines
 from mpi_core.runtime.clock import ReplayClock
 from mpi_core.runtime.journal import JournalWriter, read_journal
+from tests.helpers.causality import received_before_sent, stamped_before_sent, times_fall
 from tests.helpers.lawful import journal, lawful
 from tests.helpers.pty_screen import Pty, eventually
 from tests.helpers.runs import Ticks, scripted
@@ -332,6 +333,15 @@ def test_the_demo_s_journals_are_small_whole_and_lawful(path: Path) -> None:
     assert report.strategy == ("classic" if path.name.startswith("classic") else "swarm")
     assert report.tracker.service_p99_s is not None
     assert report.hosts is not None
+
+
+@pytest.mark.parametrize("path", JOURNALS, ids=lambda path: path.name)
+def test_nothing_in_the_demo_s_journals_is_received_before_it_was_sent(path: Path) -> None:
+    told = list(read_journal(path))
+    assert received_before_sent(told) == []
+    assert received_before_sent(Recording(told).events()) == []
+    assert stamped_before_sent(told) == []
+    assert times_fall(told) == []
 
 
 def test_the_demo_s_slow_and_corrupting_clients_are_named() -> None:

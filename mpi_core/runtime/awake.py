@@ -9,8 +9,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-#: Seconds between two looks at the clock from which on this process did not run. Whoever has one looks far
-#: more often than that.
+#: The process did not run where two looks at the clock are further apart than this (seconds). An Awake is
+#: asked far more often.
 STOPPED = 1.0
 
 

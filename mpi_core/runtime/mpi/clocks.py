@@ -20,8 +20,8 @@ from mpi_core.runtime.backoff import FIRST_PAUSE, wait_until
 
 #: Bytes that say which clock a process reads.
 CLOCK_ID = 16 + 8
-#: Round trips: at least so many, for the first may have to make the connection; more while they have taken
-#: less than so many seconds together; but never more than so many.
+#: Round trips: LEAST_TRIPS, since the first may have to make the connection; more while all together took
+#: less than SHORT seconds; MOST_TRIPS at most.
 LEAST_TRIPS, SHORT, MOST_TRIPS = 3, 0.01, 10
 #: The tag of the questions and their answers.
 _TIME = 1

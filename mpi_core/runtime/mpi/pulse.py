@@ -25,11 +25,11 @@ from mpi_core.runtime.mpi.endpoint import Outbox, probe
 #: Seconds between two words, and between two looks at what has come.
 BEAT = 2.0
 LOOK = 0.1
-#: Who is silent for so many seconds is lost: TCP repeats what a broken link has swallowed after 25 s at the
-#: latest, where that was mended in 25 s.
+#: A rank is lost when it was silent for longer than this (seconds). After a link came back within 25 s, TCP
+#: repeats what was swallowed 25 s after the break at the latest.
 LOST_AFTER = 28.0
 
-#: A signal is meant for all ranks where rank 0 has it as well, within so many seconds.
+#: A signal is meant for all ranks where rank 0 gets it too within this time (seconds).
 TOGETHER = 0.5
 
 #: The root of all words.
