@@ -244,9 +244,12 @@ class MpiEndpoint:
 
     def _poll_leaving(self) -> Delivery | None:
         for place, (to, ticket, request, payload) in enumerate(self._leaving):
-            if done(request) or to in self._lost:
-                del self._leaving[place]
+            has_left = done(request)
+            if not has_left and to in self._lost:
+                # MPI may still read it; nobody waits for that.
                 self._outbox.keep(to, request, payload)
+            if has_left or to in self._lost:
+                del self._leaving[place]
                 return self._rank, msg.Sent(to, ticket)
         return None
 
