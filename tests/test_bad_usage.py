@@ -58,7 +58,8 @@ def test_a_folder_in_the_place_of_an_output(words: tuple[str, ...], place: str, 
     run = mpirun(3, *words, "--out", "out", cwd=tmp_path)
     refused(run, f"--out 'out': expected 'out/{place}' to be a file or missing, found a folder")
     # Client 1 may have put a file of its own in place before it heard of that.
-    files = [path.relative_to(tmp_path / "out") for path in (tmp_path / "out").rglob("*") if not path.is_dir()]
+    out = tmp_path / "out"
+    files = [path.relative_to(out) for path in out.rglob("*") if not path.is_dir()]
     assert [file for file in files if file != Path("client1/dataset.bin")] == []
 
 
