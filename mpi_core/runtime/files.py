@@ -198,10 +198,10 @@ class RealFiles(Backing):
             name = folder
             try:
                 self._tree.make(folder)
-                below = self._tree.below(folder)
+                below, above = self._tree.below(folder), len(folder) + bool(folder)
                 for member in group:
                     name, end = member.name, start + member.size
-                    self._put_below(below, member, payload[start:end])
+                    self._put_below(below, above, member, payload[start:end])
                     start = end
             except OutputError:
                 raise
@@ -209,7 +209,8 @@ class RealFiles(Backing):
                 what = "a folder is there" if isinstance(error, IsADirectoryError) else reason(error)
                 raise OutputError(f"cannot write {self._tree.path(name)!r}: {what}") from error
 
-    def _put_below(self, below: int, member: Member, content: memoryview) -> None:
+    def _put_below(self, below: int, above: int, member: Member, content: memoryview) -> None:
+        """``below`` is the open folder, whose name takes ``above`` characters of its members' names."""
         name = member.name
         # A small file that no share can be hurt by is put in place at once: the system says what is there.
         self._tree.reserve(name, look=bool(self._shares))
@@ -217,7 +218,7 @@ class RealFiles(Backing):
         try:
             write_all(fd, content, 0)
             self._tree.finish(fd, name, member.mode, member.mtime)
-            os.replace(_last(partial), _last(name), src_dir_fd=below, dst_dir_fd=below)
+            os.replace(path_of(partial[above:]), path_of(name[above:]), src_dir_fd=below, dst_dir_fd=below)
         except BaseException:
             self._partials[partial] = name
             raise
