@@ -7,7 +7,6 @@ its rounds. What a case lacks here (root, libtorrent, …) is said in one line a
 from __future__ import annotations
 
 import argparse
-import os
 import shlex
 import sys
 import tempfile
@@ -15,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 
-from tests.bench import netlab
+from tests.bench import netlab, warn_of_load
 from tests.bench.cases import CASES, MIB, Case
 from tests.bench.race import CONTENDERS, Ground, RaceError, Result
 from tests.helpers import mpirun
@@ -108,9 +107,7 @@ def main() -> int:
     if mpirun.missing():
         print(mpirun.missing(), file=sys.stderr)
         return 2
-    load, cores = os.getloadavg()[0], os.cpu_count() or 1
-    if load > cores / 2:
-        print(f"{cores} cores have a load of {load:.1f} already: expect longer times", file=sys.stderr)
+    warn_of_load()
     well = True
     for name in options.case or CASES:
         case = CASES[name]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import tempfile
 import time
@@ -17,6 +16,7 @@ from pathlib import Path
 from random import Random
 from statistics import median
 
+from tests.bench import warn_of_load
 from tests.helpers import mpirun
 from tests.helpers.generated import one_seed, wrong_outputs
 
@@ -61,9 +61,7 @@ def main() -> int:
     if mpirun.missing():
         print(mpirun.missing(), file=sys.stderr)
         return 2
-    load, cores = os.getloadavg()[0], os.cpu_count() or 1
-    if load > cores / 2:
-        print(f"{cores} cores have a load of {load:.1f} already: expect longer times", file=sys.stderr)
+    warn_of_load()
     for downloaders in (1, 5):
         seconds = []
         for _ in range(options.rounds):
