@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -105,9 +106,18 @@ class Run:
         self.header: Line = {}
         self.clients: dict[int, Client] = {}
         self.files: dict[str, tuple[int, int]] = {}
+        self.registered: set[str] = set()
         self.members: dict[str, list[list[str]]] = {}
         self.real = False
         self.tracker: Counter[str] = Counter()
+        #: When each of the tracker's messages was; file → client → role; client → [answers, members told].
+        self.tracker_at: dict[str, Amounts] = defaultdict(list)
+        self.listed: dict[str, dict[int, str]] = defaultdict(dict)
+        self.served: dict[int, list[int]] = defaultdict(lambda: [0, 0])
+        #: Bins of what the tracker's messages took, and of those that waited; the fullest bin told last.
+        self.service: Counter[int] = Counter()
+        self.waiting: Counter[int] = Counter()
+        self.fullest = 0
         self.hosts: dict[int, str] = {}
         self.outcome: str | None = None
         self.events = 0
@@ -138,6 +148,8 @@ class Run:
             "RunAborted": ("ABORT",),
         }
         self.tracker.update(of_tracker.get(kind, ()))
+        for tag in of_tracker.get(kind, ()):
+            self.tracker_at[tag].append((t, 1))
         if kind == "RunStarted":
             self.header = event
             for client in range(1, event["clients"] + 1):
@@ -146,11 +158,21 @@ class Run:
             self.outcome, self.ended = event["outcome"], t
         elif kind == "FileRegistered":
             self._file(event["file"], event["segments"], event["size"])
+            self.registered.add(event["file"])
             self.real |= event["algorithm"] != "declared"
             if event.get("members"):
                 self.members[event["file"]] = event["members"]
         elif kind == "ClientLost":
             self._client(event["client"]).lost = event["reason"]
+        elif kind == "SwarmListed":
+            self.listed[event["file"]][event["client"]] = event["role"]
+        elif kind == "SwarmServed":
+            self.served[event["client"]][0] += 1
+            self.served[event["client"]][1] += event["members"]
+        elif kind == "TrackerLoad":
+            self.service.update(dict(event["service"]))
+            self.waiting.update(dict(event["waiting"]))
+            self.fullest = max((number for number, _ in event["waiting"]), default=0)
         elif kind == "RankPlaced":
             self.hosts[rank] = event["host"]
         elif rank and kind in COUNTED:
@@ -335,3 +357,17 @@ def rate(amounts: Amounts, now: float) -> float:
     """A second, over the six whole half seconds before ``now``, or as many as there were."""
     end = max(int(now / HALF), 1)
     return sum(size for t, size in amounts if end - SIX <= int(t / HALF) < end) / (HALF * min(SIX, end))
+
+
+def quantile(bins: Counter[int], share: float) -> float:
+    """The middle of the bin below which that share of all is; the bins are those of an event."""
+    every = sorted(bins.elements())
+    return middle(every[max(1, ceil(share * len(every))) - 1])
+
+
+def middle(number: int) -> float:
+    """Whole numbers below 8 have a bin each; above, each power of two has four."""
+    if number < 8:
+        return float(number)
+    width = 2 ** (number // 4 - 1)
+    return (4 + number % 4) * width + (width - 1) / 2
