@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 
 import pytest
 
@@ -178,6 +179,53 @@ def test_a_client(moments: list[Moment]) -> None:
                 found = re.search(rf"(\d+) {word}s?(?: |$)", text, re.MULTILINE)
                 assert int(found[1]) == number if found else not number, text
             assert_peers(shown, run, rank)
+            assert_files(shown, client)
+            assert_requests(shown, run, client)
+            rare = rare_of(run, rank)
+            found = re.search(r"(\d+) held by one client only", text)
+            assert (int(found[1]) if found else 0) == rare, text
+
+
+def rare_of(run: Run, rank: int) -> int:
+    """How many segments it lacks that one other client alone holds."""
+    others = [other for at, other in run.clients.items() if at != rank and other.lost is None]
+    client, rare = run.clients[rank], 0
+    for name, (segments, _) in client.started.items():
+        if name not in client.completed:
+            holders = Counter(index for other in others for index in other.holds(name))
+            rare += sum(holders[index] == 1 for index in range(segments) if index not in client.here[name])
+    return rare
+
+
+FILE = re.compile(r" (?P<name>\S.*?) +(?P<got>\d+)/(?P<all>\d+) ")
+
+
+def assert_files(shown: list[str], client: Client) -> None:
+    """How many segments of each file are here."""
+    rule = next(at for at, line in enumerate(shown) if line.startswith("─ peers"))
+    rows = {found["name"]: found for line in shown[1:rule] if (found := FILE.match(line))}
+    assert rows or not client.started
+    for name, (segments, _) in client.started.items():
+        assert name in rows, name
+        assert (int(rows[name]["got"]), int(rows[name]["all"])) == (len(client.here[name]), segments)
+
+
+REQUEST = re.compile(r"(?P<age>[\d.:]+ s|[\d:.]+) → (?P<source>\d+) (?P<file>\S.*?) #(?P<segment>\d+)\s*$")
+
+
+def assert_requests(shown: list[str], run: Run, client: Client) -> None:
+    """How many requests are in flight, which, and how old they are."""
+    asked = {
+        (source, name, index): run.now - t
+        for (name, index), sources in client.open.items()
+        for source, t in sources.items()
+    }
+    title = next((found for line in shown if (found := re.search(r"(\d+) requests? in flight", line))), None)
+    assert (int(title[1]) if title else 0) == len(asked)
+    listed = [found for line in shown if (found := REQUEST.search(line))]
+    for found in listed:
+        key = int(found["source"]), found["file"], int(found["segment"])
+        assert is_time(found["age"], asked.pop(key)), found[0]
 
 
 def assert_peers(shown: list[str], run: Run, rank: int) -> None:
@@ -240,6 +288,12 @@ def test_the_traffic(moments: list[Moment]) -> None:
                 numbers = [0 if n == "·" else int(n) for n in text[: found.start()].split()]
                 expected = [cells.get((rank, other), (0, 0))[0] for other in ranks if other != rank]
                 assert numbers == expected, text
+            if part := re.search(r"(<?[\d.]+ %)\s*[━╸]*\s*$", text):
+                assert near(part[1], 100 * given / run.sum("received")), text
+        if len(ranks) < 20:
+            columns = next(line.split()[1:] for line in shown if line.startswith("got "))
+            received = [run.clients[rank].received for rank in ranks]
+            assert list(map(int, columns)) == [*received, sum(received)]
 
 
 # The tracker ---------------------------------------------------------------------------------------
