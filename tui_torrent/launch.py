@@ -31,8 +31,9 @@ if TYPE_CHECKING:
 STARTING, STARTING_EACH = 30.0, 0.1
 
 #: Seconds that all ranks may take to come together at the end; a monitored run has no such bound, since
-#: its last screen stays until a key is pressed.
-AGREEMENT = 20.0
+#: its last screen stays until a key is pressed. A rank that has died is known to be lost after 28 s
+#: (LOST_AFTER in ``pulse``), and rank 0 waits 15 s for last events (LAST_WORDS in ``feed``) before it comes.
+AGREEMENT = 60.0
 
 #: Seconds that a rank that was interrupted leaves the others to remove what they made.
 LAST_MOMENT = 0.3

@@ -151,7 +151,7 @@ def distribute(
     lines = world.tell_all("\n".join(_lines(told[0])) if told else "")
     world.close()
     if agreed:
-        raise DistributionError(agreed, lines or "an internal failure")
+        raise DistributionError(agreed, lines or ("a rank was lost" if world.lost else "an internal failure"))
     return told[0] if told else None
 
 

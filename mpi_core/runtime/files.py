@@ -76,7 +76,7 @@ class RealFiles(Backing):
         self._tree.expect(entry for entry in entries if not entry.is_link)
 
     def settle(self) -> tuple[NotKept, ...]:
-        unmade = make_links(self._tree, self._links, self._twins)
+        unmade = make_links(self._tree, self._links, self._twins, self._is_here)
         with plainly("write", self._tree.out):
             # What was not had whole goes when nobody reads it any more, and its folder is done then.
             self._tree.settle(later={partial.rpartition("/")[0] for partial in self._partials})
@@ -198,11 +198,12 @@ class RealFiles(Backing):
             name = folder
             try:
                 self._tree.make(folder)
-                below, above = self._tree.below(folder), len(folder) + bool(folder)
-                for member in group:
-                    name, end = member.name, start + member.size
-                    self._put_below(below, above, member, payload[start:end])
-                    start = end
+                above = len(folder) + bool(folder)
+                with self._tree.held(folder) as below:
+                    for member in group:
+                        name, end = member.name, start + member.size
+                        self._put_below(below, above, member, payload[start:end])
+                        start = end
             except OutputError:
                 raise
             except OSError as error:
@@ -250,6 +251,7 @@ class RealFiles(Backing):
         source = self._shares[name]
         with suppress(FileNotFoundError, NotADirectoryError):
             if os.path.samestat(os.lstat(self._tree.path(name)), os.stat(source)):
+                self._tree.files.add(name)
                 return
         self._claim(name)
         partial, target = self._create_partial(name)
@@ -317,6 +319,10 @@ class RealFiles(Backing):
                 self._tree.replace(partial, other)
                 del self._partials[partial]
             self._partials[other] = name
+
+    def _is_here(self, name: str) -> bool:
+        """Whether all of a file is in its place, where this run has put it."""
+        return name in self._tree.files and name not in self._partials.values()
 
     def _partial_of(self, name: str) -> str:
         """The partial name that a file bears now: it may have moved since it was begun."""

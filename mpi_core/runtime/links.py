@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 
 from mpi_core.protocol.entries import Entry, Twins
 from mpi_core.protocol.errors import reason
@@ -17,8 +17,11 @@ from mpi_core.runtime.tree import Losses, Tree
 NO_HARD_LINKS = frozenset((errno.EPERM, errno.EMLINK, errno.EXDEV, errno.ENOTSUP, errno.ENOSYS))
 
 
-def make_links(tree: Tree, links: Iterable[Entry], twins: Iterable[Twins]) -> Losses:
-    """Make the symbolic links, then the hard ones; what could not be made."""
+def make_links(
+    tree: Tree, links: Iterable[Entry], twins: Iterable[Twins], is_here: Callable[[str], bool]
+) -> Losses:
+    """Make the symbolic links, then the hard ones; what could not be made. ``is_here`` says of a file's name
+    whether this run has put it there: what stands there from before is no file of the run."""
     unmade = Losses("unmade")
     for link in links:
         with _noted(unmade, link.name):
@@ -26,6 +29,8 @@ def make_links(tree: Tree, links: Iterable[Entry], twins: Iterable[Twins]) -> Lo
     for first, *others in twins:
         for other in others:
             with _noted(unmade, other):
+                if not is_here(first):
+                    raise OutputError(f"{first!r}, which is the same file, is not there")
                 _make_hard(tree, first, other)
     return unmade
 
@@ -38,47 +43,57 @@ def _noted(unmade: Losses, name: str) -> Iterator[None]:
         unmade.add(name, str(error) if isinstance(error, OutputError) else reason(error))
 
 
-def _make_symbolic(tree: Tree, link: Entry) -> None:
-    tree.make(link.name.rpartition("/")[0])
-    below, last = tree.place(link.name)
-    target = path_of(link.target)
+@contextmanager
+def _replacing(below: int, last: str) -> Iterator[str]:
+    """A name for what is to replace ``last``, which it does at the end; after an error nothing is left."""
+    beside = f"{TEMPORARY}{os.getpid()}-{os.urandom(8).hex()}"
     try:
-        os.symlink(target, last, dir_fd=below)
-        tree.reserve(link.name, look=False)
-    except FileExistsError:
-        tree.reserve(link.name)
-        status = os.lstat(last, dir_fd=below)
-        if not stat.S_ISLNK(status.st_mode) or os.readlink(last, dir_fd=below) != target:
-            beside = _temporary()
-            os.symlink(target, beside, dir_fd=below)
-            os.replace(beside, last, src_dir_fd=below, dst_dir_fd=below)
+        yield beside
+        os.replace(beside, last, src_dir_fd=below, dst_dir_fd=below)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(beside, dir_fd=below)
+        raise
+
+
+def _make_symbolic(tree: Tree, link: Entry) -> None:
+    folder, _, last = link.name.rpartition("/")
+    last, target = path_of(last), path_of(link.target)
+    tree.make(folder)
+    with tree.held(folder) as below:
+        try:
+            os.symlink(target, last, dir_fd=below)
+            tree.reserve(link.name, look=False)
+        except FileExistsError:
+            tree.reserve(link.name)
+            status = os.lstat(last, dir_fd=below)
+            if not stat.S_ISLNK(status.st_mode) or os.readlink(last, dir_fd=below) != target:
+                with _replacing(below, last) as beside:
+                    os.symlink(target, beside, dir_fd=below)
     tree.set_time(link.name, link.mtime)
 
 
 def _make_hard(tree: Tree, first: str, other: str) -> None:
-    try:
-        tree.make(first.rpartition("/")[0])
-        source = tree.lstat(first)
-    except FileNotFoundError:
-        raise OutputError(f"{first!r}, which is the same file, is not there") from None
-    tree.make(other.rpartition("/")[0])
-    below, last = tree.place(other)
-    try:
-        if os.path.samestat(source, os.lstat(last, dir_fd=below)):
-            return
-    except FileNotFoundError:
-        pass
-    tree.reserve(other)
-    beside = _temporary()
-    try:
-        there, old = tree.place(first)
-        os.link(old, beside, src_dir_fd=there, dst_dir_fd=below, follow_symlinks=False)
-    except OSError as error:
-        if error.errno not in NO_HARD_LINKS or not stat.S_ISREG(source.st_mode):
-            raise
-        _copy(tree, first, below, beside, source)
-        tree.refused.add(other, f"hard link: {reason(error)}")
-    os.replace(beside, last, src_dir_fd=below, dst_dir_fd=below)
+    above, _, old = first.rpartition("/")
+    folder, _, last = other.rpartition("/")
+    old, last = path_of(old), path_of(last)
+    tree.make(above)
+    tree.make(folder)
+    # Held, both: opening the folders above one closes others.
+    with tree.held(above) as there, tree.held(folder) as below:
+        source = os.lstat(old, dir_fd=there)
+        with suppress(FileNotFoundError):
+            if os.path.samestat(source, os.lstat(last, dir_fd=below)):
+                return
+        tree.reserve(other)
+        with _replacing(below, last) as beside:
+            try:
+                os.link(old, beside, src_dir_fd=there, dst_dir_fd=below, follow_symlinks=False)
+            except OSError as error:
+                if error.errno not in NO_HARD_LINKS or not stat.S_ISREG(source.st_mode):
+                    raise
+                _copy(tree, first, below, beside, source)
+                tree.refused.add(other, f"hard link: {reason(error)}")
 
 
 def _copy(tree: Tree, name: str, below: int, beside: str, status: os.stat_result) -> None:
@@ -90,7 +105,3 @@ def _copy(tree: Tree, name: str, below: int, beside: str, status: os.stat_result
         for start in range(0, status.st_size, PIECE):
             write_all(target, os.pread(source, PIECE, start), start)
         tree.finish(target, name, stat.S_IMODE(status.st_mode), status.st_mtime_ns)
-
-
-def _temporary() -> str:
-    return f"{TEMPORARY}{os.getpid()}-{os.urandom(8).hex()}"

@@ -11,8 +11,9 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from itertools import islice
 
 from mpi_core.protocol.entries import ROOT, Entry
 from mpi_core.protocol.errors import reason
@@ -42,19 +43,18 @@ class Losses:
 
     def __init__(self, kind: Loss) -> None:
         self._kind: Loss = kind
+        #: By name, each once, and the first reason.
         self._files: dict[str, str] = {}
-        self._count = 0
 
     def add(self, name: str, why: str) -> None:
-        self._count += name not in self._files
-        if len(self._files) < LOSSES_LISTED:
-            self._files.setdefault(name, why)
+        self._files.setdefault(name, why)
 
     def take(self) -> tuple[NotKept, ...]:
         """The event that tells of them, if there are any."""
-        files, count = tuple(self._files.items()), self._count
-        self._files, self._count = {}, 0
-        return (NotKept(self._kind, files, count),) if count else ()
+        files, self._files = self._files, {}
+        return (
+            (NotKept(self._kind, tuple(islice(files.items(), LOSSES_LISTED)), len(files)),) if files else ()
+        )
 
 
 class Tree:
@@ -98,8 +98,17 @@ class Tree:
             self._open.add(folder, fd)
         return fd
 
+    @contextmanager
+    def held(self, folder: str) -> Iterator[int]:
+        """A descriptor of a folder that was made, open as long as the block lasts."""
+        fd = os.dup(self.below(folder))
+        try:
+            yield fd
+        finally:
+            os.close(fd)
+
     def place(self, name: str) -> tuple[int, str]:
-        """The open folder that a name is in, and what it is called there."""
+        """The open folder that a name is in (see ``below``), and what it is called there."""
         folder, _, last = name.rpartition("/")
         return self.below(folder), path_of(last)
 
@@ -117,9 +126,10 @@ class Tree:
 
     def replace(self, name: str, other: str) -> None:
         """Give what has one name another."""
-        below, last = self.place(name)
-        there, new = self.place(other)
-        os.replace(last, new, src_dir_fd=below, dst_dir_fd=there)
+        folder, _, last = name.rpartition("/")
+        with self.held(folder) as below:
+            there, new = self.place(other)
+            os.replace(path_of(last), new, src_dir_fd=below, dst_dir_fd=there)
 
     def reserve(self, name: str, look: bool = True) -> None:
         """Claim a name, whose folder is made, for what is no folder; ``look`` what stands there."""

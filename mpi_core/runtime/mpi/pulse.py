@@ -57,7 +57,7 @@ class Pulse:
         self._rank, size = comm.Get_rank(), comm.Get_size()
         self._on_lost, self._on_leaving = on_lost, on_leaving
         self._others = [rank for rank in range(size) if rank != ROOT] if self._rank == ROOT else [ROOT]
-        #: Ranks that are lost; it only grows.
+        #: Ranks that are lost; it only grows. This rank is one of them where the others went on without it.
         self.lost: set[int] = set()
         #: The exit code with which all leave, when it is known.
         self.agreed: int | None = None
@@ -97,10 +97,11 @@ class Pulse:
     def lose(self, rank: int, why: str) -> None:
         """That rank is lost; may be called in any thread."""
         with self._lock:
-            if rank in self.lost or rank == self._rank:
+            if rank in self.lost:
                 return
             self.lost.add(rank)
-        self._on_lost(rank, why)
+        if rank != self._rank:
+            self._on_lost(rank, why)
 
     def step(self) -> None:
         """Hear, tell, and look who is silent."""
@@ -165,8 +166,10 @@ class Pulse:
         word = self._word()
         if self._told is None or self._told[0] != word or now >= self._told[1] + BEAT:
             self._told = word, now
+            # Whoever was thought dead may live again, and is to hear how the run ended.
+            ended = self._rank == ROOT and self.agreed is not None
             for rank in self._others:
-                if rank not in self.lost:
+                if ended or rank not in self.lost:
                     self._send(rank, word)
         self._outbox.reap()
 
