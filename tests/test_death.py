@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,6 +63,20 @@ def killed(
         run = job.wait(75)
     assert "Traceback" not in run.stderr
     return run, json.loads(report.read_bytes())
+
+
+def test_the_end_is_waited_for_longer_than_it_takes_to_know_that_a_rank_is_lost() -> None:
+    """Else whoever is killed just before the end would cost the others their exit code."""
+    words = """
+import mpi4py
+mpi4py.rc.initialize = False
+from mpi_core.runtime.mpi.pulse import BEAT, LOST_AFTER
+from tui_torrent.feed import LAST_WORDS
+from tui_torrent.launch import AGREEMENT
+assert AGREEMENT > BEAT + LOST_AFTER + LAST_WORDS, AGREEMENT
+"""
+    tried = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, timeout=60)
+    assert tried.returncode == 0, tried.stderr
 
 
 def has_all(folder: Path, rank: int) -> None:
