@@ -9,8 +9,12 @@ from mpi4py import MPI
 
 import tui_torrent
 
-folder, out = sys.argv[1:]
 comm = MPI.COMM_WORLD
+if len(sys.argv) != 3 or comm.size < 3:
+    if comm.rank == 0:
+        print("usage: mpirun -np N python demo/library.py FOLDER OUT, with N of 3 or more", file=sys.stderr)
+    sys.exit(2)
+folder, out = sys.argv[1:]
 if comm.rank == 0:
     report = tui_torrent.distribute(comm)  # the tracker
 elif comm.rank == 1:

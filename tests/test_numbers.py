@@ -64,7 +64,7 @@ def test_progress_objects(moments: list[Moment]) -> None:
 LINE = re.compile(
     r"\[ *(?P<now>.+?)\] (?P<share>\S+ %)  (?P<amount>.+?)  (?P<done>\d+)/(?P<fetching>\d+) done"
     r"(?:, (?P<seeds>\d+) seeds?)?  (?P<rate>\S+ \S+?/s)(?P<mean> on average)?"
-    r"(?:  finish(?:ed at| ≈) (?P<finish>[\d:. sh]+?)"
+    r"(?:  (?:(?P<end>finished|ended) at|finish ≈) (?P<finish>[\d:. sh]+?)"
     r"(?:, (?P<best>\S+ %) of the best possible)?(?: \(limit: (?P<limit>.+?)\))?)?"
     r"(?:  clients? .* stands? still)?(?P<troubles>(?:  \d+ [a-z ]+)*)\n"
 )
@@ -97,7 +97,9 @@ def test_plain_lines(moments: list[Moment]) -> None:
             assert found["finish"] is None
         else:
             assert is_time(found["finish"], finish[0])
-            if limit is not None:
+            all_done = found["done"] == found["fetching"]
+            assert found["end"] == (None if not ended else "finished" if all_done else "ended")
+            if limit is not None and not (ended and found["done"] == "0"):
                 assert near(found["best"], min(100.0, 100 * limit / (finish[0] - (run.began or 0.0))))
         troubles = {
             "reject": run.sum("rejects_sent"),

@@ -8,17 +8,26 @@ from collections import Counter
 import pytest
 
 from mpi_core.protocol.units import Rank
-from tests.helpers.moments import JOURNALS, Moment, assert_amount, is_time, mean, moments_of, near
-from tests.helpers.recount import Amounts, Client, Run, middle, quantile, rate
+from tests.helpers.moments import (
+    JOURNALS,
+    Moment,
+    assert_amount,
+    is_count,
+    is_pace,
+    is_time,
+    lines_of,
+    mean,
+    moments_of,
+    near,
+)
+from tests.helpers.recount import Amounts, Client, Run
 from tests.helpers.recount_limit import finish as finish_of
 from tests.helpers.recount_limit import lately
 from tests.helpers.recount_limit import limit as limit_of
 from tui_torrent.tui.panels.client import ClientPanel
-from tui_torrent.tui.panels.lines import Line, plain
 from tui_torrent.tui.panels.lists import Lists
 from tui_torrent.tui.panels.overview import Overview
 from tui_torrent.tui.panels.report import report_lines
-from tui_torrent.tui.panels.tracker import tracker_lines
 from tui_torrent.tui.panels.traffic import traffic_lines
 from tui_torrent.view.report import build
 from tui_torrent.view.story import Tail
@@ -35,10 +44,6 @@ def moments(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     return moments_of(request.param, tmp_path_factory.mktemp("journal"))
 
 
-def lines_of(lines: list[Line]) -> list[str]:
-    return plain(lines).splitlines()
-
-
 def doing(run: Run, client: Client) -> str:
     """The word for what it does."""
     if client.lost is not None:
@@ -53,14 +58,6 @@ def pace(run: Run, amounts: Amounts, client: Client, ended: float | None) -> flo
     if ended is not None and client.began is not None and ended > client.began:
         return (sum(size for _, size in amounts) if run.real else len(amounts)) / (ended - client.began)
     return run.rate(amounts)
-
-
-def is_pace(shown: str, exact: float) -> bool:
-    return exact == 0 if shown == "–" else near(shown, exact)
-
-
-def is_count(shown: str, exact: int) -> bool:
-    return exact == 0 if shown == "–" else exact >= 1000 if shown == "1k+" else int(shown) == exact
 
 
 def is_finish(shown: str, run: Run, client: Client) -> bool:
@@ -111,7 +108,7 @@ def test_the_overview(moments: list[Moment]) -> None:
             now = sum(run.rate(client.down) for client in clients.values())
             assert near(head["rate"], mean(run) if all_done else now), shown[1]
         text = "\n".join(shown[1:3])
-        if found := re.search(r"finish(?:ed at| ≈) ([\d:.]+ s|\d+ h \d\d|[\d:.]+)", text):
+        if found := re.search(r"(?:finish ≈|(?:finished|ended) at) ([\d:.]+ s|\d+ h \d\d|[\d:.]+)", text):
             assert finish is not None
             assert is_time(found[1], finish[0])
         if found := re.search(r"(\S+ %) of the best possible", text):
@@ -294,72 +291,6 @@ def test_the_traffic(moments: list[Moment]) -> None:
             columns = next(line.split()[1:] for line in shown if line.startswith("got "))
             received = [run.clients[rank].received for rank in ranks]
             assert list(map(int, columns)) == [*received, sum(received)]
-
-
-# The tracker ---------------------------------------------------------------------------------------
-
-
-MESSAGES = re.compile(rf" ([A-Z_]+) +[→←] (?:in|out)? *([\d–]+) +({RATE})(?: |$)")
-SWARM = re.compile(r".*?(?:^|\s)(\S.*?) +(\d+|–) +(\d+|–) +(\d+|–)\s*$")
-LOAD = re.compile(
-    r" service median (?P<usual>[\d.]+ \S+), 99th (?P<slow>[\d.]+ \S+)"
-    r"   queue median (?P<half>\d+), 99th (?P<most>\d+), lately (?P<lately>\d+)"
-)
-
-
-def test_the_tracker(moments: list[Moment]) -> None:
-    for moment in moments:
-        run = moment.run
-        lists = Lists(("swarms", "answers"))
-        height = len(run.files) + len(run.clients) + 40
-        # In one column: the lists stand below each other.
-        shown = lines_of(tracker_lines(moment.view, run.now, 95, height, lists))
-        rates = {tag: rate(times, run.now) for tag, times in run.tracker_at.items()}
-        total = re.match(rf" (\d+) messages?, ({RATE}) a second  (?:\((\d+) a client\))?", shown[0])
-        assert total is not None, shown[0]
-        assert int(total[1]) == sum(run.tracker.values())
-        assert near(total[2], sum(rates.values()))
-        if total[3]:
-            assert near(total[3], sum(run.tracker.values()) / len(run.clients))
-        tags = [found for line in shown if (found := MESSAGES.match(line))]
-        assert {found[1]: int(found[2]) for found in tags if found[2] != "–"} == dict(run.tracker)
-        for found in tags:
-            assert is_pace(found[3], rates.get(found[1], 0.0)), found[0]
-        assert_load(shown[1], run)
-        assert_swarms(shown, run)
-        start = next((at for at, line in enumerate(shown) if "swarm requests answered" in line), len(shown))
-        answers = [tuple(map(int, line.split())) for line in shown[start + 2 :] if line.strip()]
-        expected = [(rank, *counts) for rank, counts in run.served.items()]
-        assert answers == sorted(expected, key=lambda row: (-row[1], row[0]))
-
-
-def assert_load(shown: str, run: Run) -> None:
-    """What a message took, and how many waited."""
-    found = LOAD.match(shown)
-    assert (found is not None) == bool(run.service), shown
-    if found is not None:
-        for name, share in (("usual", 0.5), ("slow", 0.99)):
-            number, unit = found[name].split()
-            exact = quantile(run.service, share) / {"µs": 1, "ms": 1e3, "s": 1e6}[unit]
-            assert near(number, exact), shown
-        assert near(found["half"], quantile(run.waiting, 0.5))
-        assert near(found["most"], quantile(run.waiting, 0.99))
-        assert near(found["lately"], middle(run.fullest))
-
-
-def assert_swarms(shown: list[str], run: Run) -> None:
-    """Each file's segments, seeds and peers."""
-    start = next(at for at, line in enumerate(shown) if line.startswith("─ swarms"))
-    names = sorted({*run.registered, *run.listed})
-    rows = [SWARM.match(line) for line in shown[start + 2 : start + 2 + len(names)]]
-    for name, row in zip(names, rows, strict=True):
-        assert row is not None
-        assert row[1] == name
-        roles = list(run.listed.get(name, {}).values())
-        assert is_count(row[3], roles.count("seed")), row[0]
-        assert is_count(row[4], roles.count("peer")), row[0]
-        if row[2] != "–":
-            assert int(row[2]) == run.files[name][0]
 
 
 # The report ----------------------------------------------------------------------------------------

@@ -34,9 +34,10 @@ from tui_torrent.words import (
 )
 
 EPILOG = """\
-exit codes: 0 everything wanted is there and verified; 1 something wanted could not be had (it is named);
-2 bad usage, bad input, or a report or journal that could not be written; 3 an internal failure. Every rank
-leaves with the same one.
+exit codes: 0 everything wanted is there and verified; 1 something wanted could not be had, a client failed,
+or a rule of the protocol was broken (each is named); 2 bad usage, bad input, an output that cannot be
+written, or nobody got anything because clients failed; 3 an internal failure; 129, 130, 143 interrupted by
+SIGHUP, Ctrl+C, SIGTERM. Every rank leaves with the same one.
 
 python -m tui_torrent check JOURNAL   checks a journal against the protocol's rules; --help says more
 python -m tui_torrent replay JOURNAL  shows the run that a journal tells of; --help says more

@@ -26,6 +26,8 @@ from tests.helpers.virtual import Faults, Plan, VirtualSwarm, declared
 from tui_torrent.config import SimulateOptions
 from tui_torrent.headless import JsonLines, PlainLines
 from tui_torrent.simulate import run_simulate
+from tui_torrent.tui.panels.lines import Line as ScreenLine
+from tui_torrent.tui.panels.lines import plain
 from tui_torrent.view.swarm_view import SwarmView
 
 DEMO = Path(__file__).parents[2] / "demo" / "journals"
@@ -187,6 +189,18 @@ def equal(shown: float | None, exact: float | None) -> bool:
     if shown is None or exact is None:
         return shown is exact
     return abs(shown - exact) <= 2e-6 + 1e-9 * abs(exact)
+
+
+def lines_of(lines: list[ScreenLine]) -> list[str]:
+    return plain(lines).splitlines()
+
+
+def is_pace(shown: str, exact: float) -> bool:
+    return exact == 0 if shown == "–" else near(shown, exact)
+
+
+def is_count(shown: str, exact: int) -> bool:
+    return exact == 0 if shown == "–" else exact >= 1000 if shown == "1k+" else int(shown) == exact
 
 
 def assert_amount(shown: str, part: int, whole: int) -> None:

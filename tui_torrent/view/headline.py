@@ -101,15 +101,21 @@ def pace_text(line: Headline) -> str:
 
 
 def finish_text(line: Headline) -> str:
-    """``finish ≈ 22 s, 98 % of the best possible``; an empty text where too little is known."""
+    """``finish ≈ 22 s, 98 % of the best possible``; an empty text where too little is known. A job in which
+    somebody did not get all has ended, and not finished."""
     if line.finish is None:
         return ""
     if line.finish == inf:
         stand = "stands" if len(line.last) == 1 else "stand"
         return f"{some(line.last)} {stand} still"
-    text = f"finished at {time_text(line.finish)}" if line.ended else f"finish ≈ {about_text(line.finish)}"
+    if line.ended:
+        text = f"{'finished' if line.done == line.fetching else 'ended'} at {time_text(line.finish)}"
+    else:
+        text = f"finish ≈ {about_text(line.finish)}"
     share = line.of_best
-    return text if share is None else f"{text}, {percent_text(share)} of the best possible"
+    if share is None or (line.ended and not line.done):
+        return text
+    return f"{text}, {percent_text(share)} of the best possible"
 
 
 def limit_text(line: Headline) -> str:
