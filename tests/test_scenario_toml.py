@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from mpi_core.protocol.errors import ScenarioError
+from mpi_core.protocol.errors import OwnTrouble, ScenarioError
 from tests.helpers.scenarios import complaint_of, damaged, plan_of
 from tui_torrent.scenario import ClientPlan, open_scenario
 
@@ -58,6 +58,58 @@ def test_shares_are_sorted_once_each_and_links_that_are_written_out_lead_to_fold
         path = Path(found.path)
         assert path.read_text() == str(path.resolve().relative_to(tree))
         assert found.size == path.stat().st_size
+
+
+def results_beside(holder: Path, link: Path, to: str) -> None:
+    """A folder with a model and the half of a result, and a link to the folder or to one below it."""
+    for name in ("model.bin", "out/read.me", "out/client2/deep/g.part"):
+        (holder / name).parent.mkdir(parents=True, exist_ok=True)
+        (holder / name).touch()
+    (holder / "self").symlink_to(".")
+    link.parent.mkdir(exist_ok=True)
+    link.symlink_to(holder / to)
+
+
+def shares_of(folder: Path, share: str) -> str:
+    tables = f'[[client]]\nroot = "root"\nshare = ["{share}"]\n[[client]]\nwant = ["*"]\n'
+    return str(toml(folder, tables))
+
+
+@pytest.mark.parametrize("holder", ["root/data", "beside"])
+@pytest.mark.parametrize(
+    ("share", "names"),
+    [
+        ("linked/", ["linked/model.bin", "linked/out/read.me"]),
+        ("linked/**", ["linked/model.bin", "linked/out/read.me"]),
+        ("linked/**/*", ["linked/model.bin", "linked/out/read.me"]),
+        ("**/linked/**", ["linked/model.bin", "linked/out/read.me"]),
+        ("linked/**/*.*", ["linked/model.bin", "linked/out/read.me"]),
+        ("linked/self/**", ["linked/self/model.bin", "linked/self/out/read.me"]),
+        ("linked/out/", ["linked/out/read.me"]),
+        ("linked/o*/**", ["linked/out/read.me"]),
+    ],
+)
+def test_where_results_go_is_not_shared_through_a_link(
+    tmp_path: Path, holder: str, share: str, names: list[str]
+) -> None:
+    results_beside(tmp_path / holder, tmp_path / "root" / "linked", ".")
+    scenario = open_scenario(shares_of(tmp_path, share), 3)
+    found = scenario.client(1, tmp_path / holder / "out").found
+    assert [share.name for share in found.shares] == names
+    assert [entry.name for entry in found.entries if "client2" in entry.name] == []
+
+
+@pytest.mark.parametrize("holder", ["root/data", "beside"])
+@pytest.mark.parametrize("to", ["out/client2", "out/client2/deep"])
+@pytest.mark.parametrize("share", ["linked/", "linked/*", "linked/**"])
+def test_a_link_to_where_results_go_is_not_followed(tmp_path: Path, holder: str, to: str, share: str) -> None:
+    results_beside(tmp_path / holder, tmp_path / "root" / "linked", to)
+    scenario = open_scenario(shares_of(tmp_path, share), 3)
+    with pytest.raises(OwnTrouble, match="where this run writes is never shared"):
+        scenario.client(1, tmp_path / holder / "out")
+    scenario = open_scenario(shares_of(tmp_path, "linked"), 3)
+    found = scenario.client(1, tmp_path / holder / "out").found
+    assert [entry.name for entry in found.entries if entry.target] == ["linked"]
 
 
 def test_a_root_is_found_from_the_toml_file_and_from_home(

@@ -56,11 +56,14 @@ class _Walk:
 
     def __init__(self, root: str, apart: Collection[str]) -> None:
         self._root = root
-        real = os.path.join(os.path.realpath(root), "")
-        #: Names of folders that are left out.
-        self._apart = frozenset(name_on_disk(p[len(real) :]) for p in apart if p.startswith(real))
-        #: Their real paths, for whoever comes through a link.
-        self._real_apart = tuple(apart) if self._apart else ()
+        real = os.path.realpath(root)
+        #: Real paths of the folders that are left out. A folder that the root lies in is none of them.
+        self._real_apart = tuple(path for path in apart if not _is_in(real, path))
+        #: Their names: below the root, and below each link that was followed.
+        self._apart: set[str] = set()
+        self._leave_out_below("", real)
+        #: Whether an entry wrote out a folder that is left out, or one below it.
+        self._led_apart = False
         #: Files and links, by name.
         self._stats: dict[str, os.stat_result] = {}
         #: Folders that are shared, beside those that files are in.
@@ -75,7 +78,7 @@ class _Walk:
             raise ShareError(f"expected share to name files below root, found {quoted(entry)}")
         before = self._count
         if not self._take_plain(parts, folder_only=entry.endswith("/")) and self._count == before:
-            left_out = " (where this run writes is never shared)" if self._apart else ""
+            left_out = " (where this run writes is never shared)" if self._apart or self._led_apart else ""
             problem = f"expected at least one file below {self._root!r}, found none{left_out}"
             raise ShareError(f"share {quoted(entry)}: {problem}")
 
@@ -98,7 +101,7 @@ class _Walk:
                 return True
             return has_magic(name) and not folder_only and self._glob("", parts)
         if stat.S_ISDIR(status.st_mode):
-            if self._is_apart(name):
+            if self._leads_apart(name):
                 return False
             self._take_all_below(name)
             return True
@@ -127,7 +130,9 @@ class _Walk:
                 if not entry.is_dir(follow_symlinks=False):
                     self._take_entry(name, entry)
                     found = True
-            elif _is_folder(entry, follow=not has_magic(part)) and not self._is_apart(name):
+            elif _is_folder(entry, follow=not has_magic(part)) and not (
+                entry.is_symlink() and self._leads_apart(name)
+            ):
                 found |= self._glob(name, rest)
         return found
 
@@ -184,12 +189,28 @@ class _Walk:
         else:
             self._untravelled[name] = _UNTRAVELLED.get(stat.S_IFMT(status.st_mode), "of an unknown kind")
 
-    def _is_apart(self, name: str) -> bool:
-        """Whether a folder that is written out is one that is left out, or below it."""
+    def _leads_apart(self, name: str) -> bool:
+        """Whether the real path of a folder is that of one that is left out, or lies in it.
+
+        Otherwise the names below ``name`` of those that are left out are noted. Every link that an
+        entry leads through is asked about here, so no walk needs to look at a real path.
+        """
         if not self._real_apart:
             return False
-        path = os.path.join(os.path.realpath(self._path(name)), "")
-        return any(path.startswith(os.path.join(apart, "")) for apart in self._real_apart)
+        real = os.path.realpath(self._path(name))
+        if any(_is_in(real, apart) for apart in self._real_apart):
+            self._led_apart = True
+            return True
+        self._leave_out_below(name, real)
+        return False
+
+    def _leave_out_below(self, name: str, real: str) -> None:
+        """Note the folders that are left out by their names below ``name``, whose real path is ``real``."""
+        above = name + "/" if name else ""
+        start = len(os.path.join(real, ""))
+        self._apart.update(
+            above + name_on_disk(apart[start:]) for apart in self._real_apart if _is_in(apart, real)
+        )
 
     def _path(self, name: str) -> str:
         return os.path.join(self._root, path_of(name)) if name else self._root
@@ -240,3 +261,8 @@ def _is_folder(entry: os.DirEntry[str], follow: bool) -> bool:
         return entry.is_dir(follow_symlinks=follow)
     except OSError:
         return False
+
+
+def _is_in(path: str, folder: str) -> bool:
+    """Whether a real path is ``folder`` or lies in it."""
+    return os.path.join(path, "").startswith(os.path.join(folder, ""))
