@@ -5,7 +5,10 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import threading
 import time
+
+import pytest
 
 from mpi_core.protocol import messages as msg
 from mpi_core.protocol.units import Rank
@@ -30,6 +33,48 @@ def test_it_stands_while_nobody_can_look() -> None:
     assert awake.now() == began + 5 * STOPPED
     ticks.t += STOPPED / 2
     assert awake.now() == began + 5.5 * STOPPED
+
+
+def test_it_runs_on_while_any_thread_looks() -> None:
+    ticks = Ticks()
+    awake = Awake(ticks)
+    began = seen = awake.now()
+    for step in range(12):
+        ticks.t += STOPPED / 2
+        now = awake.now()
+        if step % 3 == 2:
+            # A thread whose steps take longer than STOPPED.
+            seen = awake.now()
+            assert seen == now
+    assert seen == began + 6 * STOPPED
+
+
+class HeldUp(Ticks):
+    """Ticks that another thread reads, and then does not come to itself for a while."""
+
+    read = False
+
+    def __call__(self) -> float:
+        t = self.t
+        if threading.current_thread() is not threading.main_thread():
+            self.read = True
+            time.sleep(0.2)
+        return t
+
+
+def test_a_thread_that_is_held_up_while_it_looks_undoes_no_look_of_another() -> None:
+    ticks = HeldUp()
+    awake = Awake(ticks)
+    began = awake.now()
+    thread = threading.Thread(target=awake.now)
+    thread.start()
+    while not ticks.read:
+        time.sleep(0.001)
+    ticks.t += STOPPED * 0.6
+    awake.now()
+    thread.join()
+    ticks.t += STOPPED * 0.6
+    assert awake.now() == pytest.approx(began + STOPPED * 1.2)
 
 
 class Suspended:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from random import Random
 
 import pytest
@@ -9,8 +10,13 @@ import pytest
 from mpi_core.protocol import events as ev
 from mpi_core.protocol import messages as msg
 from mpi_core.protocol.errors import RemoteProtocolError
+from mpi_core.protocol.manifest import Manifest
 from mpi_core.protocol.roles import TRACKER
 from mpi_core.protocol.units import Rank, Ticket
+from mpi_core.runtime import awake
+from mpi_core.runtime.clock import Clock
+from mpi_core.runtime.reporter import Reporter
+from mpi_core.runtime.transport import LocalNetwork
 from mpi_core.swarm.bystander import Bystander
 from mpi_core.swarm.config import SwarmConfig
 from mpi_core.swarm.downloader import Downloader
@@ -19,6 +25,7 @@ from mpi_core.swarm.store import MemoryBacking, SegmentStore
 from mpi_core.swarm.uploader import Uploader
 from tests.helpers.alone import Alone, Leecher, leecher, payload, request
 from tests.helpers.virtual import declared
+from tui_torrent.client import _crew
 
 ME = 1
 LOST = msg.Lost(TRACKER, "silent for 28 s")
@@ -95,6 +102,39 @@ def test_an_owner_serves_as_long_as_it_is_asked() -> None:
     owner.wait(2)
     assert owner.halted
     assert code(owner) == 0
+
+
+class SlowDisk(MemoryBacking):
+    """Reading a segment takes longer than a process is thought to run without a look at its clock."""
+
+    def read(self, manifest: Manifest, index: int) -> bytes:
+        time.sleep(0.3)
+        return super().read(manifest, index)
+
+
+def test_an_owner_with_a_slow_disk_serves_as_long_as_it_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(awake, "STOPPED", 0.2)
+    network, clock, count = LocalNetwork(), Clock(), 12
+    store = SegmentStore(SlowDisk())
+    store.add_owned(declared("file1", count))
+    config = SwarmConfig(request_timeout=2.0)
+    machines = {
+        "download": Downloader(Rank(ME), 2, store, [], config, Random(0)),
+        "upload": Uploader(Rank(ME), 2, store, config),
+    }
+    endpoints = {
+        "download": network.endpoint(Rank(ME), "downloader"),
+        "upload": network.endpoint(Rank(ME), "uploader"),
+    }
+    neighbour = network.endpoint(Rank(2), "downloader")
+    network.endpoint(TRACKER, "tracker").send(Rank(ME), msg.InitAck())
+    network._queue(Rank(ME), "downloader").put((Rank(ME), LOST))
+    with _crew(Rank(ME), machines, endpoints, clock, Reporter(Rank(ME), clock), False) as crew:
+        for index in range(count):
+            neighbour.send(Rank(ME), request(index, ticket=index))
+            answers = iter(lambda: neighbour.receive(5.0), None)
+            assert any(isinstance(message, msg.SendSegment) for _, message in answers), index
+        assert crew.ended.wait(30)
 
 
 def test_a_bystander_leaves_with_its_own_code() -> None:

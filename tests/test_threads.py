@@ -15,6 +15,7 @@ from mpi_core.protocol import messages as msg
 from mpi_core.protocol.errors import RemoteProtocolError
 from mpi_core.protocol.events import Stamped
 from mpi_core.protocol.units import Rank, SegmentIndex, Ticket
+from mpi_core.runtime.awake import Awake
 from mpi_core.runtime.clock import Clock
 from mpi_core.runtime.disk import OutputError
 from mpi_core.runtime.driver import LONGEST_WAIT, Driver
@@ -58,12 +59,13 @@ class Threads:
             for manifest in plan.owns:
                 store.add_owned(manifest)
             machine = Downloader(Rank(rank), clients, store, plan.wants, config, Random(rank), plan.patterns)
-            self._drive(Rank(rank), "downloader", machine)
-            self._drive(Rank(rank), "uploader", Uploader(Rank(rank), clients, store, config))
+            awake = Awake(self.clock.now)
+            self._drive(Rank(rank), "downloader", machine, awake)
+            self._drive(Rank(rank), "uploader", Uploader(Rank(rank), clients, store, config), awake)
 
-    def _drive(self, rank: Rank, port: msg.Port, machine: Machine) -> None:
-        endpoint = self.network.endpoint(rank, port)
-        self.drivers.append(Driver(rank, machine, endpoint, self.clock, self.reporters[rank].tell))
+    def _drive(self, rank: Rank, port: msg.Port, machine: Machine, awake: Awake | None = None) -> None:
+        endpoint, tell = self.network.endpoint(rank, port), self.reporters[rank].tell
+        self.drivers.append(Driver(rank, machine, endpoint, self.clock, tell, awake=awake))
 
     def run(self) -> None:
         threads = [threading.Thread(target=driver.run, daemon=True) for driver in self.drivers]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -20,6 +20,7 @@ from mpi_core.protocol.manifest import Manifest
 from mpi_core.protocol.messages import Abort, Alive, Failed, Lost, Stop, Tag
 from mpi_core.protocol.roles import TRACKER, Roles
 from mpi_core.protocol.units import Rank
+from mpi_core.runtime.awake import Awake
 from mpi_core.runtime.clock import Clock
 from mpi_core.runtime.declared import DeclaredFiles
 from mpi_core.runtime.disk import HashingStopped, missing_folders, remove_folders
@@ -27,6 +28,7 @@ from mpi_core.runtime.driver import Driver
 from mpi_core.runtime.files import RealFiles
 from mpi_core.runtime.outputs import check_output, refuse_inputs, refuse_results
 from mpi_core.runtime.reporter import Reporter
+from mpi_core.runtime.transport import Endpoint
 from mpi_core.swarm.bystander import Bystander
 from mpi_core.swarm.downloader import Downloader
 from mpi_core.swarm.machine import Machine
@@ -84,7 +86,8 @@ def run_client(
         except HashingStopped:
             machines = {}
         overheard = scenario is not None and options.tells_every_message(scenario.declared)
-        crew = _crew(world, machines, downloads, uploads, clock, reporter, overheard)
+        endpoints = {"download": downloads, "upload": uploads}
+        crew = _crew(world.rank, machines, endpoints, clock, reporter, overheard)
         with crew:
             crew.report(reporter, tell)
     finally:
@@ -108,23 +111,24 @@ def _load(scenario: Scenario, rank: int, digest: Algorithm) -> None:
 
 
 def _crew(
-    world: World,
-    machines: dict[str, Machine],
-    downloads: MpiEndpoint,
-    uploads: MpiEndpoint,
+    rank: Rank,
+    machines: Mapping[str, Machine],
+    endpoints: Mapping[str, Endpoint],
     clock: Clock,
     reporter: Reporter,
     overheard: bool,
 ) -> Crew:
-    endpoints = {"download": downloads, "upload": uploads}
+    # The uploader tells the downloader when it was asked last.
+    awake = Awake(clock.now)
     drivers = {
         name: Driver(
-            world.rank,
+            rank,
             machine,
             endpoints[name],
             clock,
             reporter.tell,
             overheard=Overheard() if overheard else None,
+            awake=awake,
         )
         for name, machine in machines.items()
     }

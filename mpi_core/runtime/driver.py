@@ -40,13 +40,15 @@ class Driver:
         tell: Callable[[ev.Event, float], None],
         meter: Meter | None = None,
         overheard: Overheard | None = None,
+        awake: Awake | None = None,
     ) -> None:
+        """``awake`` is the time of ``clock`` in which this process ran; the drivers of one store share it."""
         self._rank = rank
         self._machine = machine
         self._endpoint = endpoint
         self._clock = clock
         #: The machine's time: in which this process ran. Events are stamped with the run's.
-        self._awake = Awake(clock.now)
+        self._awake = awake or Awake(clock.now)
         self._tell = tell
         self._abandoned = threading.Event()
         self._meter = meter

@@ -108,7 +108,8 @@ class SegmentStore:
         #: Requests that wait at the uploader; 0: who asks now is served at once. Its word to the downloader,
         #: who tells the neighbours.
         self.load = 0
-        #: Whether it has a payload on the way; when it last had that, or a request.
+        #: Whether it has a payload on the way; when it last had that, or a request: in a time that the
+        #: downloader shares.
         self.sending = False
         self.asked_at = float("-inf")
         #: Whether more fetch than hear of each gain at once: the downloader's word to the uploader.
