@@ -6,15 +6,20 @@ from math import inf
 from pathlib import Path
 from statistics import median
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mpi_core.protocol import events as ev
+from mpi_core.protocol.events import Stamped
 from mpi_core.protocol.units import Rank
 from mpi_core.runtime.journal import read_journal
+from tests.helpers import recount_limit
+from tests.helpers.recount import Run
 from tests.helpers.runs import fold, scripted, view_of
 from tests.test_health import Told, sent, stored, swarm
+from tui_torrent.view.headline import headline
 from tui_torrent.view.limit import Limit, forecast, limit
 from tui_torrent.view.rates import BUCKETS, LONGEST, Rate
 from tui_torrent.view.swarm_view import SwarmView
@@ -91,6 +96,89 @@ def test_the_rates_of_the_scenario_count_from_the_start() -> None:
     assert bound(*slow) == Limit(40.0, "the downlink of client 4", (Rank(4),))
     # Simulated links carry whole segments: 1000 bytes for each of 10 that stand for it.
     assert bound(ev.Links(Rank(1), Rank(4), up=2000.0), segment_bytes=1000) == Limit(4.0, seed, (Rank(1),))
+
+
+# Clients that are lost, fail or give a file up --------------------------------------------------
+
+
+def linked(
+    *more: Told, owners: tuple[int, ...] = (1,), fetching: tuple[int, ...] = (2, 3, 4), down: float = 100.0
+) -> list[Told]:
+    """Clients fetch the 100 bytes of a from 1 s on; each uplink is told to carry 10 bytes a second."""
+    told = swarm(owners, fetching, segments=10)
+    count = len(owners) + len(fetching)
+    links = (ev.Links(Rank(1), Rank(count), 10.0, down),)
+    told[0] = (0.0, 0, ev.RunStarted(1, count, "x", "swarm", 1, 10, 8, links))
+    return [*told, *more]
+
+
+def lost(rank: int, at: float = 1.5) -> Told:
+    return at, 0, ev.ClientLost(Rank(rank), "its process ended")
+
+
+def failed(rank: int, at: float = 1.5) -> Told:
+    return at, 0, ev.ClientFailed(Rank(rank), "its disk is full")
+
+
+def done(rank: int, at: float) -> list[Told]:
+    return [*((at, rank, stored(1, segment)) for segment in range(10)), (at, rank, ev.AllCompleted())]
+
+
+def bound_of(told: list[Told], now: float = 2.0) -> Limit | None:
+    """The limit, which the recount confirms."""
+    bound = limit(view_of(*told), now)
+    events = [Stamped(t, Rank(rank), seq, event) for seq, (t, rank, event) in enumerate(told)]
+    counted = recount_limit.limit(Run(msgspec.to_builtins(events), now))
+    assert counted == (None if bound is None else pytest.approx(bound.seconds))
+    return bound
+
+
+SEED = "the uplink of client 1, the only seed of a"
+
+
+def test_nobody_need_carry_what_lost_clients_lack() -> None:
+    told = linked(*map(lost, (3, 4, 5, 6)), fetching=(2, 3, 4, 5, 6))
+    assert bound_of(told) == Limit(10.0, SEED, (Rank(1),)), "not 500 bytes over two uplinks"
+    told += done(2, at=13.2)
+    assert bound_of(told, 14.0) == Limit(10.0, SEED, (Rank(1),))
+    line = headline(view_of(*told), 14.0)
+    assert line.of_best == pytest.approx(10 / 12.2)
+
+
+def test_what_was_carried_to_a_client_counts_though_it_is_lost_afterwards() -> None:
+    told = linked(*done(4, at=9.0), lost(4, at=9.5), owners=(1, 2), fetching=(3, 4, 5))
+    assert bound_of(told, 10.0) == Limit(3 * 100 / (4 * 10), "all uplinks together")
+
+
+def test_a_run_took_as_long_as_a_client_that_was_lost_afterwards() -> None:
+    told = linked(*done(2, at=12.0), *done(3, at=21.0), lost(3, at=22.0), fetching=(2, 3))
+    assert bound_of(told, 23.0) == Limit(10.0, SEED, (Rank(1),))
+    last = forecast(view_of(*told), 23.0)
+    assert last is not None
+    assert (last.clients, last.at, last.certain) == ((3,), 21.0, True)
+
+
+def test_the_uplinks_are_those_of_who_lives_and_a_failed_client_serves_on() -> None:
+    assert bound_of(linked(owners=(1, 2), fetching=(3, 4, 5))) == Limit(6.0, "all uplinks together")
+    assert bound_of(linked(lost(5), owners=(1, 2), fetching=(3, 4, 5))) == Limit(
+        5.0, "the uplinks of the 2 seeds of a", (Rank(1), Rank(2))
+    )
+    assert bound_of(linked(failed(2), fetching=(2, 3, 4, 5, 6))) == Limit(10.0, SEED, (Rank(1),))
+    assert bound_of(linked(lost(2), owners=(1, 2), fetching=(3,))) == Limit(10.0, SEED, (Rank(1),))
+
+
+def test_only_the_downlinks_of_who_fetches_bind() -> None:
+    slow: dict[str, float] = {"down": 2.0}
+    assert bound_of(linked(fetching=(2,), **slow)) == Limit(50.0, "the downlink of client 2", (Rank(2),))
+    told = linked(failed(2), fetching=(2, 3), **slow)
+    assert bound_of(told) == Limit(50.0, "the downlink of client 3", (Rank(3),))
+    assert bound_of(linked(failed(2), lost(3), fetching=(2, 3), **slow)) is None
+
+
+def test_a_file_that_all_gave_up_is_nobodys_to_send() -> None:
+    gone = [(1.5, rank, ev.FileUnavailable("a", "nobody alive holds it")) for rank in (2, 3)]
+    assert bound_of(linked(gone[0], fetching=(2, 3))) == Limit(10.0, SEED, (Rank(1),))
+    assert bound_of(linked(*gone, fetching=(2, 3))) is None
 
 
 @pytest.mark.parametrize("journal", sorted(JOURNALS.glob("*.zst")), ids=lambda path: path.name)

@@ -44,6 +44,7 @@ class Client:
         self.finished: float | None = None
         self.stopped: float | None = None
         self.lost: str | None = None
+        self.failed: str | None = None
         self.said = "starting"
         self.started: dict[str, tuple[int, int]] = {}
         self.here: dict[str, set[int]] = defaultdict(set)
@@ -145,6 +146,7 @@ class Run:
             "FileCompleteReceived": ("FILE_COMPLETE",),
             "AllCompleteReceived": ("ALL_COMPLETE",),
             "StopSent": ("STOP",),
+            "ClientFailed": ("FAILED",),
             "RunAborted": ("ABORT",),
         }
         self.tracker.update(of_tracker.get(kind, ()))
@@ -164,6 +166,8 @@ class Run:
                 self.members[event["file"]] = event["members"]
         elif kind == "ClientLost":
             self._client(event["client"]).lost = event["reason"]
+        elif kind == "ClientFailed":
+            self._client(event["client"]).failed = event["reason"]
         elif kind == "SwarmListed":
             self.listed[event["file"]][event["client"]] = event["role"]
         elif kind == "SwarmServed":

@@ -18,8 +18,9 @@ def limit(run: Run) -> float | None:
     up, down = _links(run, measured)
     bounds: list[float] = []
     sizes: dict[str, tuple[int, list[int]]] = {}
-    for name in {name for client in run.clients.values() for name in client.fetches}:
-        owners = run.owners(name)
+    counted = {rank: client for rank, client in run.clients.items() if not _gave_way(client)}
+    for name in {n for client in counted.values() for n in client.fetches if n not in client.unavailable}:
+        owners = [rank for rank in run.owners(name) if run.clients[rank].lost is None]
         size = run.files.get(name, (0, 0))[1]
         if size and owners and sum(up.get(rank, 0.0) for rank in owners):
             sizes[name] = (size, owners)
@@ -33,14 +34,24 @@ def limit(run: Run) -> float | None:
         total = sum(size for size, _ in sizes.values())
         bounds.append(total / sum(up.get(rank, 0.0) for rank in everybody))
     bounds += [size / up[rank] for rank, size in alone.items()]
-    bounds += [run.clients[rank].to_fetch_bytes / rate for rank, rate in down.items()]
+    needs = {rank: _needs(client) for rank, client in counted.items()}
+    bounds += [needs[rank] / rate for rank, rate in down.items() if rank in needs]
     if sum(up.values()):
-        bounds.append(run.sum("to_fetch_bytes") / sum(up.values()))
+        bounds.append(sum(needs.values()) / sum(up.values()))
     tightest = max((bound for bound in bounds if bound), default=None)
-    ends = [c.finished for c in run.clients.values() if c.fetches and c.lost is None]
+    ends = [client.finished for client in counted.values() if client.fetches]
     if tightest is not None and ends and None not in ends:
         tightest = min(tightest, max(end for end in ends if end is not None) - run.began)
     return tightest
+
+
+def _gave_way(client: Client) -> bool:
+    """Lost or failed with something left to fetch: nobody need carry that any more."""
+    return client.finished is None and (client.lost is not None or client.failed is not None)
+
+
+def _needs(client: Client) -> int:
+    return sum(size for name, (_, size) in client.started.items() if name not in client.unavailable)
 
 
 def _links(run: Run, measured: bool) -> tuple[dict[int, float], dict[int, float]]:
@@ -66,7 +77,8 @@ def _links(run: Run, measured: bool) -> tuple[dict[int, float], dict[int, float]
             up[rank] = told["up"].get(rank, seen or inf)
     down = {rank: rate for rank, rate in told["down"].items() if rank in alive}
     if measured:
-        unknown = [r for r, c in alive.items() if c.to_fetch_bytes and r not in told["down"]]
+        able = [rank for rank, client in alive.items() if not _gave_way(client) and _needs(client)]
+        unknown = [rank for rank in able if rank not in told["down"]]
         down |= slow_downlinks(run, unknown)
     return up, down
 
@@ -80,7 +92,7 @@ def slow_downlinks(run: Run, ranks: Sequence[int]) -> dict[int, float]:
 
 def finish(run: Run) -> tuple[float, bool] | None:
     """When the last one is done, and whether it is."""
-    fetching = {r: c for r, c in run.clients.items() if c.fetches and c.lost is None}
+    fetching = {r: c for r, c in run.clients.items() if c.fetches and not _gave_way(c)}
     still = {r: c for r, c in fetching.items() if c.finished is None}
     if not still:
         ends = [client.finished or 0.0 for client in fetching.values()]
@@ -122,7 +134,7 @@ def _first_copies(run: Run) -> float:
     opened = {
         name
         for client in run.clients.values()
-        if client.lost is None and client.finished is None
+        if client.lost is None and client.failed is None and client.finished is None
         for name in client.fetches
         if name not in client.completed and name not in client.unavailable
     }

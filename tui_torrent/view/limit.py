@@ -6,6 +6,9 @@ link stands the most that was seen on it, so the bound is an estimate: a link th
 is taken for slower than it is. Where too little is known the bound errs on the low side: an uplink that has
 hardly been used counts as fast as the fastest, and a downlink counts only where it is plainly slower than the
 others. In a run that has ended the bound is never above the time that the run took.
+
+The job is that of the clients in it (``_in_job``): a client that is lost or fails before it is done takes its
+demand with it. A lost client takes its uplink too; a failed one serves on.
 """
 
 from __future__ import annotations
@@ -64,8 +67,8 @@ def limit(view: SwarmView, now: float) -> Limit | None:
     """The tightest bound that scenario and events allow; None where they tell too little."""
     if view.began is None:
         return None
-    rates = _rates(view, now - view.began >= MEASURED)
-    bounds = [*_of_seeds(view, rates.up), *_of_downlinks(view, rates.down), *_of_all(view, rates.up)]
+    rates, demand = _rates(view, now - view.began >= MEASURED), _demand(view)
+    bounds = [*_of_seeds(view, rates.up), *_of_downlinks(demand, rates.down), *_of_all(demand, rates.up)]
     tightest = max((bound for bound in bounds if bound.seconds), default=None)
     took = _took(view)
     if tightest is not None and took is not None and tightest.seconds > took:
@@ -88,6 +91,29 @@ def bottlenecks(view: SwarmView, now: float) -> dict[Rank, str]:
     # Of downlinks, only those that are plainly slower have a bound; told ones may be all alike.
     usual = median(rates.down.values())
     return {rank: link for rank in bound.ranks if len(rates.down) < 2 or rates.down[rank] < usual}
+
+
+def _in_job(client: ClientView) -> bool:
+    """Whether the job is to be done for that client too: it fetches, or it was done before it was lost."""
+    return not client.gone or client.finished_at is not None
+
+
+def _demand(view: SwarmView) -> dict[Rank, int]:
+    """The bytes that each client in the job has, or had, to fetch, without the files that it gave up."""
+    return {
+        rank: client.to_fetch_bytes
+        - sum(view.files[name].size for name in client.unavailable if name in client.held)
+        for rank, client in sorted(view.clients.items())
+        if _in_job(client)
+    }
+
+
+def _fetched(view: SwarmView) -> list[str]:
+    """The files that some client in the job has, or had, to fetch, and has not given up."""
+    fetchers = view.fetchers.copy()
+    for client in view.clients.values():
+        fetchers.subtract(tuple(client.unavailable) if _in_job(client) else client.fetches)
+    return sorted(name for name, number in fetchers.items() if number > 0)
 
 
 def _told(view: SwarmView) -> tuple[dict[Rank, float], dict[Rank, float]]:
@@ -122,14 +148,15 @@ def _rates(view: SwarmView, measured: bool) -> _Rates:
         uplinks[client.rank] = up.get(client.rank, seen or inf)
     downlinks = {client.rank: down[client.rank] for client in clients if client.rank in down}
     if measured:
-        unknown = [client.rank for client in clients if client.to_fetch_bytes and client.rank not in down]
+        demand = _demand(view)
+        unknown = [client.rank for client in clients if demand.get(client.rank) and client.rank not in down]
         downlinks |= _slow_downlinks(view, unknown)
     return _Rates(uplinks, downlinks)
 
 
 def _took(view: SwarmView) -> float | None:
     """Seconds from the first download to the last, once all are done."""
-    ends = [client.finished_at for client in view.clients.values() if client.fetches and not client.gone]
+    ends = [client.finished_at for client in view.clients.values() if client.fetches and _in_job(client)]
     known = [end for end in ends if end is not None]
     if view.began is None or not known or len(known) < len(ends):
         return None
@@ -137,23 +164,24 @@ def _took(view: SwarmView) -> float | None:
 
 
 def _of_seeds(view: SwarmView, uplinks: dict[Rank, float]) -> list[Limit]:
-    """Everything that must be fetched leaves its owners at least once."""
+    """Everything that must be fetched leaves its living owners at least once."""
     bounds, everybody, total = [], set[Rank](), 0
     #: The sizes of the files that have one owner, by owner.
     alone: dict[Rank, list[int]] = {}
-    for name in sorted(view.fetchers):
+    for name in _fetched(view):
         file = view.files.get(name)
-        if file is None or not file.size or not file.owners:
+        if file is None or not file.size:
             continue
-        rate = sum(uplinks.get(rank, 0.0) for rank in sorted(file.owners))
+        owners = file.owners & uplinks.keys()
+        rate = sum(uplinks[rank] for rank in sorted(owners))
         if rate:
-            bounds.append(_uplink(file.size / rate, file.owners, f"of {name}"))
-            everybody |= file.owners
+            bounds.append(_uplink(file.size / rate, owners, f"of {name}"))
+            everybody |= owners
             total += file.size
-            if len(file.owners) == 1:
-                alone.setdefault(min(file.owners), []).append(file.size)
+            if len(owners) == 1:
+                alone.setdefault(min(owners), []).append(file.size)
     if len(bounds) > 1:
-        rate = sum(uplinks.get(rank, 0.0) for rank in sorted(everybody))
+        rate = sum(uplinks[rank] for rank in sorted(everybody))
         bounds.append(_uplink(total / rate, everybody, "of the files"))
     for rank, sizes in sorted(alone.items()):
         if len(sizes) > 1 and len(alone) > 1:
@@ -161,9 +189,9 @@ def _of_seeds(view: SwarmView, uplinks: dict[Rank, float]) -> list[Limit]:
     return bounds
 
 
-def _of_downlinks(view: SwarmView, downlinks: dict[Rank, float]) -> list[Limit]:
+def _of_downlinks(demand: dict[Rank, int], downlinks: dict[Rank, float]) -> list[Limit]:
     """Each client takes in all that it has to fetch."""
-    needs = {rank: view.clients[rank].to_fetch_bytes / rate for rank, rate in downlinks.items()}
+    needs = {rank: demand.get(rank, 0) / rate for rank, rate in downlinks.items()}
     longest = max(needs.values(), default=0.0)
     ranks = tuple(sorted(rank for rank, seconds in needs.items() if seconds >= (1 - TIE) * longest))
     if not longest:
@@ -182,10 +210,10 @@ def _slow_downlinks(view: SwarmView, ranks: list[Rank]) -> dict[Rank, float]:
     return {rank: rate for rank, rate in rates.items() if 0 < rate < SLOW_LINK * usual}
 
 
-def _of_all(view: SwarmView, uplinks: dict[Rank, float]) -> list[Limit]:
+def _of_all(demand: dict[Rank, int], uplinks: dict[Rank, float]) -> list[Limit]:
     """All together send all that all have to fetch."""
     rate = sum(uplinks.values())
-    return [Limit(view.to_fetch_bytes / rate, "all uplinks together")] if rate else []
+    return [Limit(sum(demand.values()) / rate, "all uplinks together")] if rate else []
 
 
 def _uplink(seconds: float, owners: set[Rank], of_what: str) -> Limit:
@@ -202,7 +230,7 @@ def forecast(view: SwarmView, now: float) -> Forecast | None:
     together lately had (who is done leaves its share to the others); each client's part of it, at the best
     that its downlink has taken; and what a single client holds, over its uplink.
     """
-    fetching = [client for _, client in sorted(view.clients.items()) if client.fetches and not client.gone]
+    fetching = [client for _, client in sorted(view.clients.items()) if client.fetches and _in_job(client)]
     still = [client for client in fetching if client.finished_at is None]
     began = view.began or 0.0
     if not still:
