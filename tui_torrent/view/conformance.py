@@ -282,12 +282,26 @@ class Conformance:
 
     def _lacking(self) -> str | None:
         """What some client has not got, as far as its events tell all, or None."""
+        if self._tracker.failed:
+            return f"client {min(self._tracker.failed)} has failed"
         for rank, trace in sorted(self._clients.items()):
             if trace.unavailable:
                 return f"client {rank} has given {clip(next(iter(trace.unavailable)))} up"
             if self._debts.has_told_all(rank) and trace.finished is None:
                 return f"client {rank} has not sent ALL_COMPLETE"
+            if self._was_lost_wanting(trace):
+                return f"client {rank} was lost before it sent ALL_COMPLETE"
         return None
+
+    def _was_lost_wanting(self, trace: ClientTrace) -> bool:
+        """Whether that client was lost and wanted files, and its ALL_COMPLETE is told by nobody.
+
+        Where events of it or of the tracker are missing, that one may be among them.
+        """
+        tracker = self._tracker
+        told = trace.finished is not None or trace.rank in tracker.done
+        missing = trace.blind is not None or tracker.blind is not None
+        return trace.rank in tracker.lost and bool(trace.wanted) and not told and not missing
 
     def _doubts(self) -> Iterator[Debt]:
         for rule, doubts in self._ledger.doubts.items():

@@ -155,7 +155,9 @@ class TrackerTrace:
         #: Where events of the tracker were first missing: nothing that follows is judged.
         self.blind: Spot | None = None
         self.lost: set[int] = set()
-        #: Those, and the ones that have told that they fetch nothing more.
+        #: Clients that have told that they fetch nothing more.
+        self.failed: set[int] = set()
+        #: Both.
         self.gone: set[int] = set()
         #: Client → how many files its INIT brought.
         self.inits: dict[int, tuple[Spot, int]] = {}
@@ -177,6 +179,8 @@ class TrackerTrace:
     def see(self, spot: Spot, event: Event) -> None:
         if isinstance(event, ev.ClientLost):
             self.lost.add(event.client)
+        elif isinstance(event, ev.ClientFailed):
+            self.failed.add(event.client)
         if isinstance(event, (ev.ClientLost, ev.ClientFailed)):
             self.gone.add(event.client)
         elif isinstance(event, ev.FileRegistered):
