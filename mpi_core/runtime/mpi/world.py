@@ -216,7 +216,8 @@ class World:
     def _all_here(self) -> Callable[[], bool]:
         flag = array("i", [1])
         request = self._comm.Iagree(flag) if ranks_may_die() else self._comm.Ibarrier()
-        return lambda: done(request) and bool(flag)
+        # What all have agreed on lies in the array, which must live as long as the request does.
+        return lambda: done(request) and flag[0] == 1
 
     def agree(self, code: int, timeout: float | None) -> int | None:
         """The highest code of all ranks that are not lost; this rank's own where rank 0 is lost; None where
