@@ -167,11 +167,13 @@ def test_under_srun_the_others_finish(victim: int, tmp_path: Path, slurm: Cluste
 
 @needs_mpich
 @needs_slurm
+@pytest.mark.parametrize("after", [0.5, 2.5])
 def test_under_srun_a_client_that_is_terminated_says_so_and_the_others_go_on(
-    tmp_path: Path, slurm: Cluster
+    after: float, tmp_path: Path, slurm: Cluster
 ) -> None:
+    """Also where it hears, before it leaves, how the others' run has ended."""
     scenario = shared(tmp_path, 'share = ["*.bin"]', WANT, WANT, WANT)
-    run, report = killed(3, scenario, tmp_path, how=signal.SIGTERM, slurm=slurm)
+    run, report = killed(3, scenario, tmp_path, after, how=signal.SIGTERM, slurm=slurm)
     assert run.code == 143, run
     assert report["clients"][2]["lost"] == "left on SIGTERM"
     for rank in (2, 4):

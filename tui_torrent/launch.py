@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from mpi_core.protocol.errors import MpiError, RankEnded, ScenarioError
 from mpi_core.protocol.roles import TRACKER, Roles
 from mpi_core.runtime import watchdog
-from mpi_core.runtime.interrupt import Interrupted, ignore_signals, note_signals
+from mpi_core.runtime.interrupt import Interrupted, ignore_signals, note_signals, noted
 from mpi_core.runtime.launcher import find_launcher
 from mpi_core.runtime.room import lack_of_room
 from tui_torrent.complaints import complain, complain_of_failure
@@ -56,6 +56,9 @@ def launch(options: Options) -> int:
             code = _run(world, roles, options)
             agreed = world.agree(code, None if options.monitor else AGREEMENT)
         if agreed is not None:
+            if (by := noted()) is not None and world.rank in world.lost:
+                # It was asked to leave, and the others went on without it.
+                agreed = 128 + by
             world.leave(agreed)
             # Launchers end all ranks when the first is gone; Python's own end is not to be interrupted.
             ignore_signals()

@@ -126,10 +126,10 @@ class Pulse:
         self._heard[rank] = now
         code, number, *lost = words
         if self._rank != ROOT:
-            if code != NONE:
-                self.agreed = code
             for other in lost:
                 self.lose(other, PROCESS_ENDED)
+            if code != NONE:
+                self.agreed = code
             return
         if code != NONE:
             self._codes[rank] = code
