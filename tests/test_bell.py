@@ -185,7 +185,10 @@ def counted_receive(self, timeout):
     return delivery
 def counted_run(*given):
     code = run(*given)
-    print("rank", given[0].rank, *(found[by] for by in ("nothing", "ring", "time")), flush=True)
+    told = " ".join(str(found[by]) for by in ("nothing", "ring", "time"))
+    # In one piece: lines of several ranks go to one terminal.
+    sys.stdout.write(f"rank {given[0].rank} {told}\\n")
+    sys.stdout.flush()
     return code
 Bell.sleep, MpiEndpoint.receive, launch._run = counted_sleep, counted_receive, counted_run
 from tui_torrent.cli import main
