@@ -66,7 +66,8 @@ def killed(
 
 
 def test_the_end_is_waited_for_longer_than_it_takes_to_know_that_a_rank_is_lost() -> None:
-    """Else whoever is killed just before the end would cost the others their exit code."""
+    """Rank 0 needs that long after a rank was killed just before the end. If the others waited for less time,
+    they would leave with 3."""
     words = """
 import mpi4py
 mpi4py.rc.initialize = False

@@ -19,7 +19,10 @@ ESCAPED = "tui_torrent.escaped"
 
 
 def _escape(error: UnicodeError) -> tuple[str, int]:
-    """What the encoding lacks, as ``\\uXXXX``: JSON reads that as the same text."""
+    """Escape the characters that the encoding lacks as ``\\uXXXX``, one for each UTF-16 unit, as JSON has it.
+
+    The built-in ``backslashreplace`` writes ``\\xXX`` and ``\\UXXXXXXXX`` too, which are no JSON.
+    """
     if not isinstance(error, UnicodeEncodeError):
         raise error
     units = error.object[error.start : error.end].encode("utf-16-be", "surrogatepass")

@@ -63,8 +63,6 @@ class Bells:
         #: What the others must know to ring here; random, so that no two runs ring each other.
         self.name = MUTE if self._ringer is None else os.urandom(NAME)
         self._names: dict[Rank, bytes] = {}
-        #: Where a rank's port is rung; None where it is not.
-        self._addresses: dict[tuple[Rank, Port], bytes | None] = {}
         self._all_ring = False
         self._bells: list[Bell] = []
 
@@ -84,10 +82,7 @@ class Bells:
 
     def ring(self, to: Rank, port: Port) -> None:
         """End the sleep of whoever listens at that port, if it is on this host. For any thread."""
-        try:
-            address = self._addresses[to, port]
-        except KeyError:
-            address = self._addresses[to, port] = self._address(to, port)
+        address = self._address(to, port)
         if address is not None and self._ringer is not None:
             # Nobody listens there any more, or the bell rings already.
             with suppress(OSError):

@@ -166,7 +166,7 @@ class Pulse:
         word = self._word()
         if self._told is None or self._told[0] != word or now >= self._told[1] + BEAT:
             self._told = word, now
-            # Whoever was thought dead may live again, and is to hear how the run ended.
+            # A rank that was silent for too long may still live. It, too, must hear the run's exit code.
             ended = self._rank == ROOT and self.agreed is not None
             for rank in self._others:
                 if ended or rank not in self.lost:
